@@ -320,7 +320,7 @@ impl<'a> Session<'a> {
                 Woken::Continued => {
                     // Another program may have written meanwhile and changed the terminal's modes.
                     let _ = self.screen.enter_again();
-                    self.painter.resized();
+                    self.painter.disturbed();
                     self.is_dirty = true;
                 }
                 Woken::End => self.is_cut = true,
@@ -572,8 +572,8 @@ impl<'a> Session<'a> {
                 }
                 self.tell(News::Show { show: Box::new(show), run_ms: t / 1_000, past: false });
             }
-            Event::Words { role, kind, text } => {
-                self.tell(News::Words { role, thinking: kind == WordsOf::Thinking, text });
+            Event::Words { role, kind, part, text } => {
+                self.tell(News::Words { role, thinking: kind == WordsOf::Thinking, part, text });
             }
             Event::End { finish } => {
                 self.outcome = self.outcome.or(finish.as_ref().map(|finish| finish.outcome));
@@ -597,6 +597,7 @@ impl<'a> Session<'a> {
         let closed = (old.number + 1, why);
         drop(old);
         self.orders.clear();
+        self.tell(News::Reconnects);
         // The history is read up to the next connection's first event, so what was held comes again.
         if let Some(held) = &mut self.held {
             held.clear();
@@ -723,7 +724,7 @@ impl<'a> Session<'a> {
         let _ = stop_own_job();
         let _ = self.screen.enter();
         self.keys.to_ccc();
-        self.painter.resized();
+        self.painter.disturbed();
         if let Some(link) = &mut self.link {
             link.ask(&Request::Back {});
         }

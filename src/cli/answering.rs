@@ -117,12 +117,9 @@ fn ruling(ask: &Asked, text: &str) -> Result<Ruling, String> {
                 let answers = BTreeMap::from([(one.question.clone(), chosen(one, text))]);
                 Ok(Ruling::Answers { answers, notes: BTreeMap::new() })
             }
-            several => match serde_json::from_str(text) {
-                Ok(answers) => Ok(Ruling::Answers { answers, notes: BTreeMap::new() }),
-                Err(_) => {
-                    let names: Vec<String> = several.iter().map(|one| format!("{:?}: \"…\"", one.question)).collect();
-                    expected(&format!("{{{}}}", names.join(", ")))
-                }
+            _ => match serde_json::from_str::<BTreeMap<String, String>>(text) {
+                Ok(answers) => complete(ask, answers),
+                Err(_) => expected(&all_answers(ask)),
             },
         },
         AskedKind::Form => match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text) {
@@ -133,6 +130,27 @@ fn ruling(ask: &Asked, text: &str) -> Result<Ruling, String> {
             }
         },
     }
+}
+
+/// The answers, if each question of the request has one and each is to one of its questions.
+fn complete(ask: &Asked, answers: BTreeMap<String, String>) -> Result<Ruling, String> {
+    let is_asked = |text: &str| ask.questions.iter().any(|one| one.question == text);
+    if let Some(unknown) = answers.keys().find(|text| !is_asked(text)) {
+        return Err(format!("request {} has no question {unknown:?}; answer {}", ask.id, all_answers(ask)));
+    }
+    let is_missing = |one: &&AskedQuestion| answers.get(&one.question).is_none_or(|text| text.trim().is_empty());
+    let missing: Vec<String> =
+        ask.questions.iter().filter(is_missing).map(|one| format!("{:?}", one.question)).collect();
+    if missing.is_empty() {
+        return Ok(Ruling::Answers { answers, notes: BTreeMap::new() });
+    }
+    Err(format!("the answer to {} is missing; answer {}", missing.join(" and "), all_answers(ask)))
+}
+
+/// The form of an answer to several questions.
+fn all_answers(ask: &Asked) -> String {
+    let names: Vec<String> = ask.questions.iter().map(|one| format!("{:?}: \"…\"", one.question)).collect();
+    format!("{{{}}}", names.join(", "))
 }
 
 /// Whether the request can only be allowed or denied.
@@ -269,6 +287,13 @@ mod tests {
         let both = [question("A?", false), question("B?", false)];
         assert_eq!(answer(&both, r#"{"A?":"x","B?":"y"}"#), Ok("x|y".to_owned()));
         assert!(answer(&both, "x").expect_err("one answer to two").contains("\"B?\""));
+        for (typed, why) in [
+            (r#"{"A?":"x"}"#, r#"the answer to "B?" is missing; answer {"A?": "…", "B?": "…"}"#),
+            (r#"{"A?":"x","B?":" "}"#, r#"the answer to "B?" is missing; answer {"A?": "…", "B?": "…"}"#),
+            (r#"{"A?":"x","C?":"y"}"#, r#"request 3 has no question "C?"; answer {"A?": "…", "B?": "…"}"#),
+        ] {
+            assert_eq!(answer(&both, typed), Err(why.to_owned()), "{typed}");
+        }
         let field = AskedField { name: "branch".to_owned(), ..AskedField::default() };
         let form = Asked { fields: vec![field], ..asked(AskedKind::Form) };
         assert_eq!(

@@ -6,6 +6,7 @@ use crate::core::supervised::CommandAction;
 use crate::core::{Finish, Plan, Show, Tick};
 use crate::driver::{self, ReplayError};
 use crate::journal::{EntryKind, JournalReader, RunDir, RunKind, run_kind};
+use crate::ui::parts::{GAP, Joint, Parts};
 use crate::ui::{Ending, Form, Printer, Stream, StreamJson, Style, clean, columns};
 use redaction::Redactor;
 use rustix::termios::Winsize;
@@ -32,6 +33,8 @@ pub(super) struct EventPrinter<'a> {
     plan: Option<Plan>,
     unknown: u64,
     word_by_word: bool,
+    /// The parts of the text in progress that were printed.
+    parts: Parts,
     below: Option<Below>,
     /// Whether the end of the run, as it was printed, has the command that continues it.
     says_how_to_continue: bool,
@@ -89,6 +92,7 @@ impl<'a> EventPrinter<'a> {
             plan: None,
             unknown: 0,
             word_by_word: false,
+            parts: Parts::default(),
             below: None,
             says_how_to_continue: false,
         }
@@ -204,7 +208,11 @@ impl<'a> EventPrinter<'a> {
                 }
                 self.unknown += 1;
             }
-            Event::Words { role, kind, text } if self.word_by_word => {
+            Event::Words { role, kind, part, text } if self.word_by_word => {
+                let is_line = *kind == WordsOf::Text && matches!(self.form, OutputForm::Lines(_));
+                let is_gap = is_line && self.parts.take(*part) == Joint::Gap && *part != Some(0);
+                let marked = is_gap.then(|| format!("{GAP}{text}"));
+                let text = marked.as_ref().unwrap_or(text);
                 let output = match (&mut self.form, kind) {
                     (OutputForm::Lines(printer), WordsOf::Text) => printer.partial(self.tick, *role, text),
                     // Thinking has no line of its own in this form.

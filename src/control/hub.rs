@@ -202,13 +202,13 @@ impl Hub {
         self.state().standing.latest.retain(|(name, _)| *name != "question");
     }
 
-    /// Appends a part of a text in progress.
-    pub fn words(&self, role: Role, kind: WordsOf, text: String) {
+    /// Appends the part of this number of a text in progress.
+    pub fn words(&self, role: Role, kind: WordsOf, part: u64, text: String) {
         if !self.wants_words() {
             return;
         }
         let mut state = self.state();
-        let entry = state.entry(Event::Words { role, kind, text }, 0);
+        let entry = state.entry(Event::Words { role, kind, part: Some(part), text }, 0);
         state.words.push_back(entry);
         if state.words.len() > KEPT_WORDS {
             state.words.pop_front();
@@ -499,19 +499,19 @@ mod tests {
     #[test]
     fn words_come_in_their_place_to_who_wants_them_and_are_the_first_to_go() {
         let hub = Hub::new(0);
-        hub.words(Role::Agent, WordsOf::Text, "nobody ".to_owned());
+        hub.words(Role::Agent, WordsOf::Text, 0, "nobody ".to_owned());
         assert!(!hub.wants_words());
         let (mut with, _) = hub.follow(None, None, true);
         let (mut without, _) = hub.follow(None, None, false);
         assert!(hub.wants_words());
         put(&hub, 1, 0, "before");
-        hub.words(Role::Agent, WordsOf::Text, "I ".to_owned());
+        hub.words(Role::Agent, WordsOf::Text, 0, "I ".to_owned());
         put(&hub, 2, 0, "after");
         hub.release();
         assert_eq!(all(&mut with).0, ["before", "“I ", "after"]);
         assert_eq!(all(&mut without).0, ["before", "after"]);
         for _ in 0..2 * KEPT_WORDS {
-            hub.words(Role::Agent, WordsOf::Text, "so ".to_owned());
+            hub.words(Role::Agent, WordsOf::Text, 1, "so ".to_owned());
         }
         put(&hub, 3, 0, "last");
         hub.release();

@@ -339,7 +339,8 @@ pub enum Event {
     /// Something to show.
     Show(Box<Shown>),
     /// A part of a text in progress; the whole text follows as [`Show`].
-    Words { role: Role, kind: WordsOf, text: String },
+    /// `part` is its number in its text, in which a number is missing where text is; an older ccc gives none.
+    Words { role: Role, kind: WordsOf, part: Option<u64>, text: String },
     /// The run is over.
     End { finish: Option<Box<Finish>> },
     /// The run disconnects this client, for this reason.
@@ -470,6 +471,7 @@ pub fn decode(line: &[u8]) -> Result<FromRun, BadLine> {
         show: Option<&'a RawValue>,
         role: Option<Role>,
         kind: Option<WordsOf>,
+        part: Option<u64>,
         text: Option<String>,
         finish: Option<Box<Finish>>,
         why: Option<String>,
@@ -483,7 +485,7 @@ pub fn decode(line: &[u8]) -> Result<FromRun, BadLine> {
                 Err(_) => Event::Unknown(name),
             },
             ("words", _, Some(role), Some(text)) => {
-                Event::Words { role, kind: line.kind.unwrap_or(WordsOf::Text), text }
+                Event::Words { role, kind: line.kind.unwrap_or(WordsOf::Text), part: line.part, text }
             }
             ("end", ..) => Event::End { finish: line.finish },
             ("gone", ..) => Event::Gone { why: line.why.unwrap_or_default() },
@@ -614,6 +616,8 @@ pub(super) fn encode_event(event: &Event) -> Vec<u8> {
         ev: &'static str,
         role: Role,
         kind: WordsOf,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<u64>,
         text: &'a str,
     }
     #[derive(Serialize)]
@@ -631,7 +635,9 @@ pub(super) fn encode_event(event: &Event) -> Vec<u8> {
             let Shown { n, i, t, at, show } = shown.as_ref();
             line(&Showing { ev: "show", n: *n, i: *i, t: *t, at: *at, show })
         }
-        Event::Words { role, kind, text } => line(&Saying { ev: "words", role: *role, kind: *kind, text }),
+        Event::Words { role, kind, part, text } => {
+            line(&Saying { ev: "words", role: *role, kind: *kind, part: *part, text })
+        }
         Event::End { finish } => line(&Ending { ev: "end", finish: finish.as_deref() }),
         Event::Gone { why } => line(&Going { ev: "gone", why }),
         Event::Unknown(_) => Vec::new(),
@@ -817,7 +823,18 @@ mod tests {
             reply(Reply::Fault(Fault::new(Code::NotOpen, "settled"))),
             FromRun::Event(Event::Show(Box::new(shown.clone()))),
             FromRun::Event(Event::Show(Box::new(Shown { i: None, ..shown }))),
-            FromRun::Event(Event::Words { role: Role::Agent, kind: WordsOf::Thinking, text: "I ".to_owned() }),
+            FromRun::Event(Event::Words {
+                role: Role::Agent,
+                kind: WordsOf::Thinking,
+                part: Some(3),
+                text: "I ".to_owned(),
+            }),
+            FromRun::Event(Event::Words {
+                role: Role::Agent,
+                kind: WordsOf::Text,
+                part: None,
+                text: "as an older ccc says it ".to_owned(),
+            }),
             FromRun::Event(Event::End { finish: None }),
             FromRun::Event(Event::Gone { why: "did not read".to_owned() }),
         ] {

@@ -748,13 +748,13 @@ impl engine::World for World {
             }
             Event::Noise { proc, lines, bytes, sample } => feed(self, Input::Noise { proc, lines, bytes, sample }),
             Event::Progress { proc } => feed(self, Input::Progress { proc }),
-            Event::StreamedText { proc, kind, text } => {
+            Event::StreamedText { proc, kind, part, text } => {
                 // Not journalled: it decides nothing, and the whole text follows.
                 if let Some(role) = self.run.core.role(proc) {
                     let now = self.moment();
                     let output = (kind == WordsOf::Text).then(|| self.printer.partial(now, role, &text));
                     if let Some(hub) = &self.hub {
-                        hub.words(role, kind, text);
+                        hub.words(role, kind, part, text);
                     }
                     if let Some(output) = output {
                         self.put(output);

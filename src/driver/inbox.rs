@@ -52,6 +52,8 @@ pub(super) enum Event {
     StreamedText {
         proc: ProcId,
         kind: WordsOf,
+        /// Its number in its text; see [`crate::ui::parts`].
+        part: u64,
         text: String,
     },
     WriteFailed {

@@ -113,6 +113,14 @@ impl OutputReader {
     fn say(&self, now: Instant, partial: &Envelope<'_>, lines: &mut Lines) {
         let wanted = self.hub.as_ref().is_some_and(Hub::wants_words);
         if !self.watched && !wanted {
+            // A client that comes in the middle is told that text is missing.
+            lines.saying.skip();
+            lines.thinking.skip();
+            return;
+        }
+        if self.kind.begins_text(partial) {
+            lines.saying.begin();
+            lines.thinking.begin();
             return;
         }
         let said = self.kind.partial_text(partial).map(|part| (WordsOf::Text, part));
@@ -124,9 +132,9 @@ impl OutputReader {
             WordsOf::Thinking => (&mut lines.thinking, &mut lines.saying),
         };
         other.forget();
-        if let Some(words) = saying.add(&part, now) {
+        if let Some((part, words)) = saying.add(&part, now) {
             let text = self.redactor.now().text(&words).into_owned();
-            self.inbox.post(Event::StreamedText { proc: self.proc, kind, text });
+            self.inbox.post(Event::StreamedText { proc: self.proc, kind, part, text });
         }
     }
 

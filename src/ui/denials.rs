@@ -16,6 +16,8 @@ pub(super) type Subject = (String, String);
 pub(super) struct Denials {
     running: VecDeque<Running>,
     asked: BTreeMap<AskId, Subject>,
+    /// Denied while its request was open: the row of the request tells it.
+    told: VecDeque<Subject>,
     /// Shown as settled; the denial of the tool may follow.
     settled: VecDeque<Subject>,
     /// Shown as a failed call; the denial of the tool may follow.
@@ -44,6 +46,7 @@ fn take(all: &mut VecDeque<Subject>, subject: &Subject) -> bool {
 impl Denials {
     /// A turn begins: what was reported before is over.
     pub(super) fn begin_turn(&mut self) {
+        self.told.clear();
         self.settled.clear();
         self.failed.clear();
     }
@@ -61,16 +64,25 @@ impl Denials {
         self.asked.insert(ask, subject);
     }
 
-    /// A request was settled, which is shown. `is_denial`: the tool is not used.
-    pub(super) fn settled(&mut self, ask: AskId, is_denial: bool) {
-        let Some(subject) = self.asked.remove(&ask).filter(|_| is_denial) else { return };
-        self.mark(&subject);
-        push(&mut self.settled, subject);
+    /// A request was settled, which is shown. `is_denial`: the tool is not used. Returns what the request was about.
+    pub(super) fn settled(&mut self, ask: AskId, is_denial: bool) -> Option<Subject> {
+        let subject = self.asked.remove(&ask)?;
+        if !take(&mut self.told, &subject) && is_denial {
+            self.mark(&subject);
+            push(&mut self.settled, subject.clone());
+        }
+        Some(subject)
     }
 
     /// A tool was denied. True if that is to be shown.
     pub(super) fn denied(&mut self, subject: &Subject) -> bool {
         if take(&mut self.settled, subject) || take(&mut self.failed, subject) {
+            return false;
+        }
+        // The row of the request that is open follows and tells it.
+        if self.asked.values().any(|asked| asked == subject) && !self.told.contains(subject) {
+            self.mark(subject);
+            push(&mut self.told, subject.clone());
             return false;
         }
         self.mark(subject);
@@ -110,7 +122,9 @@ mod tests {
         let mut denials = Denials::default();
         denials.begin_turn();
         denials.started("t1", subject.clone());
-        denials.asked(AskId(1), subject.clone());
+        if order.contains('s') {
+            denials.asked(AskId(1), subject.clone());
+        }
         let mut shown = 0;
         for report in order.chars() {
             shown += usize::from(match report {
@@ -128,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_denial_is_shown_once_in_whatever_order_it_is_reported() {
-        for order in ["de", "ed", "sde", "sed", "se", "d", "e"] {
+        for order in ["de", "ed", "sde", "sed", "se", "dse", "d", "e"] {
             assert_eq!(shown(order), 1, "{order}");
         }
         let subject = ("Bash".to_owned(), "touch a".to_owned());

@@ -99,6 +99,7 @@ mod modes;
 mod object;
 mod output;
 pub mod paint;
+pub mod parts;
 mod plain;
 mod printer;
 mod question;

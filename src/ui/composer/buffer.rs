@@ -12,6 +12,8 @@ use crate::words::Image;
 
 /// The size limit of a draft, including the content of its folded pastes.
 pub const TEXT_LIMIT_BYTES: usize = 1024 * 1024;
+/// What the label of a folded paste needs at most.
+const LABEL_BYTES: usize = 64;
 /// The beginning of an image's label; the label ends with the first closing bracket.
 const IMAGE_LABEL: &str = "[image ";
 /// The width of an image's name in its label, in columns.
@@ -213,8 +215,15 @@ impl Buffer {
         true
     }
 
-    /// Inserts a paste; a big one is folded to a label. Returns `false` if it does not fit.
+    /// Inserts a paste, or as much of its beginning as fits; a big one is folded to a label. Returns `false` if it was cut.
     pub fn paste(&mut self, text: &str) -> bool {
+        let room = TEXT_LIMIT_BYTES.saturating_sub(self.bytes() + LABEL_BYTES);
+        let fitting = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
+        let is_whole = fitting.len() == text.len();
+        (fitting.is_empty() || self.paste_fitting(fitting)) && is_whole
+    }
+
+    fn paste_fitting(&mut self, text: &str) -> bool {
         let lines = text.lines().count();
         let is_big = lines > FOLD_LINES || text.chars().take(FOLD_CHARS + 1).count() > FOLD_CHARS;
         if !is_big {
@@ -731,8 +740,13 @@ mod tests {
     #[test]
     fn a_draft_has_a_bound() {
         let mut buffer = written("x");
-        assert!(!buffer.paste(&"y".repeat(TEXT_LIMIT_BYTES)));
-        assert_eq!(buffer.content(), "x");
+        // As much as fits is kept, in whole characters.
+        assert!(!buffer.paste(&"é".repeat(TEXT_LIMIT_BYTES)));
+        let content = buffer.content();
+        assert!(content.starts_with("xéé") && content.ends_with("éé"), "{}", content.len());
+        assert!((TEXT_LIMIT_BYTES - 100..=TEXT_LIMIT_BYTES).contains(&content.len()), "{}", content.len());
+        assert!(!buffer.paste("more") && !buffer.paste(&"z\n".repeat(99)));
+        assert_eq!(buffer.content(), content);
     }
 
     #[test]

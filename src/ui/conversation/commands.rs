@@ -67,6 +67,49 @@ pub(super) fn help() -> String {
     text
 }
 
+/// A command in a message that neither ccc nor the agent has, and the names of theirs that are near to it. `None` if none is near:
+/// the agent's CLI takes more commands than it offers, such as `/cost`.
+pub(super) fn doubted(message: &str, offered: &[Completion]) -> Option<(String, Vec<String>)> {
+    let name = message.trim().strip_prefix('/')?.split_whitespace().next()?;
+    // `/home/me` is a path.
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ':'));
+    let theirs = offered.iter().filter_map(|command| command.text.trim().strip_prefix('/'));
+    let all: Vec<&str> = KNOWN.iter().map(|known| known.name).chain(theirs).collect();
+    if !is_name || all.contains(&name) {
+        return None;
+    }
+    let near: Vec<String> = all.iter().filter(|known| is_near(name, known)).map(|near| format!("/{near}")).collect();
+    (!near.is_empty()).then(|| (format!("/{name}"), near))
+}
+
+/// Whether the names differ by at most one keystroke in five letters, or two in more; two letters in the wrong order are one.
+fn is_near(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let most = if one.len().min(other.len()) > 5 { 2 } else { 1 };
+    if one.len().abs_diff(other.len()) > most {
+        return false;
+    }
+    // The rows of the table of distances between the beginnings: the last two, and the present one.
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.iter().enumerate() {
+        let mut now = vec![at + 1];
+        for (to, goal) in other.iter().enumerate() {
+            let cell = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
+            let mut least = cell(&last, to) + usize::from(letter != goal);
+            least = least.min(cell(&last, to + 1) + 1).min(cell(&now, to) + 1);
+            let turned = at.checked_sub(1).and_then(|at| one.get(at)) == Some(goal)
+                && to.checked_sub(1).and_then(|to| other.get(to)) == Some(letter);
+            if turned {
+                least = least.min(cell(&before, to - 1) + 1);
+            }
+            now.push(least);
+        }
+        before = std::mem::replace(&mut last, now);
+    }
+    last.last().is_some_and(|distance| *distance <= most)
+}
+
 /// Reads a duration such as `1h30m`, in milliseconds; the error says what is wrong.
 pub type Spans = fn(&str) -> Result<u64, String>;
 
@@ -213,6 +256,34 @@ mod tests {
             ("/budget time", "usage: /budget iterations|time|cost|tokens VALUE"),
         ] {
             assert!(set(text).expect_err(text).contains(why), "{text}: {:?}", set(text));
+        }
+    }
+
+    #[test]
+    fn a_command_that_nobody_has_is_doubted_and_the_near_ones_are_named() {
+        let offered = ["compact", "usage", "my:review"].map(|name| Completion {
+            text: format!("/{name} "),
+            hint: String::new(),
+            about: String::new(),
+        });
+        let near = |text: &str, offered: &[Completion]| {
+            doubted(text, offered).map(|(name, near)| format!("{name}: {}", near.join(" ")))
+        };
+        for (text, unknown, known) in [
+            ("/budgte cost 5", Some("/budgte: /budget"), Some("/budgte: /budget")),
+            ("/contineu", Some("/contineu: /continue"), Some("/contineu: /continue")),
+            ("/compat", None, Some("/compat: /compact")),
+            ("/zzz", None, None),
+            ("/cost", None, None),
+            ("/usage", None, None),
+            ("/my:review now", None, None),
+            ("/budget cost 5", None, None),
+            ("/home/me is full", None, None),
+            ("fix /budgte", None, None),
+            ("/", None, None),
+        ] {
+            assert_eq!(near(text, &[]).as_deref(), unknown, "{text}");
+            assert_eq!(near(text, &offered).as_deref(), known, "{text}");
         }
     }
 

@@ -3,6 +3,9 @@
 //! A key counts only when the dialog has been visible for [`QUIET_MS`] and no key came within that time. A key typed for
 //! something else, or still held down, therefore decides nothing. Text that is no choice goes into the draft, and so does
 //! everything typed after it until an arrow key returns to the choices: the Enter after a message allows nothing.
+//!
+//! What a dialog is about is printed when its turn comes, so that it stands directly above the choices. Until then the dialog
+//! takes no key.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -21,7 +24,13 @@ const OPEN_LIMIT: usize = 64;
 
 /// The open dialogs; the first is shown.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Dialogs(VecDeque<Dialog>);
+pub(super) struct Dialogs {
+    open: VecDeque<Dialog>,
+    /// The dialog that was printed last: only it may be decided.
+    printed: Option<Key>,
+    /// The request whose decision was sent. Its row comes before the next dialog is printed.
+    sent: Option<Box<Dialog>>,
+}
 
 /// An open dialog.
 #[derive(Debug, Clone)]
@@ -38,6 +47,17 @@ pub(super) struct Dialog {
     quiet_from: Option<u64>,
     /// Whether keys go to the draft.
     is_passing: bool,
+    /// Whether what it is about was printed.
+    was_printed: bool,
+    /// Whether Enter was pressed where at least one choice must be marked.
+    misses_mark: bool,
+}
+
+/// Which dialog this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Asked(AskId),
+    Question(u32),
 }
 
 #[derive(Debug, Clone)]
@@ -86,8 +106,8 @@ pub(super) enum KeyEffect {
     Shown,
     /// The key came too early.
     TooEarly,
-    /// The dialog is answered.
-    Decided(OperatorInput),
+    /// The dialog is answered: send the order, and print the answer to the last question (`picked`).
+    Decided { input: OperatorInput, picked: Option<String> },
     /// The next step is open: print the answer to the step before (`picked`) and the new step's text.
     Next { picked: String, text: String },
     /// The step before is open again: print its text.
@@ -110,63 +130,111 @@ fn counted<'a>(choices: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Item> {
 impl Dialogs {
     /// Adds a request of the agent.
     pub(super) fn ask(&mut self, asked: Asked) {
-        if self.0.len() < OPEN_LIMIT && !self.0.iter().any(|open| open.ask() == Some(asked.id)) {
-            self.0.push_back(Dialog::new(Subject::Asked(Box::new(asked))));
+        if self.open.len() < OPEN_LIMIT && !self.open.iter().any(|open| open.ask() == Some(asked.id)) {
+            self.open.push_back(Dialog::new(Subject::Asked(Box::new(asked))));
         }
     }
 
     /// Adds a question of ccc, which replaces its earlier question.
     pub(super) fn question(&mut self, question: Question) {
-        self.0.retain(|open| matches!(open.subject, Subject::Asked(_)));
-        self.0.push_front(Dialog::new(Subject::Question(question)));
+        self.forget_question();
+        self.open.push_front(Dialog::new(Subject::Question(question)));
     }
 
-    /// Removes a settled request, wherever it was answered. The next dialog begins its own quiet time.
-    pub(super) fn settle(&mut self, id: AskId) {
-        self.0.retain(|open| open.ask() != Some(id));
+    /// Removes a settled request, wherever it was answered. Returns whether what it is about was printed. The next dialog begins
+    /// its own quiet time.
+    pub(super) fn settle(&mut self, id: AskId) -> bool {
+        let mut was_printed = self.refused(id);
+        self.open.retain(|open| {
+            let is_it = open.ask() == Some(id);
+            was_printed |= is_it && open.was_printed;
+            !is_it
+        });
+        was_printed
+    }
+
+    /// Forgets the decision that was sent, if it was of this request, because no row follows; returns whether it was.
+    pub(super) fn refused(&mut self, id: AskId) -> bool {
+        self.sent.take_if(|sent| sent.ask() == Some(id)).is_some()
     }
 
     /// Removes ccc's question.
     pub(super) fn forget_question(&mut self) {
-        self.0.retain(|open| matches!(open.subject, Subject::Asked(_)));
+        self.open.retain(|open| matches!(open.subject, Subject::Asked(_)));
     }
 
     /// Removes all dialogs, because the run is over or its process is gone.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Dialogs::default();
     }
 
-    /// The dialog that is shown.
+    /// The dialog whose turn it is.
     pub(super) fn first(&self) -> Option<&Dialog> {
-        self.0.front()
+        self.open.front()
+    }
+
+    /// The dialog whose turn has come and which is not printed yet; from now on it is.
+    pub(super) fn turn(&mut self) -> Option<&Dialog> {
+        if self.sent.is_some() {
+            return None;
+        }
+        let key = self.open.front().map(Dialog::key);
+        if key == self.printed {
+            return None;
+        }
+        self.printed = key;
+        let dialog = self.open.front_mut()?;
+        dialog.was_printed = true;
+        Some(dialog)
+    }
+
+    /// Whether the first dialog is printed.
+    pub(super) fn is_printed(&self) -> bool {
+        self.printed.is_some() && self.printed == self.open.front().map(Dialog::key)
     }
 
     /// How many dialogs wait behind the first.
     pub(super) fn waiting(&self) -> usize {
-        self.0.len().saturating_sub(1)
+        self.open.len().saturating_sub(1)
     }
 
     /// Records when the first dialog became visible.
     pub(super) fn painted(&mut self, at: u64) {
-        if let Some(dialog) = self.0.front_mut() {
+        if self.is_printed()
+            && let Some(dialog) = self.open.front_mut()
+        {
             dialog.quiet_from.get_or_insert(at);
         }
     }
 
-    /// Handles a paste; `false` when it is not for a dialog.
-    pub(super) fn paste(&mut self, text: &str) -> bool {
-        let entry = self.0.front_mut().and_then(|dialog| dialog.entry.as_mut());
-        entry.is_some_and(|entry| entry.paste(text))
+    /// The text entry of the first dialog.
+    pub(super) fn entry(&mut self) -> Option<&mut Buffer> {
+        self.open.front_mut().and_then(|dialog| dialog.entry.as_mut())
     }
 
     /// Handles a key for the first dialog.
     pub(super) fn press(&mut self, at: u64, press: Press) -> KeyEffect {
-        self.0.front_mut().map_or(KeyEffect::Foreign, |dialog| dialog.press(at, press))
+        self.open.front_mut().map_or(KeyEffect::Foreign, |dialog| dialog.press(at, press))
+    }
+
+    /// Whether the first dialog would take this key as one of its choices.
+    pub(super) fn is_choice(&self, press: Press) -> bool {
+        self.open.front().is_some_and(|dialog| dialog.is_choice(press))
     }
 
     /// Removes the first dialog, whose decision was sent. The next one begins its own quiet time.
     pub(super) fn decided(&mut self) {
-        self.0.pop_front();
+        self.sent = self.open.pop_front().filter(|dialog| dialog.ask().is_some()).map(Box::new);
+    }
+
+    /// The connection ended before the run had settled the request whose decision was sent: it is open again.
+    pub(super) fn reopen(&mut self) {
+        if let Some(mut dialog) = self.sent.take() {
+            (dialog.step, dialog.quiet_from) = (0, None);
+            dialog.answers.clear();
+            dialog.open_step();
+            self.open.push_front(*dialog);
+        }
     }
 }
 
@@ -180,9 +248,18 @@ impl Dialog {
             entry: None,
             quiet_from: None,
             is_passing: false,
+            was_printed: false,
+            misses_mark: false,
         };
         dialog.open_step();
         dialog
+    }
+
+    fn key(&self) -> Key {
+        match &self.subject {
+            Subject::Asked(asked) => Key::Asked(asked.id),
+            Subject::Question(question) => Key::Question(question.number),
+        }
     }
 
     fn ask(&self) -> Option<AskId> {
@@ -202,7 +279,10 @@ impl Dialog {
 
     /// The text of the open step, unless the request itself shows it.
     pub(super) fn step_text(&self) -> Option<String> {
-        let Subject::Asked(asked) = &self.subject else { return None };
+        let asked = match &self.subject {
+            Subject::Asked(asked) => asked,
+            Subject::Question(question) => return Some(question.text()),
+        };
         match asked.kind {
             AskedKind::Choices => {
                 let question = asked.questions.get(self.step)?;
@@ -224,6 +304,7 @@ impl Dialog {
     fn open_step(&mut self) {
         let mut menu = Menu::default();
         self.entry = None;
+        self.misses_mark = false;
         match &self.subject {
             Subject::Question(question) => {
                 let choices = question.choices();
@@ -281,6 +362,20 @@ impl Dialog {
         effect
     }
 
+    /// Whether this key is one of the choices.
+    fn is_choice(&self, press: Press) -> bool {
+        if self.entry.is_some() || self.is_passing {
+            return false;
+        }
+        match press.text() {
+            Some(' ') => self.menu.many,
+            Some(c) => c.to_digit(10).is_some_and(|digit| {
+                self.menu.items.iter().any(|item| u32::try_from(item.key).is_ok_and(|key| key == digit))
+            }),
+            None => false,
+        }
+    }
+
     fn press_in_menu(&mut self, press: Press) -> KeyEffect {
         let last = self.menu.items.len().saturating_sub(1);
         if matches!(press.code, Code::Up | Code::Down | Code::Tab | Code::Left) {
@@ -335,6 +430,7 @@ impl Dialog {
 
     fn mark(&mut self, place: usize) {
         let Some(item) = self.menu.items.get(place).filter(|item| !item.in_words) else { return };
+        self.misses_mark = false;
         if !self.menu.marked.remove(&item.key) {
             self.menu.marked.insert(item.key);
         }
@@ -347,11 +443,12 @@ impl Dialog {
             self.entry = Some(Buffer::new());
             return KeyEffect::Shown;
         }
-        let keys = if self.menu.many && !self.menu.marked.is_empty() {
-            self.menu.marked.iter().copied().collect()
-        } else {
-            vec![item.key]
-        };
+        let keys: Vec<usize> = if self.menu.many { self.menu.marked.iter().copied().collect() } else { vec![item.key] };
+        if keys.is_empty() {
+            // The selected choice was perhaps not meant.
+            self.misses_mark = true;
+            return KeyEffect::Shown;
+        }
         self.answered(Picked { keys, words: None })
     }
 
@@ -414,8 +511,14 @@ impl Dialog {
             self.open_step();
             return KeyEffect::Next { picked: said.join(", "), text: self.step_text().unwrap_or_default() };
         }
+        // The row of a permission says how it was decided; the row of an answer does not say what it is.
+        let is_answer = match &self.subject {
+            Subject::Asked(asked) => matches!(asked.kind, AskedKind::Choices | AskedKind::Form),
+            Subject::Question(_) => true,
+        };
+        let picked = is_answer.then(|| said.join(", ")).filter(|picked| !picked.is_empty());
         match self.decision() {
-            Some(decision) => KeyEffect::Decided(decision),
+            Some(input) => KeyEffect::Decided { input, picked },
             None => KeyEffect::Shown,
         }
     }
@@ -453,11 +556,37 @@ impl Dialog {
         Some(OperatorInput::Rule { ask: asked.id, key: None, ruling })
     }
 
+    /// What the text entry is for.
+    fn entry_prompt(&self) -> &'static str {
+        match &self.subject {
+            Subject::Asked(asked) => match asked.kind {
+                AskedKind::Permission | AskedKind::Plan => "why not: ",
+                AskedKind::Choices | AskedKind::Form => "your answer: ",
+            },
+            Subject::Question(_) => "",
+        }
+    }
+
+    /// What it is about, in a row.
+    pub(super) fn about(&self) -> String {
+        let text = match &self.subject {
+            Subject::Question(question) => question.text(),
+            Subject::Asked(asked) => match asked.kind {
+                AskedKind::Permission => format!("{} {}", asked.tool, asked.target),
+                AskedKind::Plan => "the plan".to_owned(),
+                AskedKind::Choices => asked.questions.first().map(|it| it.question.clone()).unwrap_or_default(),
+                AskedKind::Form => format!("the form of {}", asked.tool),
+            },
+        };
+        super::super::clean::one_line(text.trim(), 200)
+    }
+
     /// The choices, with the cursor on the first row, and below them how to choose.
     pub(super) fn view(&self, columns: usize, most: usize) -> View {
         if let Some(entry) = &self.entry {
-            let draft = entry.draft(columns.saturating_sub(2).max(2));
-            let mut view = super::editing::framed(draft, most);
+            let what = if self.menu.items.is_empty() { "" } else { self.entry_prompt() };
+            let room = columns.saturating_sub(2 + super::super::columns::of(what));
+            let mut view = super::editing::framed(entry.draft(room.max(2)), what, most);
             view.rows.push(Row::of(Look::DIM, "  Enter sends it · Esc goes back"));
             return view;
         }
@@ -475,7 +604,11 @@ impl Dialog {
         let first = chosen_rows.end.saturating_sub(most).min(chosen_rows.start);
         let is_cut = rows.len() > most;
         let mut rows: Vec<Row> = rows.into_iter().skip(first).take(most).collect();
-        let how = if self.menu.many { "Space marks · Enter answers" } else { "a number or Enter chooses" };
+        let how = match (self.menu.many, self.misses_mark) {
+            (true, true) => "nothing is marked: mark at least one with Space or its number",
+            (true, false) => "Space marks · Enter answers",
+            (false, _) => "a number or Enter chooses",
+        };
         let mut hint =
             if self.is_passing { "your text is in the draft; ↑↓ goes back to the choices" } else { how }.to_owned();
         if self.step > 0 {
@@ -544,12 +677,13 @@ mod tests {
     fn open(asked: Asked) -> Dialogs {
         let mut dialogs = Dialogs::default();
         dialogs.ask(asked);
+        dialogs.turn();
         dialogs.painted(0);
         dialogs
     }
 
     fn rule(ruling: Ruling) -> KeyEffect {
-        KeyEffect::Decided(OperatorInput::Rule { ask: AskId(3), key: None, ruling })
+        KeyEffect::Decided { input: OperatorInput::Rule { ask: AskId(3), key: None, ruling }, picked: None }
     }
 
     fn write(dialogs: &mut Dialogs, text: &str) -> KeyEffect {
@@ -582,13 +716,16 @@ mod tests {
     fn a_key_that_comes_with_the_dialog_or_is_held_down_decides_nothing() {
         let mut dialogs = Dialogs::default();
         dialogs.ask(permission());
+        dialogs.painted(4_000);
+        assert_eq!(dialogs.press(4_900, Press::of('1')), KeyEffect::TooEarly, "it is not printed yet");
+        dialogs.turn();
         assert_eq!(dialogs.press(5_000, Press::of('1')), KeyEffect::TooEarly, "it is not on the screen yet");
         dialogs.painted(5_000);
         assert_eq!(dialogs.press(5_299, Press::of('1')), KeyEffect::TooEarly);
         for at in (5_330..9_000).step_by(30) {
             assert_eq!(dialogs.press(at, Press::plain(Code::Enter)), KeyEffect::TooEarly, "held down since {at}");
         }
-        assert!(matches!(dialogs.press(9_300, Press::plain(Code::Enter)), KeyEffect::Decided(_)));
+        assert!(matches!(dialogs.press(9_300, Press::plain(Code::Enter)), KeyEffect::Decided { .. }));
     }
 
     #[test]
@@ -600,7 +737,7 @@ mod tests {
         assert_eq!(dialogs.press(9_900, Press::plain(Code::Backspace)), KeyEffect::Draft);
         assert_eq!(dialogs.press(19_000, Press::plain(Code::Enter)), KeyEffect::Shown, "it was meant to send the text");
         assert_eq!(dialogs.press(29_000, Press::plain(Code::Down)), KeyEffect::Shown);
-        assert!(matches!(dialogs.press(29_001, Press::of('1')), KeyEffect::Decided(_)));
+        assert!(matches!(dialogs.press(29_001, Press::of('1')), KeyEffect::Decided { .. }));
     }
 
     #[test]
@@ -625,15 +762,32 @@ mod tests {
         let mut dialogs = open(permission());
         dialogs.ask(Asked { id: AskId(4), ..permission() });
         assert_eq!(dialogs.waiting(), 1);
-        assert!(matches!(dialogs.press(1_000, Press::of('1')), KeyEffect::Decided(_)));
+        assert!(matches!(dialogs.press(1_000, Press::of('1')), KeyEffect::Decided { .. }));
         dialogs.decided();
-        assert_eq!(dialogs.press(1_001, Press::of('1')), KeyEffect::TooEarly);
+        assert!(dialogs.turn().is_none(), "the row of the decision comes first");
+        dialogs.painted(1_001);
+        assert_eq!(dialogs.press(1_900, Press::of('1')), KeyEffect::TooEarly);
+        assert!(dialogs.settle(AskId(3)), "it was printed");
+        assert!(dialogs.turn().is_some_and(|dialog| dialog.ask() == Some(AskId(4))));
+        assert!(dialogs.turn().is_none(), "it is printed once");
         dialogs.painted(1_010);
         assert_eq!(dialogs.press(1_200, Press::of('1')), KeyEffect::TooEarly);
-        assert!(matches!(dialogs.press(1_510, Press::of('1')), KeyEffect::Decided(_)));
+        assert!(matches!(dialogs.press(1_510, Press::of('1')), KeyEffect::Decided { .. }));
         let mut dialogs = open(permission());
         dialogs.settle(AskId(3));
         assert!(dialogs.first().is_none());
+        // A connection that ends before the run has answered: the request is open again.
+        let mut dialogs = open(permission());
+        dialogs.ask(Asked { id: AskId(4), ..permission() });
+        dialogs.press(1_000, Press::of('1'));
+        dialogs.decided();
+        dialogs.reopen();
+        dialogs.painted(2_000);
+        assert_eq!(dialogs.press(3_000, Press::of('3')), rule(Ruling::Deny { reason: String::new() }));
+        // A refusal is told in a row of its own.
+        dialogs.decided();
+        assert!(dialogs.refused(AskId(3)) && dialogs.turn().is_some());
+        assert!(!dialogs.settle(AskId(5)), "it is not known");
     }
 
     #[test]
@@ -657,7 +811,11 @@ mod tests {
             assert_eq!(dialogs.press(1_000, Press::plain(back)), KeyEffect::Back("(1 of 3) one?".to_owned()));
             assert_eq!(dialogs.press(1_000, Press::of('2')), next("b"));
         }
+        let hint = |dialogs: &Dialogs| text_of(&dialogs.first().expect("a dialog").view(60, 16).rows);
+        assert_eq!(dialogs.press(1_000, Press::plain(Code::Enter)), KeyEffect::Shown, "nothing is marked");
+        assert!(hint(&dialogs).contains("nothing is marked: mark at least one"), "{}", hint(&dialogs));
         assert_eq!(dialogs.press(1_000, Press::of('1')), KeyEffect::Shown);
+        assert!(hint(&dialogs).contains("Space marks · Enter answers"), "{}", hint(&dialogs));
         dialogs.press(1_000, Press::plain(Code::Down));
         dialogs.press(1_000, Press::of(' '));
         let KeyEffect::Next { picked, .. } = dialogs.press(1_000, Press::plain(Code::Enter)) else {
@@ -665,9 +823,15 @@ mod tests {
         };
         assert_eq!(picked, "a, b");
         dialogs.press(1_000, Press::of('3'));
+        assert!(hint(&dialogs).starts_with("❯ your answer:"), "{}", hint(&dialogs));
         let answers = [("one?", "b"), ("many?", "a, b"), ("else?", "neither")];
         let answers = answers.map(|(question, answer)| (question.to_owned(), answer.to_owned())).into();
-        assert_eq!(write(&mut dialogs, "neither"), rule(Ruling::Answers { answers, notes: BTreeMap::new() }));
+        let input = OperatorInput::Rule {
+            ask: AskId(3),
+            key: None,
+            ruling: Ruling::Answers { answers, notes: BTreeMap::new() },
+        };
+        assert_eq!(write(&mut dialogs, "neither"), KeyEffect::Decided { input, picked: Some("neither".to_owned()) });
     }
 
     #[test]
@@ -693,7 +857,7 @@ mod tests {
         assert!(matches!(dialogs.press(1_000, Press::of('2')), KeyEffect::Next { .. }));
         assert!(matches!(dialogs.press(1_000, Press::of('2')), KeyEffect::Next { .. }));
         let content = r#"{"name":"x","count":7,"sure":false,"colour":"blue"}"#;
-        let KeyEffect::Decided(OperatorInput::Rule { ruling: Ruling::Fill { content: filled }, .. }) =
+        let KeyEffect::Decided { input: OperatorInput::Rule { ruling: Ruling::Fill { content: filled }, .. }, .. } =
             write(&mut dialogs, "")
         else {
             panic!("the form is filled")

@@ -53,17 +53,20 @@ pub(super) fn edit(buffer: &mut Buffer, press: Press) -> bool {
     true
 }
 
-/// A draft after its prompt, in at most `most` rows that include the cursor's.
-pub(super) fn framed(draft: Draft, most: usize) -> View {
+/// A draft after its prompt and the words that say what is asked for, in at most `most` rows that include the cursor's.
+pub(super) fn framed(draft: Draft, words: &str, most: usize) -> View {
     let most = most.max(1);
     let (column, row) = draft.cursor;
     let first = (row + 1).saturating_sub(most).min(draft.rows.len().saturating_sub(most));
+    let lead = format!("{PROMPT}{words}");
+    let width = super::super::columns::of(&lead);
     let mut rows = Vec::new();
     for (at, text) in draft.rows.iter().enumerate().skip(first).take(most) {
-        let mut shown = Row::of(Look::of(Colour::Cyan), if at == 0 { PROMPT } else { "  " });
+        let lead = if at == 0 { lead.clone() } else { " ".repeat(width) };
+        let mut shown = Row::of(Look::of(Colour::Cyan), &lead);
         shown.append(text);
         rows.push(shown);
     }
     let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
-    View { rows, cursor: (place(column + 2), place(row - first)), ..View::default() }
+    View { rows, cursor: (place(column + width), place(row - first)), ..View::default() }
 }

@@ -3,6 +3,7 @@
 use super::super::clean;
 use super::super::composer::Completion;
 use super::super::format::seconds;
+use super::super::parts::{GAP, Joint};
 use super::pieces::{Call, Check, Note, Piece};
 use super::status::Retry;
 use super::{Conversation, Job, Leave, Running};
@@ -17,6 +18,8 @@ const RUNNING_LIMIT: usize = 64;
 const THINKING_BYTES: usize = 4 * 1024;
 /// How many characters of a sub-agent's present activity are shown.
 const INNER_CHARS: usize = 80;
+/// How many characters of what a request was about are shown in the row of its decision.
+const SUBJECT_CHARS: usize = 200;
 
 /// Whether this shows that the request which failed was answered, or is not tried again.
 fn ends_retry(show: &Show) -> bool {
@@ -40,7 +43,7 @@ impl Running {
 }
 
 impl Conversation {
-    pub(super) fn hear_words(&mut self, role: Role, thinking: bool, text: &str) {
+    pub(super) fn hear_words(&mut self, role: Role, thinking: bool, part: Option<u64>, text: &str) {
         if role == Role::Agent {
             self.status.retry = None;
         }
@@ -48,6 +51,15 @@ impl Conversation {
             // The critic's text is not shown: its verdict is.
             (Role::Critic, _) => {}
             (Role::Agent, true) => {
+                match self.thought_parts.take(part) {
+                    Joint::Follows => {}
+                    Joint::Again => return,
+                    Joint::Gap => {
+                        // What is missing may be the beginning; another thought needs no mark.
+                        self.thinking.clear();
+                        self.thinking.push_str(if part == Some(0) { "" } else { GAP });
+                    }
+                }
                 self.thinking.push_str(text);
                 let cut = self.thinking.len().saturating_sub(THINKING_BYTES);
                 if cut > 0 {
@@ -56,7 +68,7 @@ impl Conversation {
             }
             (Role::Agent, false) => {
                 self.thinking.clear();
-                self.printing.add_partial(text);
+                self.printing.add_partial(text, part);
             }
         }
     }
@@ -176,41 +188,29 @@ impl Conversation {
                 );
             }
             Show::Question { question, .. } => {
-                self.printing.note(Note::Open, &question.text());
                 self.dialogs.question(question);
                 self.rings(past);
             }
             Show::Asked { ask } => {
-                let subject = (ask.tool.clone(), self.relative(&ask.target));
-                if let Some(running) = self.running.iter_mut().rev().find(|running| running.is(&subject)) {
-                    running.call.was_asked = ask.edit.is_some() && running.call.edit == ask.edit;
-                }
-                self.denials.asked(ask.id, subject);
-                self.printing.add(Piece::Asked(ask.clone()));
-                let is_first = self.dialogs.first().is_none();
+                self.denials.asked(ask.id, (ask.tool.clone(), self.relative(&ask.target)));
                 self.dialogs.ask(*ask);
-                if is_first {
-                    self.print_step();
-                }
                 self.rings(past);
             }
             Show::Settled { ask, how, words } => {
-                let is_shown =
-                    self.dialogs.first().and_then(super::dialogs::Dialog::asked).is_some_and(|shown| shown.id == ask);
-                self.dialogs.settle(ask);
+                let was_printed = self.dialogs.settle(ask);
                 let note = match how {
                     SettledHow::Allowed | SettledHow::AllowedForSession | SettledHow::Answered => Note::Good,
                     SettledHow::Denied | SettledHow::Policy => Note::Bad,
                     SettledHow::Withdrawn | SettledHow::Gone => Note::Information,
                 };
                 let is_ours = how == SettledHow::Withdrawn && self.is_interrupting;
-                self.denials.settled(ask, note == Note::Bad || is_ours);
+                let subject = self.denials.settled(ask, note == Note::Bad || is_ours);
+                // What it is about was not printed if it was settled before its turn.
+                let about = subject.filter(|_| !was_printed).map(|(tool, target)| format!("{tool} {target}"));
+                let about = about.map(|about| format!(" ({})", clean::one_line(about.trim(), SUBJECT_CHARS)));
                 let said = if is_ours { "interrupted" } else { how.in_words() };
                 let words = if words.is_empty() { String::new() } else { format!(": {words}") };
-                self.printing.note(note, &format!("request {ask} {said}{words}"));
-                if is_shown {
-                    self.print_step();
-                }
+                self.printing.note(note, &format!("request {ask}{} {said}{words}", about.unwrap_or_default()));
             }
             Show::Queue { turns } => {
                 let is_asked_back = |key: &str| {
@@ -248,6 +248,7 @@ impl Conversation {
             Show::Rests { why, outcome, reason } => {
                 self.breaks_off(run_ms, if why == RestKind::Interrupted { "interrupted" } else { "did not end" });
                 self.status.goes_on_at_ms = None;
+                self.status.is_paused |= why == RestKind::Paused;
                 self.status.rest = Some(why);
                 if why == RestKind::Interrupted {
                     self.printing.note(Note::Turn, "interrupted");
@@ -299,6 +300,8 @@ impl Conversation {
         self.is_interrupting = false;
         self.verdict_is_told = false;
         self.status.rest = None;
+        // A turn begins only in a run that is not paused.
+        self.status.is_paused = false;
         self.status.since_ms = Some(run_ms);
         match kind {
             TurnKind::Task | TurnKind::Operator => {
@@ -366,11 +369,21 @@ impl Conversation {
         }
     }
 
-    /// Prints the text of the open step, if it has one.
-    pub(super) fn print_step(&mut self) {
-        if let Some(text) = self.dialogs.first().and_then(super::dialogs::Dialog::step_text) {
-            self.printing.note(Note::Open, &text);
+    /// Prints what the dialog whose turn has come is about: it stands directly above its choices.
+    pub(super) fn print_dialog(&mut self) {
+        let Some(dialog) = self.dialogs.turn() else { return };
+        let (asked, step) = (dialog.asked().cloned(), dialog.step_text());
+        if let Some(asked) = asked {
+            let subject = (asked.tool.clone(), self.relative(&asked.target));
+            if let Some(running) = self.running.iter_mut().rev().find(|running| running.is(&subject)) {
+                running.call.was_asked = asked.edit.is_some() && running.call.edit == asked.edit;
+            }
+            self.printing.add(Piece::Asked(Box::new(asked)));
         }
+        if let Some(step) = step {
+            self.printing.note(Note::Open, &step);
+        }
+        self.dialog_printed_at = self.printing.added();
     }
 
     fn rings(&mut self, past: bool) {

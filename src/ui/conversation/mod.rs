@@ -32,6 +32,7 @@ use super::denials::Denials;
 use super::format::{bound, count, money, seconds};
 use super::keys::Typed;
 use super::paint::{Look, Row, Size, View};
+use super::parts::Parts;
 use crate::agent::{Role, TodoItem};
 use crate::core::{Budgets, Change, OperatorInput, QueuedTurn, RestKind, Show, WhenLeft};
 use crate::words::Image;
@@ -87,6 +88,8 @@ pub enum News {
         role: Role,
         /// Whether it is thinking.
         thinking: bool,
+        /// Its number in its text; see [`super::parts`].
+        part: Option<u64>,
         /// The text.
         text: String,
     },
@@ -121,6 +124,8 @@ pub enum News {
     Earlier(Vec<String>),
     /// The bounds in force, which were unknown before.
     Bounds(Budgets),
+    /// The connection to the run ended with orders unanswered; it is made anew.
+    Reconnects,
     /// A message of the client itself.
     Remark(String),
     /// The run is over; the text to show.
@@ -212,11 +217,14 @@ pub struct Conversation {
     printing: Printing,
     status: Status,
     thinking: String,
+    thought_parts: Parts,
     running: Vec<Running>,
     todo: Vec<TodoItem>,
     todo_is_new: bool,
     queue: Vec<QueuedTurn>,
     buffer: Buffer,
+    /// The message that was not sent at once, because it begins with a command that nobody has.
+    doubted: Option<String>,
     /// Messages whose images are being read, the oldest first.
     outbox: VecDeque<Outgoing>,
     /// The images of messages queued in the run, by message key: a message that is taken back gets its images back.
@@ -230,6 +238,10 @@ pub struct Conversation {
     /// The permission mode that was ordered last and is not in force yet.
     wanted_mode: Option<String>,
     dialogs: Dialogs,
+    /// How many pieces there were when the dialog was printed: later ones stand between it and its choices.
+    dialog_printed_at: u64,
+    /// When the last text was typed into the draft.
+    text_at: Option<u64>,
     denials: Denials,
     /// Whether this client interrupted the turn.
     is_interrupting: bool,
@@ -263,11 +275,13 @@ impl Conversation {
             printing: Printing::default(),
             status: Status::default(),
             thinking: String::new(),
+            thought_parts: Parts::default(),
             running: Vec::new(),
             todo: Vec::new(),
             todo_is_new: false,
             queue: Vec::new(),
             buffer: Buffer::new(),
+            doubted: None,
             outbox: VecDeque::new(),
             said_images: BTreeMap::new(),
             history: History::default(),
@@ -277,6 +291,8 @@ impl Conversation {
             modes: Vec::new(),
             wanted_mode: None,
             dialogs: Dialogs::default(),
+            dialog_printed_at: 0,
+            text_at: None,
             denials: Denials::default(),
             is_interrupting: false,
             clock: (0, 0),
@@ -300,13 +316,11 @@ impl Conversation {
                 self.clock = (at, run_ms);
                 self.hear(*show, run_ms, past);
             }
-            News::Words { role, thinking, text } => self.hear_words(role, thinking, &text),
+            News::Words { role, thinking, part, text } => self.hear_words(role, thinking, part, &text),
             News::Answered { order, answer } => self.answered(order, answer),
             News::Typed(typed) => self.typed(at, typed),
             News::Resized => {
                 self.resized_at = Some(at);
-                // After a resize nothing above the cursor is erased.
-                self.printing.gap_is_printed();
             }
             News::Painted => self.dialogs.painted(at),
             News::Files { query, names } => self.found(&query, names),
@@ -314,11 +328,13 @@ impl Conversation {
             News::Earlier(entries) => self.history = History::of(entries),
             News::Bounds(budgets) if self.about.budgets.is_none() => self.bounded_by(budgets),
             News::Bounds(_) => {}
+            News::Reconnects => self.dialogs.reopen(),
             News::Remark(text) => self.printing.note(Note::Warning, &text),
             News::Ended(text) => self.ends(Leave::Ended, Note::Information, &text),
             News::Lost(text) => self.ends(Leave::Lost, Note::Warning, &text),
             News::Time => {}
         }
+        self.print_dialog();
     }
 
     /// The next job for the client.
@@ -379,8 +395,24 @@ impl Conversation {
             Some(_) if self.about.read_only.is_some() => {
                 View { rows: vec![Row::of(Look::DIM, "  another terminal has to answer")], ..View::default() }
             }
+            // What it is about is printed below the decision that is on its way.
+            Some(_) if !self.dialogs.is_printed() => {
+                View { rows: vec![Row::of(Look::DIM, "  your decision is sent")], ..View::default() }
+            }
             Some(dialog) => {
                 let mut view = dialog.view(columns, most.saturating_sub(4).max(1));
+                let waiting = self.dialogs.waiting();
+                let is_apart = self.printing.added() != self.dialog_printed_at;
+                if waiting > 0 || is_apart {
+                    let more = match waiting {
+                        0 => String::new(),
+                        1 => "; 1 more request waits".to_owned(),
+                        more => format!("; {more} more requests wait"),
+                    };
+                    let room = columns.saturating_sub(super::columns::of(&more) + 11);
+                    let about = super::columns::cut(&dialog.about(), room);
+                    view.rows.push(Row::of(Look::DIM, "  this is: ").and(Look::PLAIN, &about).and(Look::DIM, &more));
+                }
                 if !self.buffer.is_empty() {
                     let draft = super::columns::cut_front(
                         self.buffer.text().lines().last().unwrap_or_default(),
@@ -391,7 +423,7 @@ impl Conversation {
                 view
             }
             None if self.left.is_some() => View::default(),
-            None => editing::framed(self.buffer.draft(columns.saturating_sub(3).max(2)), room),
+            None => editing::framed(self.buffer.draft(columns.saturating_sub(3).max(2)), "", room),
         };
         if self.left.is_some() {
             return view;
@@ -501,11 +533,7 @@ impl Conversation {
             return Some(format!("  {why} · Ctrl-D leaves"));
         }
         if self.dialogs.first().is_some() {
-            let more = match self.dialogs.waiting() {
-                0 => String::new(),
-                waiting => format!(" · {} more after this", count(waiting, "request")),
-            };
-            return Some(format!("  Ctrl-O shows it whole · Esc interrupts{more}"));
+            return Some("  Ctrl-O shows it whole · Esc interrupts".to_owned());
         }
         if !self.queue.is_empty() {
             let esc = if self.is_busy() { " · Esc interrupts" } else { "" };
@@ -581,7 +609,9 @@ impl Conversation {
                 self.buffer.restore(&both, &images);
             }
             (Ok(_), OperatorInput::Set(Change::PermissionMode(mode))) => self.status.mode = mode,
-            (Ok(_), _) => {
+            (Ok(_), input) => {
+                self.status.is_paused |= input == OperatorInput::Pause;
+                self.status.is_paused &= input != OperatorInput::Continue;
                 if let Some(text) = promise {
                     self.printing.note(Note::Turn, &text);
                 }
@@ -589,6 +619,9 @@ impl Conversation {
             (Err(why), input) => {
                 if let OperatorInput::Set(Change::PermissionMode(_)) = input {
                     self.wanted_mode = None;
+                }
+                if let OperatorInput::Rule { ask, .. } = input {
+                    self.dialogs.refused(ask);
                 }
                 self.printing.note(Note::Warning, &format!("{}: {why}", commands::subject(&input)));
                 // Restore the draft, so that the user's text is not lost.

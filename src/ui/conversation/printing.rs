@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::super::markdown::{Block, Stream};
 use super::super::paint::{Look, Row};
+use super::super::parts::{GAP, Joint, Parts};
 use super::pieces::{Note, Piece};
 
 /// How many pieces are kept for reprinting.
@@ -27,6 +28,8 @@ pub(super) struct Printing {
     below_blank: bool,
     /// Whether something was printed.
     has_begun: bool,
+    /// How many pieces were added.
+    added: u64,
     /// How many folded pieces, from the last backwards, were shown whole since the last addition.
     unfolded: usize,
 }
@@ -70,6 +73,7 @@ impl Text {
 struct PartialText {
     text: String,
     stream: Stream,
+    parts: Parts,
     /// How many of its blocks are printed or waiting.
     blocks: usize,
 }
@@ -91,6 +95,11 @@ impl Printing {
         self.add(Piece::Note(note, text.into()));
     }
 
+    /// How many pieces were added.
+    pub(super) fn added(&self) -> u64 {
+        self.added
+    }
+
     /// Prints a piece in full.
     pub(super) fn whole(&mut self, piece: Piece) {
         self.ready.push_back(Ready::Piece(Box::new(piece), true));
@@ -103,14 +112,28 @@ impl Printing {
 
     fn keep(&mut self, piece: Piece) {
         self.unfolded = 0;
+        self.added += 1;
         self.pieces.push_back(piece);
         if self.pieces.len() > PIECES_LIMIT {
             self.pieces.pop_front();
         }
     }
 
-    /// Adds a part of the agent's text in progress.
-    pub(super) fn add_partial(&mut self, words: &str) {
+    /// Adds a part of the agent's text in progress, with its number in the text. Where text is missing, a mark stands.
+    pub(super) fn add_partial(&mut self, words: &str, part: Option<u64>) {
+        let marked;
+        let words = match self.partial.parts.take(part) {
+            Joint::Follows => words,
+            Joint::Again => return,
+            Joint::Gap if self.partial.text.is_empty() => {
+                marked = format!("{GAP}{words}");
+                &marked
+            }
+            Joint::Gap => {
+                marked = format!("\n\n{GAP}{words}");
+                &marked
+            }
+        };
         if self.partial.text.len() + words.len() > SAID_LIMIT_BYTES {
             return;
         }
@@ -176,11 +199,6 @@ impl Printing {
     /// Whether the last printed row is text, from which what stands below it is to be set apart.
     pub(super) fn needs_gap(&self) -> bool {
         self.has_begun && !self.below_blank
-    }
-
-    /// The empty row that set the view apart has become a printed one.
-    pub(super) fn gap_is_printed(&mut self) {
-        self.below_blank |= self.has_begun;
     }
 
     /// Whether something waits to be printed.

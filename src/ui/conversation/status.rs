@@ -23,6 +23,8 @@ pub(super) struct Status {
     pub(super) attending: u32,
     /// The run's time at which a wait ends.
     pub(super) goes_on_at_ms: Option<u64>,
+    /// Whether the user has paused the run, as far as this client knows.
+    pub(super) is_paused: bool,
     /// Why the run rests, if it does.
     pub(super) rest: Option<RestKind>,
     /// The run's time at which the present activity began, if known.
@@ -52,6 +54,7 @@ impl Status {
     fn word(&self, thinks: bool) -> &str {
         match (self.rest, self.phase.as_str()) {
             (Some(RestKind::Paused), _) => "paused",
+            (Some(_), _) if self.is_paused => "paused",
             (
                 Some(
                     RestKind::NoTask
@@ -72,6 +75,7 @@ impl Status {
     /// Further details.
     fn more(&self) -> &str {
         match self.rest {
+            Some(_) if self.is_paused => "type /continue",
             Some(RestKind::NoTask | RestKind::Judged) => "",
             Some(RestKind::Interrupted) => "interrupted",
             Some(RestKind::Unsupervised) => "nothing is reviewed",
@@ -192,6 +196,8 @@ mod tests {
         assert_eq!(row(Some(RestKind::Judged), "needs_user", false), "ready");
         assert_eq!(row(Some(RestKind::Interrupted), "waiting", false), "ready · interrupted");
         assert_eq!(row(Some(RestKind::Paused), "paused", false), "paused · type /continue");
+        let at_rest = Status { is_paused: true, rest: Some(RestKind::Judged), ..Status::default() };
+        assert_eq!(at_rest.row(0, 0, false, 60).text(), "paused · type /continue");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::words::Image;
 
 /// More characters than this in one read were not typed by hand: a line end among them is text and sends nothing.
 const BURST_CHARS: usize = 8;
+/// A digit that comes within this time after a text continues it, and is no choice that came too early.
+const TEXT_PAUSE_MS: u64 = 1_000;
 /// How many completions are offered.
 const COMPLETIONS: usize = 50;
 
@@ -35,8 +37,12 @@ impl Conversation {
                 }
                 Typed::Press(press) => self.press(at, press),
                 Typed::Paste { text, cut } => {
-                    if !self.dialogs.paste(&text) {
+                    if let Some(entry) = self.dialogs.entry() {
+                        let fits = entry.paste(&text);
+                        self.warn_unless(fits && !cut);
+                    } else {
                         let fits = self.buffer.paste(quoted_path(&text).as_ref().unwrap_or(&text));
+                        self.text_at = Some(at);
                         self.warn_unless(fits && !cut);
                         // A file dropped on a terminal arrives as a paste of its path.
                         for (_, path) in self.buffer.image_paths() {
@@ -67,9 +73,13 @@ impl Conversation {
         if self.dialogs.first().is_some() && self.about.read_only.is_none() {
             match self.dialogs.press(at, press) {
                 KeyEffect::Shown => return,
-                KeyEffect::TooEarly | KeyEffect::Draft => {
-                    // The key was meant for the draft, where it is kept and sends nothing.
-                    if press.text().is_some() || press.code == Code::Backspace {
+                effect @ (KeyEffect::TooEarly | KeyEffect::Draft) => {
+                    // The key was meant for the draft, where it is kept and sends nothing; a choice that came too early was not,
+                    // unless it continues a text.
+                    let continues = self.text_at.is_some_and(|text| at < text.saturating_add(TEXT_PAUSE_MS));
+                    let is_early_choice = effect == KeyEffect::TooEarly && self.dialogs.is_choice(press) && !continues;
+                    if !is_early_choice && (press.text().is_some() || press.code == Code::Backspace) {
+                        self.text_at = Some(at);
                         editing::edit(&mut self.buffer, press);
                     }
                     return;
@@ -77,16 +87,20 @@ impl Conversation {
                 KeyEffect::Next { picked, text } => {
                     self.printing.note(Note::Picked, &picked);
                     self.printing.note(Note::Open, &text);
+                    self.dialog_printed_at = self.printing.added();
                     return;
                 }
                 KeyEffect::Back(text) => {
                     self.printing.note(Note::Open, &text);
+                    self.dialog_printed_at = self.printing.added();
                     return;
                 }
-                KeyEffect::Decided(input) => {
+                KeyEffect::Decided { input, picked } => {
                     if self.order(input).is_some() {
+                        if let Some(picked) = picked {
+                            self.printing.note(Note::Picked, &picked);
+                        }
                         self.dialogs.decided();
-                        self.print_step();
                     }
                     return;
                 }
@@ -105,7 +119,7 @@ impl Conversation {
         if self.popup.is_some() && self.press_in_popup(press) {
             return;
         }
-        self.press_in_draft(press);
+        self.press_in_draft(at, press);
     }
 
     /// Handles keys for the run and the terminal; `false` for all others.
@@ -155,7 +169,9 @@ impl Conversation {
         if again {
             self.ctrl_c_at = None;
             self.end_run("Ctrl-C was pressed twice");
-        } else if self.dialogs.first().is_none() && !self.buffer.is_empty() {
+        } else if let Some(entry) = self.dialogs.entry().filter(|entry| !entry.is_empty()) {
+            entry.replace_all("");
+        } else if !self.buffer.is_empty() {
             // This can be undone.
             self.buffer.replace_all("");
             self.after_edit();
@@ -183,7 +199,7 @@ impl Conversation {
         self.jobs.push_back(Job::Leave(leave));
     }
 
-    fn press_in_draft(&mut self, press: Press) {
+    fn press_in_draft(&mut self, at: u64, press: Press) {
         let room = self.columns.saturating_sub(3).max(2);
         let is_plain = !press.ctrl && !press.alt && !press.shift;
         match press.code {
@@ -215,6 +231,7 @@ impl Conversation {
                 }
             }
             Code::Char(_) if press.text().is_some() => {
+                self.text_at = Some(at);
                 let mut text = [0; 4];
                 let fits = press.text().is_none_or(|c| self.buffer.insert(c.encode_utf8(&mut text)));
                 self.warn_unless(fits);
@@ -413,6 +430,21 @@ impl Conversation {
         }
     }
 
+    /// Whether the draft stays, because it begins with a command that nobody has: says so. The next Enter sends it.
+    fn doubts(&mut self) -> bool {
+        let message = self.buffer.content();
+        if self.doubted.take().is_some_and(|doubted| doubted == message) {
+            return false;
+        }
+        let Some((name, near)) = commands::doubted(&message, &self.offered) else { return false };
+        let near = near.join(", ");
+        let text = format!("there is no command {name}; near to it: {near}. Enter again sends it to the agent");
+        self.printing.note(Note::Warning, &text);
+        self.popup = None;
+        self.doubted = Some(message);
+        true
+    }
+
     /// Sends the draft, or performs the command in it.
     fn send(&mut self) {
         if self.buffer.content().trim().is_empty() {
@@ -421,6 +453,9 @@ impl Conversation {
         let command = commands::read(&self.buffer.content(), self.about.budgets.as_ref(), self.spans);
         if command.is_none() && self.about.read_only.is_some() {
             self.printing.note(Note::Warning, "this terminal is read-only: the message is not sent");
+            return;
+        }
+        if command.is_none() && self.doubts() {
             return;
         }
         let seen = self.buffer.text().to_owned();

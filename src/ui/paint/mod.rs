@@ -6,8 +6,9 @@
 //! The way the viewport is erased decides whether rows are lost when a window is resized (measured; docs/decisions.md):
 //!
 //! - Terminals rewrap long rows before a program learns of a resize, and none reports where the viewport then begins. The cursor
-//!   therefore rests on the viewport's first rows, and the first paint after a resize erases nothing above the cursor's row. At
-//!   worst a row of an old viewport is left behind; a printed row is never lost.
+//!   therefore rests on the viewport's first rows. The first paint after a resize goes up by the number of the viewport's rows
+//!   above the cursor: each takes at least one row of the terminal, however it was rewrapped, so that is never too far. Of a row
+//!   that was rewrapped into several the first ones stay; a printed row is never lost.
 //! - The viewport is erased by one "erase below" (`CSI J`) before the synchronized update. Erasing row by row leaves the
 //!   terminal's wrap marks behind, which join printed rows at the next resize.
 //! - If a terminal was resized without notice, the painter may assume a cursor that is too low, never one that is too high: it
@@ -85,7 +86,7 @@ impl Painter {
         let view = fitted(view, size);
         let same_height = self.drawn.as_ref().is_some_and(|drawn| drawn.rows.len() == view.rows.len());
         let bytes = if !committed.is_empty() || !same_height || self.resized {
-            Some(self.whole(committed, &view))
+            Some(self.whole(size, committed, &view))
         } else {
             self.changes(&view)
         };
@@ -101,9 +102,15 @@ impl Painter {
         self.size
     }
 
-    /// Call this when the terminal was resized or another program has written to it: the next paint draws everything and erases
-    /// nothing above the cursor's row.
+    /// Call this when the terminal was resized: the next paint draws everything.
     pub fn resized(&mut self) {
+        self.resized = true;
+    }
+
+    /// Call this when another program has written to the terminal: the next paint draws everything and erases nothing above the
+    /// cursor's row, because the cursor may have moved.
+    pub fn disturbed(&mut self) {
+        self.drawn = None;
         self.resized = true;
     }
 
@@ -115,14 +122,24 @@ impl Painter {
         bytes.into_bytes()
     }
 
-    /// Moves to the first column of the viewport's first row, or of the cursor's row if the distance is not known.
+    /// Moves to the first column of the viewport's first row, or as far up as is certain after a resize.
     fn to_first_row(&self) -> String {
-        let up = if self.resized { 0 } else { self.drawn.as_ref().map_or(0, |drawn| drawn.cursor.1) };
-        format!("\r{}", up_by(up))
+        format!("\r{}", up_by(self.drawn.as_ref().map_or(0, |drawn| drawn.cursor.1)))
     }
 
-    fn whole(&self, committed: &[Row], view: &View) -> Vec<u8> {
+    /// Whether a terminal of this size may have broken one of the rows up to the cursor's. A part of it may then stay above what is
+    /// drawn, and the terminal would join the next row to it when it grows wider.
+    fn may_be_broken(&self, size: Size) -> bool {
+        let drawn = self.drawn.iter().filter(|_| self.resized);
+        let mut rows = drawn.flat_map(|drawn| drawn.rows.iter().take(usize::from(drawn.cursor.1) + 1));
+        rows.any(|row| row.columns() > usize::from(size.columns))
+    }
+
+    fn whole(&self, size: Size, committed: &[Row], view: &View) -> Vec<u8> {
         let mut out = format!("{}{ERASE_BELOW}{BEGIN}", self.to_first_row()).into_bytes();
+        if self.may_be_broken(size) {
+            out.extend_from_slice(b"\r\n");
+        }
         for row in committed {
             row.write(&mut out, self.colour);
             out.extend_from_slice(b"\r\n");
@@ -256,17 +273,61 @@ mod tests {
     }
 
     #[test]
-    fn after_a_resize_nothing_above_the_cursor_is_erased() {
+    fn after_a_resize_the_rows_of_the_view_are_erased_and_nothing_above_them() {
         let mut painter = Painter::new(true);
         let tall = view(&["> a", "  b", "  c", "status"], (3, 2));
         painter.paint(SIZE, &[], &tall);
         let bytes = painter.paint(SIZE, &rows(&["x"]), &tall).expect("bytes");
         assert!(bytes.starts_with(b"\r\x1b[2A\x1b[J"), "{:?}", String::from_utf8_lossy(&bytes));
+        // Whatever the terminal has done with the rows, there are at least two above the cursor's.
         painter.resized();
+        let bytes = painter.paint(Size { columns: 40, ..SIZE }, &rows(&["x"]), &tall).expect("bytes");
+        assert!(
+            bytes.starts_with(b"\r\x1b[2A\x1b[J\x1b[?2026h\x1b[?25lx\r\n"),
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
+        // A row that the terminal has broken may stay in part; nothing is joined to it.
+        painter.resized();
+        let bytes = painter.paint(Size { columns: 2, ..SIZE }, &rows(&["x"]), &tall).expect("bytes");
+        assert!(
+            bytes.starts_with(b"\r\x1b[2A\x1b[J\x1b[?2026h\x1b[?25l\r\nx"),
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
+        // After another program the cursor may be anywhere.
+        painter.disturbed();
         let bytes = painter.paint(SIZE, &rows(&["x"]), &tall).expect("bytes");
         assert!(bytes.starts_with(b"\r\x1b[J"), "{:?}", String::from_utf8_lossy(&bytes));
-        painter.resized();
+        painter.disturbed();
         assert_eq!(painter.erase(), b"\r\x1b[J");
+    }
+
+    #[test]
+    fn a_draft_of_several_rows_leaves_no_copy_in_a_window_that_changes() {
+        let mut painter = Painter::new(true);
+        let mut parser = terminal();
+        let draft = |columns: usize| {
+            let text = "d".repeat(30);
+            let rows: Vec<&str> =
+                text.as_bytes().chunks(columns - 3).filter_map(|row| std::str::from_utf8(row).ok()).collect();
+            let cursor = (0, u16::try_from(rows.len() - 1).unwrap_or(0));
+            let mut view = view(&rows, cursor);
+            view.rows.push(Row::of(Look::PLAIN, "status"));
+            view
+        };
+        parser.process(&painter.paint(SIZE, &rows(&["one"]), &draft(20)).unwrap_or_default());
+        for columns in [30, 40, 24, 38] {
+            // A terminal that breaks no rows anew, and rows that are not wider than it is.
+            let size = Size { columns, ..SIZE };
+            parser.screen_mut().set_size(size.rows, size.columns);
+            painter.resized();
+            let width = usize::from(columns.min(24));
+            parser.process(&painter.paint(size, &[], &draft(width)).unwrap_or_default());
+        }
+        let seen = all(&mut parser);
+        assert_eq!(seen.iter().filter(|row| row.contains('d')).count(), 2, "{seen:?}");
+        assert_eq!(seen.first().map(String::as_str), Some("one"));
     }
 
     #[test]
@@ -290,7 +351,7 @@ mod tests {
         let mut painter = Painter::new(true);
         painter.paint(SIZE, &[], &view(&["> a", "status"], (3, 0)));
         let bytes = painter.paint(Size { columns: 40, ..SIZE }, &[], &view(&["> b", "status"], (3, 0)));
-        assert!(bytes.is_some_and(|bytes| bytes.starts_with(b"\r\x1b[J")));
+        assert!(bytes.is_some_and(|bytes| bytes.starts_with(b"\r\x1b[J")), "everything is drawn again");
     }
 
     #[test]

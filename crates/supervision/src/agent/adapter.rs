@@ -204,6 +204,12 @@ pub trait Adapter: fmt::Debug + Sync {
         None
     }
 
+    /// Whether such a fragment begins another text or thought of the agent's own.
+    fn begins_text(&self, line: &Envelope<'_>) -> bool {
+        let _ = line;
+        false
+    }
+
     /// Whether the line says nothing about the agent's work and proves no progress. One such line may stand for many.
     fn says_nothing(&self, line: &Envelope<'_>) -> bool {
         let _ = line;

@@ -4,7 +4,7 @@ use super::*;
 use crate::agent::{
     Asked, AskedKind, AskedOption, AskedQuestion, Edit, Hunk, OfferedCommand, Offers, ToolOutput, TurnKind,
 };
-use crate::core::{Outcome, RestKind, Ruling, SettledHow};
+use crate::core::{Answer, AtLimit, Outcome, Question, RestKind, Ruling, SettledHow};
 use crate::ui::keys::Decoder;
 use crate::ui::paint::text_of;
 use crate::words::AskId;
@@ -115,7 +115,7 @@ impl TestTerminal {
     }
 
     fn words(&mut self, text: &str) {
-        self.tell(News::Words { role: Role::Agent, thinking: false, text: text.to_owned() });
+        self.tell(News::Words { role: Role::Agent, thinking: false, part: None, text: text.to_owned() });
     }
 
     /// What was printed, and the view below it.
@@ -547,9 +547,9 @@ fn the_prompt_stands_apart_while_a_text_is_printed_as_when_nothing_is() {
     terminal.tool("t1", "Bash", "ls", None);
     terminal.tool_ended("t1", "a");
     assert_eq!(rows_apart(&terminal), 1, "after a tool");
-    // The empty row stays on the screen when the window changes, and is not followed by another.
+    // The empty row is part of the view, which is erased when the window changes.
     terminal.tell(News::Resized);
-    assert_eq!(terminal.conversation.view(SIZE, terminal.at).above.len(), 0);
+    assert_eq!(rows_apart(&terminal), 1, "after a change of the window");
     terminal.said("More.");
     terminal.rests(RestKind::Judged, Some((Outcome::Completed, "the critic agrees that the task is done")));
     assert_eq!(rows_apart(&terminal), 1, "at rest: {:?}", terminal.printed);
@@ -604,6 +604,10 @@ fn printing_again_gives_the_same_once_more() {
         terminal.printed,
         "— printed again —\n  supervised: a critic reviews each stop (/supervisor off ends that)\n  /p\n  type your task; @ inserts a file name, / a command · /help\n\n❯ task\n\nanswer\n"
     );
+}
+
+fn commanded(id: u32, text: &str) -> Asked {
+    Asked { target: text.to_owned(), ..Asked { id: AskId(id), ..command(text) } }
 }
 
 fn command(text: &str) -> Asked {
@@ -732,6 +736,64 @@ fn a_denial_is_one_row() {
 }
 
 #[test]
+fn several_requests_are_printed_one_after_the_other_each_above_its_choices() {
+    let request = commanded;
+    let settled = |ask, how| Show::Settled { ask: AskId(ask), how, words: String::new() };
+    let mut terminal = TestTerminal::new();
+    for (id, command) in [(1, "touch a"), (2, "rm -rf b"), (3, "curl c"), (4, "ls d")] {
+        terminal.ask(request(id, command));
+    }
+    let screen = terminal.screen();
+    assert!(screen.contains("touch a") && !screen.contains("rm -rf b") && !screen.contains("curl c"), "{screen}");
+    assert!(screen.contains("this is: Bash touch a; 3 more requests wait"), "{screen}");
+    terminal.keys("1");
+    assert!(matches!(terminal.last_order(), OperatorInput::Rule { ask: AskId(1), .. }));
+    terminal.taken();
+    // Until the run has settled it, nothing can be decided: a second key was meant for the same request.
+    assert!(!terminal.screen().contains("yes, this once"), "{}", terminal.screen());
+    terminal.keys("1");
+    assert_eq!(terminal.orders().len(), 1);
+    // The third is settled elsewhere before its turn: its row says what it was about.
+    let printed = terminal.printed_by(|terminal| terminal.show(settled(3, SettledHow::Denied)));
+    assert_eq!(printed, "✗ request 3 (Bash curl c) denied\n");
+    let printed = terminal.printed_by(|terminal| terminal.show(settled(1, SettledHow::Allowed)));
+    let (decided, next) = printed.split_once('\n').expect("rows");
+    assert_eq!(decided, "✓ request 1 allowed");
+    assert!(next.contains("The agent wants to use Bash.\n    rm -rf b\n"), "{next}");
+    assert!(terminal.screen().contains("this is: Bash rm -rf b; 1 more request waits"), "{}", terminal.screen());
+    terminal.keys("3");
+    assert!(matches!(terminal.last_order(), OperatorInput::Rule { ask: AskId(2), ruling: Ruling::Deny { .. }, .. }));
+    // A refusal has a row, too, and then the next one comes.
+    let order = terminal.orders().last().expect("an order").0;
+    let printed = terminal.printed_by(|terminal| {
+        terminal.tell(News::Answered { order, answer: Err("it is settled".to_owned()) });
+    });
+    assert!(printed.starts_with("! request 2 was not answered: it is settled\n"), "{printed}");
+    assert!(printed.contains("    ls d\n"), "{printed}");
+    // What is printed below it stands between it and its choices, so the choices name it.
+    assert!(!terminal.screen().contains("this is:"), "{}", terminal.screen());
+    terminal.show(Show::Notice { text: "something else".to_owned() });
+    assert!(terminal.screen().contains("this is: Bash ls d\n"), "{}", terminal.screen());
+}
+
+#[test]
+fn requests_that_are_open_when_a_terminal_attaches_come_one_after_the_other() {
+    let mut terminal = TestTerminal::new();
+    for (id, command) in [(1, "touch a"), (2, "rm -rf b")] {
+        let show = Box::new(Show::Asked { ask: Box::new(commanded(id, command)) });
+        terminal.tell(News::Show { show, run_ms: 1, past: true });
+    }
+    assert!(terminal.printed.contains("touch a") && !terminal.printed.contains("rm -rf b"), "{}", terminal.printed);
+    let about = AtLimit { token: "A".to_owned(), next: None, until_unix_ms: None };
+    let question =
+        Question { number: 1, about: crate::core::About::Limit(about), default: Answer::Exit, timeout_ms: 60_000 };
+    terminal.show(Show::Question { question: question.clone(), now_unix_ms: 0 });
+    terminal.phase("working");
+    let printed = terminal.printed.rsplit_once(&question.text()).expect("the question").1;
+    assert!(printed.contains("touch a") && !printed.contains("rm -rf b"), "its turn has come again: {printed}");
+}
+
+#[test]
 fn a_denial_that_nobody_was_asked_about_is_one_row() {
     let denied = Show::Denied { role: Role::Agent, tool: "Bash".to_owned(), target: "touch out.txt".to_owned() };
     let failed = Show::ToolEnded {
@@ -773,6 +835,97 @@ fn a_text_that_is_typed_at_a_dialog_is_in_the_draft() {
         OperatorInput::Rule { ask: AskId(1), key: None, ruling: Ruling::Deny { reason: String::new() } }
     );
     assert!(terminal.screen().contains("❯ zzz draft 1"), "{}", terminal.screen());
+}
+
+#[test]
+fn a_choice_that_is_typed_too_early_is_no_message() {
+    let mut terminal = TestTerminal::new();
+    let early = |terminal: &mut TestTerminal, text: &[u8]| terminal.tell(News::Typed(Decoder::new().take(text)));
+    terminal.ask(permission(1));
+    early(&mut terminal, b"111");
+    terminal.show(Show::Settled { ask: AskId(1), how: SettledHow::Allowed, words: String::new() });
+    terminal.keys("\r");
+    assert_eq!(terminal.orders(), [], "nothing was decided, and nothing is sent");
+    // What is no choice is text, and so is everything behind it.
+    terminal.ask(permission(2));
+    early(&mut terminal, b"9 of 12");
+    terminal.show(Show::Settled { ask: AskId(2), how: SettledHow::Allowed, words: String::new() });
+    assert!(terminal.screen().contains("❯ 9 of 12"), "{}", terminal.screen());
+}
+
+#[test]
+fn control_c_at_a_dialog_clears_what_is_written_first() {
+    let mut terminal = TestTerminal::new();
+    terminal.ask(permission(1));
+    terminal.keys("zzz");
+    terminal.keys("\x03");
+    assert!(terminal.orders().is_empty() && !terminal.screen().contains("zzz"), "{}", terminal.screen());
+    terminal.keys("\x1b[B");
+    terminal.keys("4");
+    terminal.keys("use mv");
+    assert!(terminal.screen().contains("❯ why not: use mv"), "{}", terminal.screen());
+    terminal.keys("\x03");
+    assert!(terminal.orders().is_empty() && !terminal.screen().contains("use mv"), "{}", terminal.screen());
+    terminal.keys("\x03");
+    assert_eq!(terminal.last_order(), OperatorInput::StopTurn);
+}
+
+#[test]
+fn text_that_is_missing_is_marked_and_the_whole_comes_at_the_end() {
+    let say = |terminal: &mut TestTerminal, part, text: &str| {
+        let told = News::Words { role: Role::Agent, thinking: false, part: Some(part), text: text.to_owned() };
+        terminal.tell(told);
+    };
+    let whole = "One line.\nAnother line.\nThe third line.\nThe last line.";
+    // The client comes in the middle, and knows the beginning or not.
+    let mut terminal = TestTerminal::new();
+    say(&mut terminal, 4, "third line.\nThe ");
+    assert_eq!(terminal.printed, "\n… third line.\n");
+    terminal.said(whole);
+    assert!(terminal.printed.ends_with(&format!("  … the whole of it:\n\n{whole}\n")), "{}", terminal.printed);
+    let mut terminal = TestTerminal::new();
+    say(&mut terminal, 0, "One line.\nAnother ");
+    say(&mut terminal, 4, "third line.\nThe ");
+    assert_eq!(terminal.printed, "\nOne line.\nAnother\n\n… third line.\n");
+    terminal.said(whole);
+    assert!(terminal.printed.ends_with(&format!("  … the whole of it:\n\n{whole}\n")), "{}", terminal.printed);
+    // Nothing is missing, and what comes twice after a new connection is shown once.
+    let mut terminal = TestTerminal::new();
+    for (part, text) in [(0, "One line.\n"), (1, "Another line.\n"), (1, "Another line.\n"), (2, "The third ")] {
+        say(&mut terminal, part, text);
+    }
+    terminal.said(whole);
+    assert_eq!(terminal.printed, format!("\n{whole}\n"));
+}
+
+#[test]
+fn a_pause_at_rest_is_in_the_status_row() {
+    let mut terminal = TestTerminal::new();
+    terminal.rests(RestKind::NoTask, None);
+    terminal.keys("/pause");
+    terminal.keys("\r");
+    terminal.taken();
+    assert!(
+        terminal.screen().contains("\npaused · ") && terminal.screen().contains("type /continue"),
+        "{}",
+        terminal.screen()
+    );
+    terminal.keys("/continue");
+    terminal.keys("\r");
+    terminal.taken();
+    assert!(terminal.screen().contains("\nready"), "{}", terminal.screen());
+}
+
+#[test]
+fn a_command_that_nobody_has_is_sent_by_a_second_enter_only() {
+    let mut terminal = TestTerminal::new();
+    terminal.keys("/budgte cost 5");
+    terminal.keys("\r");
+    assert_eq!(terminal.orders(), []);
+    assert!(terminal.printed.contains("! there is no command /budgte; near to it: /budget."), "{}", terminal.printed);
+    assert!(terminal.screen().contains("❯ /budgte cost 5"), "{}", terminal.screen());
+    terminal.keys("\r");
+    assert!(matches!(terminal.last_order(), OperatorInput::Say { text, .. } if text == "/budgte cost 5"));
 }
 
 #[test]

@@ -177,6 +177,10 @@ impl Adapter for Claude {
         partial::partial_thought(line)
     }
 
+    fn begins_text(&self, line: &Envelope<'_>) -> bool {
+        partial::begins_text(line)
+    }
+
     fn says_nothing(&self, line: &Envelope<'_>) -> bool {
         noise::says_nothing(line)
     }

@@ -12,6 +12,13 @@ pub(super) fn partial_thought(line: &Envelope<'_>) -> Option<String> {
     delta(line, "thinking_delta", "thinking")
 }
 
+/// Whether a block of the main conversation begins.
+pub(super) fn begins_text(line: &Envelope<'_>) -> bool {
+    let is_own = line.kind.as_deref() == Some("stream_event") && line.parent_tool_use_id.is_none();
+    let begins = || line.event?.member("type")?.text().map(|kind| kind == "content_block_start");
+    is_own && begins().unwrap_or(false)
+}
+
 fn delta(line: &Envelope<'_>, kind: &str, key: &str) -> Option<String> {
     if line.kind.as_deref() != Some("stream_event") || line.parent_tool_use_id.is_some() {
         return None;

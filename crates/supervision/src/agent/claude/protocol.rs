@@ -12,13 +12,13 @@
 //! Without `session_state_changed` (an environment that removes ccc's variable) a result counts as idle.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::cost::{COST_REQUEST, Cost};
 use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
 use super::hooks::Hooks;
-use super::questions::{about_form, about_tool};
+use super::questions::{about_form, about_tool, plan_of};
 use super::rules::{of_call, of_subject, subject};
 use super::schedules::Schedules;
 use super::spoken::{FinalText, Spoken};
@@ -28,8 +28,8 @@ use super::todo::Todo;
 use super::usage::UsedTokens;
 use super::wording::wording;
 use crate::agent::{
-    AgentEvent, Ask, Denial, OfferedCommand, Offers, Protocol, Say, StartedBy, ToolOutput, TurnEnd, TurnOutcome,
-    WaitingFor,
+    AgentEvent, Ask, AskedKind, Denial, OfferedCommand, Offers, Protocol, Say, StartedBy, ToolOutput, TurnEnd,
+    TurnOutcome, WaitingFor,
 };
 use crate::stream::message::{
     ApiRetry, Assistant, Block, ControlAsk, Init, PermissionDenied, StreamDelta, StreamMessage, TaskStarted,
@@ -65,6 +65,8 @@ const OFFERS_REQUEST: &str = "offers-1";
 const MOST_OTHERS_BEFORE: u32 = 4;
 /// How many commands and models of the answer are used; more than any CLI has.
 const MAX_OFFERS: usize = 1_024;
+/// How many messages are recognised when the CLI repeats them; after a compaction it repeats a few.
+const MAX_SAID: usize = 64;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +79,10 @@ pub(super) struct ClaudeProtocol {
     session: Option<Session>,
     tasks: Tasks,
     schedules: Schedules,
+    /// The uuids of the latest messages.
+    said: VecDeque<Box<str>>,
+    /// The latest call that carries a plan: the CLI's request about it names only the plan of its own file.
+    planned: Option<(String, String)>,
     todo: Todo,
     spoken: Spoken,
     /// It is a critic: text in turns that it begins by itself is not its answer, and nothing that it schedules is
@@ -360,6 +366,9 @@ impl ClaudeProtocol {
                 return user.is_replay != Some(true) && !user.blocks().is_empty();
             }
             Message::Assistant(assistant) => {
+                if self.was_said(envelope.uuid.as_deref()) {
+                    return false;
+                }
                 self.assistant(&assistant, sub_agent, out);
                 return assistant.error.is_some() || assistant.blocks().iter().any(says_something);
             }
@@ -584,6 +593,19 @@ impl ClaudeProtocol {
     }
 
     /// `parent`: the call whose sub-agent wrote the message.
+    /// Whether a message with this uuid came before: after a compaction the CLI repeats the messages that it has kept.
+    fn was_said(&mut self, uuid: Option<&str>) -> bool {
+        let Some(uuid) = uuid else { return false };
+        if self.said.iter().any(|said| **said == *uuid) {
+            return true;
+        }
+        if self.said.len() == MAX_SAID {
+            self.said.pop_front();
+        }
+        self.said.push_back(uuid.into());
+        false
+    }
+
     fn assistant(&mut self, assistant: &Assistant<'_>, parent: Option<&str>, out: &mut Vec<AgentEvent>) {
         let sub_agent = parent.is_some();
         let under = || parent.map(str::to_owned);
@@ -647,6 +669,9 @@ impl ClaudeProtocol {
                         in_background,
                     });
                     self.schedules.called(id, name, call.input, &tool.target);
+                    if let Some(plan) = plan_of(name, call.input) {
+                        self.planned = Some((id.to_owned(), plan));
+                    }
                     if !sub_agent && self.todo.called(id, name, call.input) {
                         out.push(AgentEvent::Todo(self.todo.items()));
                     }
@@ -870,7 +895,13 @@ impl ClaudeProtocol {
                 let denial = called(asked.tool_name.as_deref().unwrap_or_default(), asked.input);
                 let task = asked.agent_id.as_deref();
                 let under = task.map(|task| self.tasks.call_of(task).unwrap_or(task).to_owned());
-                let ask = Ask::ForUser(Box::new(about_tool(&asked, under)));
+                let mut about = about_tool(&asked, under);
+                if about.kind == AskedKind::Plan && about.plan.is_none() {
+                    let call = asked.tool_use_id.as_deref();
+                    let planned = self.planned.as_ref().filter(|(id, _)| call == Some(id.as_str()));
+                    about.plan = planned.map(|(_, plan)| plan.clone());
+                }
+                let ask = Ask::ForUser(Box::new(about));
                 self.asks(&request_id, asked.tool_use_id.map(Cow::into_owned), denial);
                 out.push(AgentEvent::Question { request_id, subtype, ask });
             }

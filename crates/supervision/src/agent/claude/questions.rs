@@ -59,13 +59,16 @@ pub(super) fn about_tool(ask: &ControlAsk<'_>, under: Option<String>) -> Asked {
             }
             AskedKind::Permission | AskedKind::Plan | AskedKind::Form => Vec::new(),
         },
-        plan: member("plan")
-            .filter(|_| kind == AskedKind::Plan)
-            .and_then(Raw::text)
-            .map(|plan| cut(&plan, MAX_TEXT_BYTES)),
+        plan: plan_of(tool, ask.input),
         under,
         ..Asked::default()
     }
+}
+
+/// The plan in the input of a call, if it has one.
+pub(super) fn plan_of(tool: &str, input: Option<Raw<'_>>) -> Option<String> {
+    let plan = input.filter(|_| tool == PLAN)?.member("plan")?.text()?;
+    (!plan.trim().is_empty()).then(|| cut(&plan, MAX_TEXT_BYTES))
 }
 
 /// A form of an MCP server.
@@ -253,6 +256,7 @@ mod tests {
         assert_eq!((plan.kind, plan.plan.as_deref()), (AskedKind::Plan, Some("# Plan")));
         assert_eq!(plan.rules.len(), 1, "approve, and accept edits");
         assert_eq!(tool(&json!({"tool_name": "ExitPlanMode", "input": {}})).plan, None);
+        assert_eq!(tool(&json!({"tool_name": "ExitPlanMode", "input": {"plan": " "}})).plan, None);
         let long = "x".repeat(Asked::MAX_INPUT_BYTES);
         let cut = tool(&json!({"tool_name": "Write", "input": {"content": long}}));
         assert_eq!((cut.input.len(), cut.input_is_cut), (Asked::MAX_INPUT_BYTES, true));

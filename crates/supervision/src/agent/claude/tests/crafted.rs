@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::{Replay, feed};
 use crate::agent::{
     AgentEvent, AllowedBy, Ask, Asked, AskedKind, Denial, FailureCause, LimitStatus, Protocol, StartedBy, TurnOutcome,
@@ -594,6 +596,44 @@ fn a_command_in_the_background_has_the_time_that_the_cli_gives_it() {
     assert_eq!(longest(r#"{"command":"x","run_in_background":true}"#, older), None, "2.1.197 has no limit");
     let agent = r#","task_type":"local_agent","is_backgrounded":true"#;
     assert_eq!(longest(r#"{"command":"x"}"#, agent), None, "an agent has none");
+}
+
+#[test]
+fn a_message_that_is_repeated_after_a_compaction_is_told_once() {
+    let say = |uuid: &str, text: &str| {
+        let message = json!({"id": uuid, "model": "<synthetic>", "content": [{"type": "text", "text": text}]});
+        json!({"type": "assistant", "uuid": uuid, "message": message}).to_string()
+    };
+    let boundary = r#"{"type":"system","subtype":"compact_boundary","compact_metadata":{"trigger":"manual"}}"#;
+    let replay = told(&[&say("a", "Cost: 1"), boundary, &say("a", "Cost: 1"), &say("b", "Cost: 1")]);
+    let texts = replay.events.iter().filter(|event| matches!(event, AgentEvent::Text { .. })).count();
+    assert_eq!(texts, 2, "{:?}", replay.events);
+}
+
+#[test]
+fn a_plan_that_only_the_call_carries_is_in_the_request_about_it() {
+    let call = |id: &str, plan: &str| {
+        let input = json!({ "plan": plan });
+        let block = json!({"type": "tool_use", "id": id, "name": "ExitPlanMode", "input": input});
+        json!({"type": "assistant", "message": {"id": "m", "content": [block]}}).to_string()
+    };
+    let ask = |call: &str, input: Value| {
+        let request =
+            json!({"subtype": "can_use_tool", "tool_name": "ExitPlanMode", "input": input, "tool_use_id": call});
+        json!({"type": "control_request", "request_id": "r", "request": request}).to_string()
+    };
+    let plan = |lines: &[&str]| {
+        let replay = told(lines);
+        let asked = replay.events.into_iter().find_map(|event| {
+            if let AgentEvent::Question { ask: Ask::ForUser(asked), .. } = event { Some(asked) } else { None }
+        });
+        asked.expect("a question").plan
+    };
+    let mine = call("t1", "# Mine");
+    assert_eq!(plan(&[&mine, &ask("t1", json!({}))]).as_deref(), Some("# Mine"));
+    assert_eq!(plan(&[&mine, &ask("t1", json!({"plan": ""}))]).as_deref(), Some("# Mine"));
+    assert_eq!(plan(&[&mine, &ask("t1", json!({"plan": "# The file"}))]).as_deref(), Some("# The file"));
+    assert_eq!(plan(&[&mine, &ask("t2", json!({}))]), None, "of another call");
 }
 
 #[test]
