@@ -41,6 +41,12 @@ fn a_conversation_that_has_ended_is_taken_up_with_its_history_and_the_next_messa
     tmux.press(&["C-d"]);
     tmux.until("the run ends in a minute");
     tmux.until("ccc resume");
+    // The command that it shows works within that minute, too.
+    type_line(&tmux, &format!("clear; {}", ccc(&format!("resume {}", world.run_id()))));
+    tmux.until("is still active");
+    tmux.until("/help");
+    tmux.press(&["C-d"]);
+    tmux.until("the run ends in a minute");
     world.run(&["stop", "last", "--wait"]).assert_code(0);
     until_ended(&world);
     let id = world.run_id();
