@@ -142,6 +142,10 @@ pub(super) fn converse(
         asked_at: None,
         read_only,
     };
+    let interrupted = sender.clone();
+    driver::at_interrupt(move || {
+        let _ = interrupted.send(LineEvent::Interrupted);
+    });
     let words = if read_only {
         "this terminal is read-only; Ctrl-C or Ctrl-D leaves it, and the run continues"
     } else {
@@ -149,10 +153,6 @@ pub(super) fn converse(
     };
     context.printer.talk(words);
     lines.joins(&welcome);
-    let interrupted = sender.clone();
-    driver::at_interrupt(move || {
-        let _ = interrupted.send(LineEvent::Interrupted);
-    });
     if !read_only || context.stdin.is_terminal() {
         read_lines(sender);
     }

@@ -1,5 +1,8 @@
 //! Signals to ccc itself.
 
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::process::{end_by_interrupt, is_ignored};
@@ -11,19 +14,26 @@ const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
 const SIGCONT: i32 = rustix::process::Signal::CONT.as_raw();
 const SIGHUP: i32 = 1;
 
-/// Calls `then` at the first Ctrl-C; the second ends the process.
+/// Calls `then` at the first Ctrl-C after this call; the second ends the process.
 pub fn at_interrupt(then: impl FnOnce() + Send + 'static) {
-    let wait = || {
+    let (listens, begun) = sync_channel(1);
+    let wait = move || {
         let waits = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let Ok(waits) = waits else { return };
-        let heard = waits.block_on(async { signal(SignalKind::interrupt()).ok()?.recv().await });
+        let heard = waits.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).ok()?;
+            let _ = listens.send(());
+            interrupt.recv().await
+        });
         if heard.is_some() {
             end_by_interrupt();
             then();
         }
     };
     // Without the thread Ctrl-C ends the process, as it does by default.
-    let _ = std::thread::Builder::new().name("interrupt".to_owned()).spawn(wait);
+    if thread::Builder::new().name("interrupt".to_owned()).spawn(wait).is_ok() {
+        let _ = begun.recv();
+    }
 }
 
 /// What a signal means to the host.

@@ -79,6 +79,26 @@ fn a_detached_run_prints_its_id_goes_on_by_itself_and_is_shown_whole_by_attach()
 }
 
 #[test]
+fn ctrl_c_leaves_a_conversation_in_lines_and_says_that_the_run_continues() {
+    let world = waiting();
+    world.run(&detached(&world.agent.display().to_string())).assert_code(0);
+    world.until_file("begun");
+    let mut watcher = {
+        let mut command = world.ccc(&["attach", "last", "--plain", "--read-only"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("ccc attach")
+    };
+    let mut said = watcher.stderr.take().expect("stderr");
+    assert!(said.read(&mut [0; 1024]).expect("the greeting") > 0);
+    send(watcher.id(), Signal::INT);
+    let mut left = String::new();
+    said.read_to_string(&mut left).expect("UTF-8");
+    assert!(left.contains("the run continues; to attach again: ccc attach"), "{left}");
+    assert_eq!(watcher.wait().expect("it ends").code(), Some(130));
+    go(&world);
+    assert_eq!(outcome(&world), "completed");
+}
+
+#[test]
 fn the_end_of_the_terminal_and_of_the_starter_is_not_the_end_of_a_detached_run() {
     let world = waiting();
     let pty = native_pty_system().openpty(PtySize { rows: 24, cols: 100, ..PtySize::default() }).expect("a terminal");
