@@ -137,7 +137,9 @@ impl Painter {
 
     fn whole(&self, size: Size, committed: &[Row], view: &View) -> Vec<u8> {
         let mut out = format!("{}{ERASE_BELOW}{BEGIN}", self.to_first_row()).into_bytes();
-        if self.may_be_broken(size) {
+        // An empty row joins nothing.
+        let begins_empty = committed.iter().chain(&view.rows).next().is_some_and(Row::is_empty);
+        if self.may_be_broken(size) && !begins_empty {
             out.extend_from_slice(b"\r\n");
         }
         for row in committed {
@@ -295,6 +297,11 @@ mod tests {
             "{:?}",
             String::from_utf8_lossy(&bytes)
         );
+        painter.resized();
+        let apart = View { rows: [vec![Row::new()], tall.rows.clone()].concat(), ..tall.clone() };
+        let bytes = painter.paint(Size { columns: 2, ..SIZE }, &[], &apart).expect("bytes");
+        let begin = b"\r\x1b[2A\x1b[J\x1b[?2026h\x1b[?25l\x1b[?7l\r\n";
+        assert!(bytes.starts_with(begin), "an empty row is enough: {:?}", String::from_utf8_lossy(&bytes));
         // After another program the cursor may be anywhere.
         painter.disturbed();
         let bytes = painter.paint(SIZE, &rows(&["x"]), &tall).expect("bytes");
