@@ -112,6 +112,9 @@ pub(super) enum CutOff {
 #[derive(Debug, Clone)]
 pub(super) struct Conversation {
     seed: String,
+    /// See [`Plan::ids_by_content`](super::Plan::ids_by_content).
+    by_content: bool,
+    life_seed: String,
     next: u32,
     current: Option<Turn>,
     queue: VecDeque<Turn>,
@@ -128,9 +131,11 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(seed: &str) -> Conversation {
+    pub(super) fn new(seed: &str, by_content: bool) -> Conversation {
         Conversation {
             seed: seed.to_owned(),
+            by_content,
+            life_seed: seed.to_owned(),
             next: 1,
             current: None,
             queue: VecDeque::new(),
@@ -143,9 +148,9 @@ impl Conversation {
         }
     }
 
-    /// The ids of later turns derive from this.
-    pub(super) fn makes_ids_from(&mut self, seed: &str) {
-        seed.clone_into(&mut self.seed);
+    /// The run is resumed: the ids of later turns without a text of their own derive from this.
+    pub(super) fn begins_life(&mut self, seed: &str) {
+        seed.clone_into(&mut self.life_seed);
     }
 
     /// Adds messages that the user sent earlier in this session.
@@ -549,7 +554,15 @@ impl Conversation {
     }
 
     fn make(&mut self, kind: TurnKind, text: String) -> Turn {
-        let id = TurnId(derive_uuid(&self.seed, "turn", self.next));
+        let has_own_text = match kind {
+            TurnKind::Task | TurnKind::Operator | TurnKind::Feedback | TurnKind::CheckFailure => true,
+            TurnKind::Continue | TurnKind::Compact | TurnKind::Brief => false,
+        };
+        let id = TurnId(match (self.by_content, has_own_text) {
+            (true, true) => derive_uuid(&format!("{}\0{text}", self.seed), "turn", self.next),
+            (true, false) => derive_uuid(&self.life_seed, "turn", self.next),
+            (false, _) => derive_uuid(&self.seed, "turn", self.next),
+        });
         self.next += 1;
         Turn { id, kind, text, images: Vec::new(), key: None, delivery: Delivery::Queued, is_doubtful: false }
     }
@@ -572,8 +585,26 @@ mod tests {
     use crate::core::ProcId;
 
     #[test]
+    fn a_turn_has_the_same_id_again_when_the_journal_has_lost_it_and_no_other_turn_has_it() {
+        let first = |seed: &str, life: Option<&str>, kind, text: &str| {
+            let mut turns = Conversation::new(seed, true);
+            if let Some(life) = life {
+                turns.begins_life(life);
+            }
+            turns.begin(kind, text.to_owned());
+            turns.current().expect("it").id.clone()
+        };
+        let task = first("s", None, TurnKind::Task, "do");
+        assert_eq!(first("s", Some("l"), TurnKind::Task, "do"), task, "the agent knows it, and does not begin it twice");
+        assert_ne!(first("s", Some("l"), TurnKind::Operator, "stop"), task);
+        assert_ne!(first("t", None, TurnKind::Task, "do"), task, "of another run");
+        let goes_on = first("s", None, TurnKind::Continue, "go on");
+        assert_ne!(first("s", Some("l"), TurnKind::Continue, "go on"), goes_on, "it is said again in each life");
+    }
+
+    #[test]
     fn a_command_of_the_cli_does_not_get_what_ccc_adds_as_its_arguments() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.queue_said(TurnKind::Operator, None, "/review src".to_owned(), Vec::new());
@@ -592,7 +623,7 @@ mod tests {
 
     #[test]
     fn a_message_that_waits_to_be_sent_is_not_lost_to_a_compaction() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.queue_said(TurnKind::Operator, Some("a".to_owned()), "use tabs".to_owned(), Vec::new());
@@ -612,7 +643,7 @@ mod tests {
 
     #[test]
     fn an_unacknowledged_turn_is_said_again_under_the_same_uuid() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         let id = turns.current().expect("a turn").id.clone();
         turns.sent(ProcId(1), 0.0);
@@ -623,7 +654,7 @@ mod tests {
 
     #[test]
     fn an_acknowledged_turn_is_continued_under_a_new_uuid_and_listed_once() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         let id = turns.current().expect("a turn").id.clone();
         turns.sent(ProcId(1), 0.0);
@@ -644,7 +675,7 @@ mod tests {
             (true, Some(false), TurnKind::Task),
             (true, Some(true), TurnKind::Continue),
         ] {
-            let mut turns = Conversation::new("s");
+            let mut turns = Conversation::new("s", true);
             turns.begin(TurnKind::Task, "do".to_owned());
             let id = turns.current().expect("a turn").id.clone();
             turns.sent(ProcId(1), 0.0);
@@ -662,7 +693,7 @@ mod tests {
     #[test]
     fn a_rejected_session_hands_over_the_feedback_that_was_on_its_way() {
         for (kind, expected) in [(TurnKind::Feedback, "rename it"), (TurnKind::Continue, "add tests")] {
-            let mut turns = Conversation::new("s");
+            let mut turns = Conversation::new("s", true);
             turns.begin(kind, "rename it".to_owned());
             turns.session_rejected(Some("add tests"));
             let text = turns.current().map(|turn| turn.text.clone()).unwrap_or_default();
@@ -689,7 +720,7 @@ mod tests {
             (Continue, None, None, false, &["now"]),
             (Operator, Some(true), Some(true), true, &["before", "now"]),
         ] {
-            let mut turns = Conversation::new("s");
+            let mut turns = Conversation::new("s", true);
             turns.begin(Task, "before".to_owned());
             turns.sent(ProcId(1), 0.0);
             let id = turns.current().expect("a turn").id.clone();
@@ -707,7 +738,7 @@ mod tests {
 
     #[test]
     fn a_lost_session_is_told_what_was_said_in_it() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "write a parser".to_owned());
         turns.session_lost();
         assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("write a parser"), "nothing was said before");
@@ -722,7 +753,7 @@ mod tests {
 
     #[test]
     fn a_new_session_is_told_what_the_user_said_and_the_last_feedback() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "write a parser".to_owned());
         turns.answered();
         turns.begin(TurnKind::Feedback, "an old word".to_owned());
@@ -742,7 +773,7 @@ mod tests {
 
     #[test]
     fn after_a_cut_answer_the_model_is_told_to_write_less_at_a_time() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.cut_off(CutOff::TooLong);
         let text = turns.current().expect("a turn").text.clone();
@@ -751,7 +782,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_when_no_turn_was_open() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         assert!(!turns.process_lost(None));
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.answered();
@@ -760,7 +791,7 @@ mod tests {
 
     #[test]
     fn what_the_user_says_meanwhile_waits_its_turn() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "one".to_owned());
         turns.queue("two".to_owned());
         turns.queue("three".to_owned());
@@ -776,7 +807,7 @@ mod tests {
 
     #[test]
     fn what_the_user_says_comes_before_what_is_continued_or_still_to_be_said() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         let task = turns.current().expect("a turn").id.clone();
         turns.sent(ProcId(1), 0.0);
@@ -814,7 +845,7 @@ mod tests {
 
     #[test]
     fn a_task_that_was_not_heard_comes_before_what_the_user_adds() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.queue("Use tabs.".to_owned());
         assert!(turns.process_lost(Some(false)));
@@ -826,7 +857,7 @@ mod tests {
 
     #[test]
     fn a_stranger_acknowledgement_is_not_ours() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 0.0);
         assert!(!turns.accepted(&crate::core::TurnId("other".to_owned()), ProcId(1)));
@@ -836,7 +867,7 @@ mod tests {
 
     #[test]
     fn a_turn_acknowledged_in_a_session_that_was_lost_is_said_again_itself() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "write a parser".to_owned());
         turns.sent(ProcId(1), 0.0);
         let id = turns.current().expect("a turn").id.clone();
@@ -854,7 +885,7 @@ mod tests {
 
     #[test]
     fn all_that_was_said_in_a_lost_session_is_said_once() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "write a parser".to_owned());
         turns.answered();
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
@@ -871,7 +902,7 @@ mod tests {
 
     #[test]
     fn words_before_a_turn_to_a_new_session_leave_out_nothing_that_it_says() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "Build the parser.".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.session_rejected(Some("Tests are missing."));
@@ -887,7 +918,7 @@ mod tests {
 
     #[test]
     fn words_said_anew_take_the_place_of_all_that_they_stand_for() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "a mark".to_owned());
         turns.queue("another mark".to_owned());
         turns.queue("Use tabs.".to_owned());
@@ -914,7 +945,7 @@ mod tests {
 
     #[test]
     fn what_a_turn_costs_is_counted_from_when_it_was_first_said() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 1.5);
         assert_eq!(turns.cost_before(), 1.5);
@@ -936,7 +967,7 @@ mod tests {
         for (is_sent, recorded, is_added) in
             [(false, None, true), (true, None, false), (true, Some(Some(false)), true), (true, Some(None), false)]
         {
-            let mut turns = Conversation::new("s");
+            let mut turns = Conversation::new("s", true);
             turns.begin(TurnKind::Task, "do".to_owned());
             if is_sent {
                 turns.sent(ProcId(1), 0.0);
@@ -952,7 +983,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_may_stand_in_the_session_comes_before_what_the_user_adds() {
-        let mut turns = Conversation::new("s");
+        let mut turns = Conversation::new("s", true);
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.queue("Use tabs.".to_owned());

@@ -120,7 +120,7 @@ impl Core {
     #[must_use]
     pub fn new(plan: Plan) -> Core {
         Core {
-            turns: Conversation::new(&plan.seed).after(&plan.earlier_turns),
+            turns: Conversation::new(&plan.seed, plan.ids_by_content).after(&plan.earlier_turns),
             session: Session::new(&plan.session),
             plan,
             clock: Clock::default(),
@@ -162,9 +162,9 @@ impl Core {
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
                 self.clock.see(unix_ms);
-                if resumed && self.plan.new_ids_when_resumed {
+                if resumed && self.plan.ids_by_content {
                     self.plan.seed = derive_uuid(&format!("{} {unix_ms}", self.plan.seed), "resumed", 0);
-                    self.turns.makes_ids_from(&self.plan.seed);
+                    self.turns.begins_life(&self.plan.seed);
                 }
                 self.tokens_at_beginning(tokens);
                 self.began(resumed, turn_recorded);
