@@ -112,8 +112,8 @@ pub(super) enum CutOff {
 #[derive(Debug, Clone)]
 pub(super) struct Conversation {
     seed: String,
-    /// See [`Plan::ids_by_content`](super::Plan::ids_by_content).
-    by_content: bool,
+    /// See [`Plan::ids_by_key`](super::Plan::ids_by_key).
+    by_key: bool,
     life_seed: String,
     next: u32,
     current: Option<Turn>,
@@ -131,10 +131,10 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(seed: &str, by_content: bool) -> Conversation {
+    pub(super) fn new(seed: &str, by_key: bool) -> Conversation {
         Conversation {
             seed: seed.to_owned(),
-            by_content,
+            by_key,
             life_seed: seed.to_owned(),
             next: 1,
             current: None,
@@ -207,6 +207,9 @@ impl Conversation {
             return Taken::Refused(Refused::TooMuch);
         }
         let mut turn = self.make(kind, text);
+        if let (true, Some(key)) = (self.by_key, &key) {
+            turn.id = TurnId(derive_uuid(&format!("{}\0{key}", self.seed), "message", 0));
+        }
         // Every message needs a key, so that it can be withdrawn.
         let key = key.unwrap_or_else(|| turn.id.0.clone());
         if self.keys.len() >= MAX_KEYS {
@@ -554,15 +557,8 @@ impl Conversation {
     }
 
     fn make(&mut self, kind: TurnKind, text: String) -> Turn {
-        let has_own_text = match kind {
-            TurnKind::Task | TurnKind::Operator | TurnKind::Feedback | TurnKind::CheckFailure => true,
-            TurnKind::Continue | TurnKind::Compact | TurnKind::Brief => false,
-        };
-        let id = TurnId(match (self.by_content, has_own_text) {
-            (true, true) => derive_uuid(&format!("{}\0{text}", self.seed), "turn", self.next),
-            (true, false) => derive_uuid(&self.life_seed, "turn", self.next),
-            (false, _) => derive_uuid(&self.seed, "turn", self.next),
-        });
+        let seed = if kind == TurnKind::Task { &self.seed } else { &self.life_seed };
+        let id = TurnId(derive_uuid(seed, "turn", self.next));
         self.next += 1;
         Turn { id, kind, text, images: Vec::new(), key: None, delivery: Delivery::Queued, is_doubtful: false }
     }
@@ -585,21 +581,27 @@ mod tests {
     use crate::core::ProcId;
 
     #[test]
-    fn a_turn_has_the_same_id_again_when_the_journal_has_lost_it_and_no_other_turn_has_it() {
-        let first = |seed: &str, life: Option<&str>, kind, text: &str| {
-            let mut turns = Conversation::new(seed, true);
+    fn what_the_user_says_has_the_same_id_again_when_the_journal_has_lost_it_and_no_other_turn_has_it() {
+        let first = |life: Option<&str>, kind, key: Option<&str>| {
+            let mut turns = Conversation::new("s", true);
             if let Some(life) = life {
                 turns.begins_life(life);
             }
-            turns.begin(kind, text.to_owned());
+            match key {
+                Some(key) => {
+                    turns.queue_said(kind, Some(key.to_owned()), "use tabs".to_owned(), Vec::new());
+                    turns.begin_queued();
+                }
+                None => turns.begin(kind, "go on".to_owned()),
+            }
             turns.current().expect("it").id.clone()
         };
-        let task = first("s", None, TurnKind::Task, "do");
-        assert_eq!(first("s", Some("l"), TurnKind::Task, "do"), task, "the agent knows it, and does not begin it twice");
-        assert_ne!(first("s", Some("l"), TurnKind::Operator, "stop"), task);
-        assert_ne!(first("t", None, TurnKind::Task, "do"), task, "of another run");
-        let goes_on = first("s", None, TurnKind::Continue, "go on");
-        assert_ne!(first("s", Some("l"), TurnKind::Continue, "go on"), goes_on, "it is said again in each life");
+        let (task, words) = (first(None, TurnKind::Task, None), first(None, TurnKind::Operator, Some("a")));
+        assert_eq!(first(Some("l"), TurnKind::Task, None), task, "the agent knows it, and does not begin it twice");
+        assert_eq!(first(Some("l"), TurnKind::Operator, Some("a")), words);
+        assert_ne!(first(Some("l"), TurnKind::Operator, Some("b")), words, "of another key");
+        assert_ne!(first(Some("l"), TurnKind::Continue, None), task);
+        assert_ne!(first(Some("l"), TurnKind::Feedback, None), first(None, TurnKind::Feedback, None));
     }
 
     #[test]

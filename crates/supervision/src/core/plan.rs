@@ -21,11 +21,11 @@ pub struct Plan {
     pub earlier_turns: Vec<String>,
     /// The directory of the run, absolute.
     pub cwd: String,
-    /// Whether the id of a turn depends on its text, and a resumed run makes other ids for what has no text of its own (*continue*,
-    /// critics' sessions). The agent takes a turn with a known id for one that it has: if the end of the journal is lost, the same
-    /// turn must have the same id again, and no other turn may have it. False in journals of earlier versions.
+    /// Whether the id of a message depends on its key, and a resumed run makes other ids for what ccc itself says and for critics'
+    /// sessions. The agent takes a turn with a known id for one that it has: if the end of the journal is lost, the same message
+    /// must have the same id again, and no other turn may have it. False in journals of earlier versions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub ids_by_content: bool,
+    pub ids_by_key: bool,
     /// The agent's CLI family.
     pub agent: AgentKind,
     /// The agent's program, absolute; empty in recordings that need none.
@@ -101,7 +101,7 @@ impl Plan {
             task: task.to_owned(),
             earlier_turns: Vec::new(),
             cwd: cwd.to_owned(),
-            ids_by_content: true,
+            ids_by_key: true,
             agent: AgentKind::default(),
             agent_program: String::new(),
             agent_first_args: Vec::new(),
@@ -153,7 +153,7 @@ impl Plan {
             task: self.task.clone(),
             earlier_turns: self.earlier_turns.clone(),
             cwd: self.cwd.clone(),
-            ids_by_content: self.ids_by_content,
+            ids_by_key: self.ids_by_key,
             agent: self.agent,
             agent_program: self.agent_program.clone(),
             agent_first_args: self.agent_first_args.clone(),
