@@ -128,7 +128,7 @@ impl Core {
 
     pub(super) fn spawn_agent(&mut self) {
         let open = self.session.open();
-        let resumes = matches!(open, SessionOpen::Resume(_));
+        let resumes = matches!(open, SessionOpen::Resume(_) | SessionOpen::Copy(..));
         let model = self.session.model().filter(|_| resumes || self.session.model_is_chosen()).map(str::to_owned);
         self.phase_changes("starting", if resumes { "resuming the session" } else { "a new session" });
         // An interface gets the turn as its first prompt.
