@@ -292,8 +292,8 @@ impl World {
         self.tell_bounds();
         let look_up = if resumed { self.in_record(None) } else { None };
         let InRecord { turn_recorded, branch_lost } = look_up.map(|look_up| look_up()).unwrap_or_default();
-        if let Some((session, is_cut)) = branch_lost {
-            feed(self, Input::BranchLost { session, is_cut });
+        if let Some(is_cut) = branch_lost {
+            feed(self, Input::BranchLost { is_cut });
         }
         let tokens = self.credentials.read();
         self.tokens_known_last.clone_from(&tokens);
@@ -437,7 +437,7 @@ impl World {
             let branch = resumed.map_or(Branch::Whole, |_| agent.branch(&record, &version));
             InRecord {
                 turn_recorded: turn.and_then(|(_, turn)| agent.has_turn(&record, &turn)),
-                branch_lost: (branch != Branch::Whole).then_some((session, branch == Branch::Cut)),
+                branch_lost: (branch != Branch::Whole).then_some(branch == Branch::Cut),
             }
         })
     }
@@ -456,8 +456,8 @@ impl World {
     /// The same, with the result. A record that was not read in time gives none.
     fn turn_looked_up(&mut self, proc: ProcId, record: InRecord) {
         if let Some(exit) = self.exits.answered(&proc) {
-            if let Some((session, is_cut)) = record.branch_lost {
-                feed(self, Input::BranchLost { session, is_cut });
+            if let Some(is_cut) = record.branch_lost {
+                feed(self, Input::BranchLost { is_cut });
             }
             feed(self, Input::Exited { proc, exit: ExitFact { turn_recorded: record.turn_recorded, ..exit } });
         }

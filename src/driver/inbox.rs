@@ -36,8 +36,8 @@ const LAST_LINES: u32 = 1_000;
 pub(super) struct InRecord {
     /// Whether it has the unanswered turn.
     pub(super) turn_recorded: Option<bool>,
-    /// The session, if a resume of it would lose turns, and whether it has lost some already.
-    pub(super) branch_lost: Option<(String, bool)>,
+    /// If a resume of the session would lose turns: whether it has lost some already.
+    pub(super) branch_lost: Option<bool>,
 }
 
 /// What a thread reports to the run.

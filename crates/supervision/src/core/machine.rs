@@ -203,7 +203,7 @@ impl Core {
             Input::WriteFailed { proc, message } => {
                 self.note("write failed", &format!("process {proc}: {message}"));
             }
-            Input::BranchLost { session, is_cut } => self.branch_lost(&session, is_cut),
+            Input::BranchLost { is_cut } => self.branch_lost(is_cut),
             Input::Exited { proc, exit } => self.exited(proc, &exit),
             Input::CheckFinished { check, result } => self.check_finished(check, result),
             Input::TreeMeasured { measure, tree } => self.tree_measured(measure, tree),

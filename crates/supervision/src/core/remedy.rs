@@ -267,9 +267,9 @@ impl Core {
     }
 
     /// A resume of the session would lose turns: the agent continues in a copy of it.
-    pub(super) fn branch_lost(&mut self, session: &str, is_cut: bool) {
-        if self.session_after(None) != Some(session) {
-            self.ignored("what a resume of another session loads");
+    pub(super) fn branch_lost(&mut self, is_cut: bool) {
+        if self.session_after(None).is_none() {
+            self.ignored("what a resume of a session loads that is not resumed");
             return;
         }
         self.session.continues_in_copy(&self.plan.seed, is_cut);

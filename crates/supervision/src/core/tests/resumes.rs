@@ -310,12 +310,7 @@ fn a_session_whose_resume_would_lose_turns_is_continued_in_a_copy() {
         let (mut run, turn) = working(plan());
         run.lines(1, &accepted(&turn));
         let session = run.core.session_after(None).expect("a session").to_owned();
-        assert!(
-            run.feed(Input::BranchLost { session: "another".to_owned(), is_cut })
-                .iter()
-                .all(|action| { !matches!(action, Action::Decide(_)) })
-        );
-        let actions = run.feed(Input::BranchLost { session: session.clone(), is_cut });
+        let actions = run.feed(Input::BranchLost { is_cut });
         assert_eq!(decisions(&actions), ["continue in a copy of the session"]);
         assert!(run.notices().iter().any(|notice| notice.contains("a copy of the session")), "{:?}", run.notices());
         let actions = resumed(&mut run);
@@ -334,8 +329,7 @@ fn a_session_whose_resume_would_lose_turns_is_continued_in_a_copy() {
 fn a_critic_is_no_fork_of_a_session_that_lacks_turns() {
     let mut run = reviewing(plan());
     run.spawned(2);
-    let session = run.core.session_after(None).expect("a session").to_owned();
-    run.feed(Input::BranchLost { session, is_cut: true });
+    run.feed(Input::BranchLost { is_cut: true });
     let actions = resumed(&mut run);
     let critic = spawn(&actions).expect("a critic");
     assert!(!critic.launch.args.contains(&"--fork-session".to_owned()), "{:?}", critic.launch.args);
