@@ -5,7 +5,7 @@
 //! leaf and its ancestors. It leaves out a tool call without a result, so what follows the resume has an ancestor of that call as
 //! its parent. If the call is the leaf, the next resume goes back to it, unless a newer row has named another leaf meanwhile.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Branch;
 use crate::stream::Raw;
@@ -20,8 +20,8 @@ struct Row {
 
 /// What a resume of the session with this record loads.
 pub(super) fn of(record: &str) -> Branch {
-    let mut rows: HashMap<String, Row> = HashMap::new();
-    let mut results: HashSet<String> = HashSet::new();
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    let mut results: BTreeSet<String> = BTreeSet::new();
     let (mut leaf, mut latest): (Option<String>, Option<String>) = (None, None);
     for row in record.lines().filter_map(Raw::parse) {
         let text = |name| row.member(name).and_then(Raw::text).map(std::borrow::Cow::into_owned);
@@ -57,7 +57,7 @@ pub(super) fn of(record: &str) -> Branch {
         }
     }
     let Some(leaf) = leaf.filter(|leaf| rows.contains_key(leaf)) else { return Branch::Whole };
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut at = latest;
     let mut is_kept = false;
     while let Some((uuid, row)) = at.as_ref().and_then(|uuid| rows.get_key_value(uuid)) {
