@@ -129,8 +129,11 @@ pub enum VersionFault {
     #[error("`--version` did not answer within {}s", .0.as_secs())]
     Timeout(Duration),
     /// It failed or printed something else.
-    #[error("`--version` did not print a version number")]
-    NoVersion,
+    #[error("`--version` did not print a version number{}", quoted(.said))]
+    NoVersion {
+        /// What it wrote to stderr, or else to stdout.
+        said: String,
+    },
 }
 
 /// Asks a program for its version: runs `--version` and takes the first number of the form `1.2.3` in its output.
@@ -147,7 +150,7 @@ pub fn ask_version(path: &Path, env: &Env, timeout: Duration) -> Result<String, 
         timeout,
         grace: VERSION_GRACE,
         output_tail_limit_bytes: VERSION_LIMIT_BYTES,
-        errors: CommandErrors::Apart { tail_limit_bytes: 0 },
+        errors: CommandErrors::Apart { tail_limit_bytes: VERSION_LIMIT_BYTES },
         ..CommandSpec::shell("", PathBuf::from("."))
     };
     let cancel = Cancel::new().map_err(VersionFault::Descriptors)?;
@@ -155,9 +158,27 @@ pub fn ask_version(path: &Path, env: &Env, timeout: Duration) -> Result<String, 
     match result.ending {
         CommandEnding::TimedOut => Err(VersionFault::Timeout(timeout)),
         CommandEnding::Exited | CommandEnding::Cancelled => {
-            version_in(&String::from_utf8_lossy(&result.tail)).ok_or(VersionFault::NoVersion)
+            let printed = String::from_utf8_lossy(&result.tail);
+            version_in(&printed).ok_or_else(|| {
+                let errors = String::from_utf8_lossy(&result.errors);
+                let said = if errors.trim().is_empty() { printed } else { errors };
+                VersionFault::NoVersion { said: said.into_owned() }
+            })
         }
     }
+}
+
+/// The longest quotation of what a program said, in characters.
+const QUOTED_CHARS: usize = 300;
+
+/// The first rows of what a program said, for a sentence.
+fn quoted(said: &str) -> String {
+    let rows: Vec<&str> = said.lines().map(str::trim).filter(|row| !row.is_empty()).take(3).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let text: String = rows.join(" / ").chars().filter(|c| !c.is_control()).take(QUOTED_CHARS).collect();
+    format!("; it said: {text}")
 }
 
 /// The first word that begins with three numbers separated by dots.
@@ -207,7 +228,7 @@ pub fn tested(agent: AgentKind, version: &str) -> Tested {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tested, tested, version_in};
+    use super::{Tested, VersionFault, tested, version_in};
     use crate::agent::AgentKind;
 
     #[test]
@@ -238,6 +259,20 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(version_in(printed).as_deref(), version, "{printed:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_without_a_version_is_quoted() {
+        for (said, quoted) in [
+            ("", ""),
+            (
+                "native binary not installed\n\n  run npm\x1b[1m\n",
+                "; it said: native binary not installed / run npm[1m",
+            ),
+        ] {
+            let shown = VersionFault::NoVersion { said: said.to_owned() }.to_string();
+            assert_eq!(shown, format!("`--version` did not print a version number{quoted}"));
         }
     }
 }

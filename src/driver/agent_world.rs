@@ -22,12 +22,13 @@ use super::control::{Control, Controller, Controls, HostLink};
 use super::credentials::{Credentials, FetchedFor, TokenRecords};
 use super::engine::{self, Engine, Reaction, Source as _, drive, feed, record, write_summary};
 use super::host::in_foreground;
-use super::inbox::{Event, Events, Inbox};
+use super::inbox::{Event, Events, InRecord, Inbox};
 use super::measured::Measured;
 use super::native::{Interface, InterfaceTerminal};
 use super::pending::Pending;
 use super::tree::TreeObserver;
 use super::worker::{WorkerTimeouts, Workers};
+use crate::agent::Branch;
 use crate::control::protocol::{Code, Fault, Reply, WordsOf};
 use crate::control::{Hook, Hub, Order, reply_of};
 use crate::core::{
@@ -289,7 +290,11 @@ impl World {
             feed(self, Input::Operator(operator));
         }
         self.tell_bounds();
-        let turn_recorded = if resumed { self.turn_recorded() } else { None };
+        let look_up = if resumed { self.in_record(None) } else { None };
+        let InRecord { turn_recorded, branch_lost } = look_up.map(|look_up| look_up()).unwrap_or_default();
+        if let Some(is_cut) = branch_lost {
+            feed(self, Input::BranchLost { is_cut });
+        }
         let tokens = self.credentials.read();
         self.tokens_known_last.clone_from(&tokens);
         feed(self, Input::Began { unix_ms, resumed, turn_recorded, tokens });
@@ -417,35 +422,44 @@ impl World {
         }
     }
 
-    /// Whether the turn that a process was given and has not answered is in the session record.
-    fn turn_recorded(&self) -> Option<bool> {
-        self.turn_in_record().and_then(|look_up| look_up())
-    }
-
-    /// The lookup as a closure for a worker: the record may be large or on a disk that hangs. Needed only when such a process
-    /// is gone, so it costs nothing otherwise.
-    fn turn_in_record(&self) -> Option<impl FnOnce() -> Option<bool> + Send + 'static> {
-        let (session_id, turn) = self.run.core.unanswered_turn()?;
-        let (session_id, turn) = (session_id.to_owned(), turn.clone());
-        let (agent_dir, agent) = (self.agent_dir.clone(), self.run.core.plan().agent);
-        Some(move || agent.has_turn(&super::session_record(agent, &agent_dir, &session_id)?, &turn))
+    /// What the session record says when this process is gone, or all are; `None` if the core needs nothing of it. A closure for
+    /// a worker: the record may be large or on a disk that hangs.
+    fn in_record(&self, gone: Option<ProcId>) -> Option<impl FnOnce() -> InRecord + Send + 'static> {
+        let core = &self.run.core;
+        let turn = core.unanswered_turn().map(|(session, turn)| (session.to_owned(), turn.clone()));
+        // The agent's interface shows its user which turns it has.
+        let resumed = core.session_after(gone).filter(|_| self.interface.is_none()).map(str::to_owned);
+        let session = turn.as_ref().map(|(session, _)| session).or(resumed.as_ref())?.clone();
+        let (agent_dir, agent, version) =
+            (self.agent_dir.clone(), core.plan().agent, core.plan().agent_version.clone());
+        Some(move || {
+            let Some(record) = super::session_record(agent, &agent_dir, &session) else { return InRecord::default() };
+            let branch = resumed.map_or(Branch::Whole, |_| agent.branch(&record, &version));
+            InRecord {
+                turn_recorded: turn.and_then(|(_, turn)| agent.has_turn(&record, &turn)),
+                branch_lost: (branch != Branch::Whole).then_some(branch == Branch::Cut),
+            }
+        })
     }
 
     /// Reports an exit to the core once the session record has been searched.
     fn look_up_turn(&mut self, proc: ProcId, exit: ExitFact) {
-        let Some(look_up) = self.turn_in_record() else {
+        let Some(look_up) = self.in_record(Some(proc)) else {
             feed(self, Input::Exited { proc, exit });
             return;
         };
         self.exits.ask(proc, exit, self.run.clock.instant_now());
         let inbox = self.inbox.clone();
-        self.workers.records.give(move || inbox.post(Event::TurnLookedUp { proc, turn_recorded: look_up() }));
+        self.workers.records.give(move || inbox.post(Event::TurnLookedUp { proc, record: look_up() }));
     }
 
     /// The same, with the result. A record that was not read in time gives none.
-    fn turn_looked_up(&mut self, proc: ProcId, turn_recorded: Option<bool>) {
+    fn turn_looked_up(&mut self, proc: ProcId, record: InRecord) {
         if let Some(exit) = self.exits.answered(&proc) {
-            feed(self, Input::Exited { proc, exit: ExitFact { turn_recorded, ..exit } });
+            if let Some(is_cut) = record.branch_lost {
+                feed(self, Input::BranchLost { is_cut });
+            }
+            feed(self, Input::Exited { proc, exit: ExitFact { turn_recorded: record.turn_recorded, ..exit } });
         }
     }
 
@@ -782,7 +796,7 @@ impl engine::World for World {
                 self.interface.iter_mut().for_each(|interface| interface.gone(proc));
                 self.look_up_turn(proc, exit);
             }
-            Event::TurnLookedUp { proc, turn_recorded } => self.turn_looked_up(proc, turn_recorded),
+            Event::TurnLookedUp { proc, record } => self.turn_looked_up(proc, record),
             Event::SettingsRead { proc, objection } => self.settings_read(proc, objection),
             Event::SessionLocked { session_id, lock } => self.session_locked(&session_id, lock),
             Event::Tokens { request, tokens } => self.tokens_known(request, tokens),

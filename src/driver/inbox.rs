@@ -31,6 +31,15 @@ const ALLOCATION_BYTES: usize = 32;
 /// How many lines of a process are still read after a signal told it to end.
 const LAST_LINES: u32 = 1_000;
 
+/// What a session record says.
+#[derive(Debug, Default)]
+pub(super) struct InRecord {
+    /// Whether it has the unanswered turn.
+    pub(super) turn_recorded: Option<bool>,
+    /// If a resume of the session would lose turns: whether it has lost some already.
+    pub(super) branch_lost: Option<bool>,
+}
+
 /// What a thread reports to the run.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -74,10 +83,10 @@ pub(super) enum Event {
     CtrlZ,
     /// The interface writes, although the terminal belonged to another job at the last check.
     TerminalIsOurs,
-    /// Whether the session record has the turn of a process that has exited.
+    /// What the session record says of a process that has exited.
     TurnLookedUp {
         proc: ProcId,
-        turn_recorded: Option<bool>,
+        record: InRecord,
     },
     /// Why the project's settings of the agent forbid the start of a process, if they do.
     SettingsRead {

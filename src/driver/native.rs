@@ -279,7 +279,24 @@ impl InteractiveSink for Output {
 /// The plain text of terminal output: an interface saves the cursor and sets the title around its messages, and an error is
 /// recognized by the beginning of its line.
 fn plain(written: &str) -> String {
-    clean::lines(&anstream::adapter::strip_str(written).to_string().replace('\r', ""))
+    clean::lines(&anstream::adapter::strip_str(&apart(written)).to_string().replace('\r', ""))
+}
+
+/// The same output with white space wherever it moves the cursor: what is apart on the screen must not be glued together.
+fn apart(written: &str) -> String {
+    let mut parts = written.split("\x1b[");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| ('@'..='~').contains(&c));
+        match end.and_then(|end| part[end..].chars().next()) {
+            Some('A' | 'B' | 'E' | 'F' | 'H' | 'd' | 'f') => text.push('\n'),
+            Some('C' | 'G') => text.push(' '),
+            Some(_) | None => {}
+        }
+        text.push_str("\x1b[");
+        text.push_str(part);
+    }
+    text
 }
 
 /// Receives keys that are typed while no interface runs.
@@ -317,5 +334,7 @@ mod tests {
                        session with:\r\nclaude --resume 5d0c\r\n";
         let said = "No conversation found with session ID: 5d0c\n\nResume this session with:\nclaude --resume 5d0c\n";
         assert_eq!(plain(written), said);
+        let moved = "not available\x1b[2;1Hat\x1b[1Chttps://a.b\x1b[0m\x1b[1B\x1b[";
+        assert_eq!(plain(moved), "not available\nat https://a.b\n");
     }
 }

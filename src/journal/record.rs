@@ -283,7 +283,7 @@ mod tests {
     fn the_names_in_journals_stay() {
         assert_eq!(
             Input::KINDS.join(" "),
-            "began tokens spawned spawn_failed line noise progress write_failed exited check_finished tree_measured operator elapsed"
+            "began tokens spawned spawn_failed line noise progress write_failed branch_lost exited check_finished tree_measured operator elapsed"
         );
         assert_eq!(
             Action::KINDS.join(" "),

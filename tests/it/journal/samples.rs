@@ -293,6 +293,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         }),
         proc().prop_map(|proc| Input::Progress { proc }),
         (proc(), text()).prop_map(|(proc, message)| Input::WriteFailed { proc, message }),
+        any::<bool>().prop_map(|is_cut| Input::BranchLost { is_cut }),
         (proc(), any::<Option<i32>>(), any::<Option<i32>>(), text(), any::<u32>()).prop_map(
             |(proc, code, signal, stderr_tail, swept)| Input::Exited {
                 proc,

@@ -167,6 +167,7 @@ fn planted(input: &Input) -> Input {
         | Input::Noise { .. }
         | Input::Progress { .. }
         | Input::WriteFailed { .. }
+        | Input::BranchLost { .. }
         | Input::Operator(_)
         | Input::Elapsed { .. } => {}
     }

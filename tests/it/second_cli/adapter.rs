@@ -74,7 +74,9 @@ impl Adapter for SecondCli {
         let open = match &request.open {
             SessionOpen::Resume(id) => ("thread/resume", json!({"threadId": id})),
             SessionOpen::New(_) => ("thread/start", json!({"cwd": request.cwd, "sandbox": sandbox})),
-            SessionOpen::Latest | SessionOpen::Fork(_) => panic!("it can do neither: {:?}", request.open),
+            SessionOpen::Latest | SessionOpen::Copy(..) | SessionOpen::Fork(_) => {
+                panic!("it can do neither: {:?}", request.open)
+            }
         };
         Box::new(Connection { open, ..Connection::default() })
     }

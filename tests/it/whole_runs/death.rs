@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::harness::{DEADLINE, Ended, Ground, approval, bash, is_alive, journal, look_until, script, send, text};
-use super::requests::{agents, transcripts, user_texts};
+use super::requests::{agents, is_critic, transcripts, user_texts};
 use crate::real_cli::RealCli;
 use crate::scripted_api::{Ending, Message, Reply, ScriptedApi};
 
@@ -76,6 +76,21 @@ fn killed_and_its_session_changed<'g>(ground: &'g Ground, cli: &RealCli, change:
 }
 
 on_both! {
+    fn what_follows_a_termination_in_a_tool_is_known_after_the_next_death(cli) {
+        let ground = Ground::new();
+        // 2.1.197 names the call in which it is terminated as the leaf of the session, and goes back to it at each resume.
+        let terminated = bash("sleep 3; kill -TERM $PPID; sleep 20");
+        let agent = vec![terminated, bash("echo kept > kept.txt"), bash("sleep 2; kill -9 $PPID"), said("Done.")];
+        let api = ScriptedApi::start(script(agent, vec![approval()])).unwrap();
+        let ended = ground.supervise(&api.base_url(), &cli.path, &ARGS).end();
+        assert_gone_on(&ended, &api, 2, &["task", "continue", "continue"]);
+        let requests = api.requests();
+        let judged = requests.iter().filter(|request| is_critic(request));
+        for request in agents(&requests).into_iter().skip(2).chain(judged) {
+            assert!(request.body.to_string().contains("echo kept"), "{:#?}", user_texts(&request.body));
+        }
+    }
+
     fn killed_before_its_first_word_it_begins_again(cli) {
         let ground = Ground::new();
         let api = ScriptedApi::start(script(vec![said("Done.")], vec![approval()])).unwrap();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    AgentEvent, AmendedArgs, ArgsProblem, Asked, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest, TurnEnd,
-    TurnKind, UserArgs, Vocabulary,
+    AgentEvent, AmendedArgs, ArgsProblem, Asked, Branch, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest,
+    TurnEnd, TurnKind, UserArgs, Vocabulary,
 };
 use crate::stream::Envelope;
 use crate::words::{ExitFact, Image, Launch, Provider, TurnId};
@@ -173,6 +173,12 @@ pub trait Adapter: fmt::Debug + Sync {
     /// Whether a session's record contains this turn; `None` when a record does not name the turns.
     fn has_turn(&self, transcript: &str, turn: &TurnId) -> Option<bool> {
         Some(transcript.contains(&turn.0))
+    }
+
+    /// What this version of the CLI loads of the session when it resumes it.
+    fn branch(&self, transcript: &str, agent_version: &str) -> Branch {
+        let _ = (transcript, agent_version);
+        Branch::Whole
     }
 
     /// The user's messages in a session, from the CLI's own record of it.

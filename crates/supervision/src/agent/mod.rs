@@ -69,6 +69,17 @@ pub struct Installation {
     pub settings_files: bool,
 }
 
+/// What a resume of a session loads of its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branch {
+    /// Everything.
+    Whole,
+    /// Everything by now, but nothing of what follows that resume: a second one goes back to the same place.
+    Stuck,
+    /// Not the latest turns.
+    Cut,
+}
+
 /// How a process opens its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionOpen {
@@ -76,6 +87,8 @@ pub enum SessionOpen {
     New(String),
     /// Resume this session.
     Resume(String),
+    /// Continue the first session in a copy of it that has the second id; only where [`Caps::fork`] allows it.
+    Copy(String, String),
     /// Continue the directory's latest session; the user's own arguments already say so.
     Latest,
     /// A copy of this session that is not persisted; only where [`Caps::fork`] allows it.

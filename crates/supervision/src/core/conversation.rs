@@ -125,6 +125,8 @@ pub(super) struct Conversation {
     keys: VecDeque<String>,
     /// The queue has changed since it was shown.
     queue_is_news: bool,
+    /// The session lacks some of what was said in it, and the next turn says it again.
+    is_cut: bool,
     /// The cost of the run when the turn `costed` was first sent.
     cost_before: f64,
     costed: Option<TurnId>,
@@ -143,6 +145,7 @@ impl Conversation {
             said: Vec::new(),
             keys: VecDeque::new(),
             queue_is_news: false,
+            is_cut: false,
             cost_before: 0.0,
             costed: None,
         }
@@ -452,10 +455,27 @@ impl Conversation {
     /// The session does not exist (the CLI was killed before it wrote it). A new one does not know the earlier turns, so they
     /// are sent again. A *continue* alone would lack the turn that it continues.
     pub(super) fn session_lost(&mut self) {
+        self.tell_again("The session was lost before it was saved; this is what was said in it so far.\n");
+    }
+
+    /// The session has lost its latest turns: all is said again, now or with the next turn.
+    pub(super) fn session_cut(&mut self) {
+        self.is_cut = true;
+        self.tell_what_is_cut();
+    }
+
+    fn tell_what_is_cut(&mut self) {
+        if self.is_cut && self.current.is_some() {
+            self.is_cut = false;
+            self.tell_again("The session may lack its latest messages; this is what was said in it so far.\n");
+        }
+    }
+
+    fn tell_again(&mut self, what: &str) {
         let Some(turn) = &self.current else { return };
-        let continued = matches!(turn.kind, TurnKind::Continue | TurnKind::Compact);
+        let unsaid = turn.delivery == Delivery::Queued && !turn.goes_on();
         let Some(((kind, present), earlier)) = self.said.split_last() else { return };
-        if earlier.is_empty() && !continued {
+        if earlier.is_empty() && unsaid {
             return;
         }
         let kind = *kind;
@@ -465,7 +485,7 @@ impl Conversation {
             text.push_str("\n\n(A session in which this was begun was lost before it was saved.");
             text.push_str(" Files may have been changed already: look at what is there first.)");
         } else {
-            text.push_str("The session was lost before it was saved; this is what was said in it so far.\n");
+            text.push_str(what);
             for (kind, said) in earlier {
                 let who = match kind {
                     TurnKind::Task | TurnKind::Operator => "The user",
@@ -571,6 +591,7 @@ impl Conversation {
             TurnKind::Continue | TurnKind::Compact | TurnKind::Brief => {}
         }
         self.current = Some(turn);
+        self.tell_what_is_cut();
     }
 }
 
@@ -883,6 +904,37 @@ mod tests {
         assert_ne!(again.id, id);
         turns.session_lost();
         assert_eq!(turns.current().expect("a turn").text, again.text, "a second loss adds nothing");
+    }
+
+    #[test]
+    fn a_session_that_lacks_its_latest_turns_is_told_all_once() {
+        // Whether a turn was open when this became known.
+        for is_open in [true, false] {
+            let mut turns = Conversation::new("s");
+            turns.begin(TurnKind::Task, "write a parser".to_owned());
+            turns.answered();
+            turns.begin(TurnKind::Operator, "use tabs".to_owned());
+            turns.sent(ProcId(1), 0.0);
+            let id = turns.current().expect("a turn").id.clone();
+            assert!(turns.accepted(&id, ProcId(1)));
+            if !is_open {
+                turns.answered();
+            }
+            turns.session_cut();
+            assert_eq!(turns.process_lost(Some(true)), is_open);
+            if !is_open {
+                turns.begin(TurnKind::Operator, "add tests".to_owned());
+            }
+            let turn = turns.current().expect("a turn").clone();
+            assert_eq!((turn.kind, turn.delivery), (TurnKind::Operator, Delivery::Queued));
+            assert_ne!(turn.id, id, "the CLI ignores a uuid that it has in the record");
+            for part in ["write a parser", "use tabs"] {
+                assert_eq!(turn.text.matches(part).count(), 1, "{part}: {}", turn.text);
+            }
+            turns.answered();
+            turns.begin(TurnKind::Operator, "later".to_owned());
+            assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("later"));
+        }
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub enum Input {
     Progress { proc: ProcId },
     /// A turn could not be written to the process's stdin.
     WriteFailed { proc: ProcId, message: String },
+    /// A resume of the session would not continue its latest turns (see [`Branch`](crate::agent::Branch)): it is continued in a
+    /// copy. `is_cut`: it does not have them already. It comes before the `Began` or `Exited` that it belongs to.
+    BranchLost { is_cut: bool },
     /// The process has ended, its output has been read to the end and no descendant of it is alive.
     Exited { proc: ProcId, exit: ExitFact },
     /// A check ended.
@@ -119,7 +122,7 @@ impl Input {
                 editor.texts(not_agreed.as_mut_slice());
             }
             Input::Operator(operator) => operator.edit_texts(editor),
-            Input::Progress { proc: _ } | Input::Elapsed { unix_ms: _ } => {}
+            Input::BranchLost { is_cut: _ } | Input::Progress { proc: _ } | Input::Elapsed { unix_ms: _ } => {}
         }
     }
 }

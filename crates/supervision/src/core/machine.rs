@@ -158,7 +158,22 @@ impl Core {
         let seen = self.now();
         // Such an input takes effect with the next fact. It may reach a run whose ccc has ended, before `Began`, and a process
         // started then would never be ended. During a run nothing is lost, because each stage that can advance has a next fact.
-        let given = matches!(&input, Input::Operator(operator) if operator.may_precede_a_life());
+        let given = match &input {
+            Input::Operator(operator) => operator.may_precede_a_life(),
+            Input::BranchLost { .. } => true,
+            Input::Began { .. }
+            | Input::Tokens { .. }
+            | Input::Spawned { .. }
+            | Input::SpawnFailed { .. }
+            | Input::Line { .. }
+            | Input::Noise { .. }
+            | Input::Progress { .. }
+            | Input::WriteFailed { .. }
+            | Input::Exited { .. }
+            | Input::CheckFinished { .. }
+            | Input::TreeMeasured { .. }
+            | Input::Elapsed { .. } => false,
+        };
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
                 self.clock.see(unix_ms);
@@ -188,6 +203,7 @@ impl Core {
             Input::WriteFailed { proc, message } => {
                 self.note("write failed", &format!("process {proc}: {message}"));
             }
+            Input::BranchLost { is_cut } => self.branch_lost(is_cut),
             Input::Exited { proc, exit } => self.exited(proc, &exit),
             Input::CheckFinished { check, result } => self.check_finished(check, result),
             Input::TreeMeasured { measure, tree } => self.tree_measured(measure, tree),
@@ -322,6 +338,15 @@ impl Core {
     #[must_use]
     pub fn unanswered_turn(&self) -> Option<(&str, &TurnId)> {
         self.session.id().zip(self.turns.unanswered())
+    }
+
+    /// The session that the next process of the agent resumes; `None` if `gone` ends and none follows it.
+    #[must_use]
+    pub fn session_after(&self, gone: Option<ProcId>) -> Option<&str> {
+        if gone.is_some_and(|gone| self.is_closing() || self.agent_proc() != Some(gone)) {
+            return None;
+        }
+        self.session.id().filter(|_| self.session.exists() && self.plan.agent.caps(&self.plan.agent_version).fork)
     }
 
     /// Judged stops so far, the current one included; in a conversation, since the user's last message.

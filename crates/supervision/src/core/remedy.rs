@@ -266,6 +266,31 @@ impl Core {
         }
     }
 
+    /// A resume of the session would lose turns: the agent continues in a copy of it.
+    pub(super) fn branch_lost(&mut self, is_cut: bool) {
+        if self.session_after(None).is_none() {
+            self.ignored("what a resume of a session loads that is not resumed");
+            return;
+        }
+        self.session.continues_in_copy(&self.plan.seed, is_cut);
+        let (why, told) = if is_cut {
+            self.turns.session_cut();
+            (
+                "a resume of this one would not have its latest turns",
+                "the agent's CLI would resume the session without its latest turns, because it was ended during a tool \
+                 call; the work continues in a copy of the session, which is told again what you have said",
+            )
+        } else {
+            (
+                "what follows a resume of this one would be lost at the next resume",
+                "the agent's process was ended during a tool call; the work continues in a copy of the session, because this \
+                 version of the CLI would forget what follows in the old one",
+            )
+        };
+        self.decide("continue in a copy of the session", why);
+        self.tell_user(told);
+    }
+
     /// Handles the end of a `/compact` turn, whatever its outcome; true if the turn was one.
     pub(super) fn compacted(&mut self) -> bool {
         if self.turns.current().is_none_or(|turn| turn.kind != TurnKind::Compact) {

@@ -53,13 +53,15 @@ pub(super) struct RestartContext<'a> {
     pub(super) session_is_ours: bool,
     /// The agent's program, for messages.
     pub(super) program: &'a str,
+    /// Whether the process is the agent's own interface, which does not speak the protocol.
+    pub(super) has_interface: bool,
     /// How the process ended, as a phrase that follows "it".
     pub(super) how: &'a str,
 }
 
 /// Decides by the table of the module.
 pub(super) fn policy(death: &AgentEnd, standing: RestartContext<'_>) -> Restart {
-    let RestartContext { ends, max_restarts, session_is_ours, program, how } = standing;
+    let RestartContext { ends, max_restarts, session_is_ours, program, has_interface, how } = standing;
     let give_up = |reason: String| Restart::GiveUp { reason };
     match death {
         AgentEnd::Exited(ExitCause::BadUsage { message }) => {
@@ -69,6 +71,9 @@ pub(super) fn policy(death: &AgentEnd, standing: RestartContext<'_>) -> Restart 
             give_up(format!("the agent's CLI refused to start: {message}"))
         }
         AgentEnd::NoProgram => give_up(format!("the agent {how}")),
+        AgentEnd::NoAgent if has_interface => give_up(format!(
+            "the agent's interface {how}; to see it alone: {program}; to name another program: --agent PATH"
+        )),
         AgentEnd::NoAgent => give_up(format!(
             "`{program}` is no agent that ccc can drive: it {how}, and has not said one line of the agent's protocol; name \
              the agent's program with --agent PATH"
@@ -95,8 +100,10 @@ pub(super) fn policy(death: &AgentEnd, standing: RestartContext<'_>) -> Restart 
 
 #[cfg(test)]
 mod tests {
+    use super::super::work::describe_start;
     use super::{AgentEnd, Restart, RestartContext, policy};
     use crate::agent::ExitCause;
+    use crate::words::ExitFact;
 
     /// A cell of the table.
     #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -134,8 +141,14 @@ mod tests {
         for (death, cells) in rows {
             let at = [(5, true), (5, false), (6, true), (6, false)];
             for ((ends, session_is_ours), cell) in at.into_iter().zip(cells) {
-                let standing =
-                    RestartContext { ends, max_restarts: 5, session_is_ours, program: "/bin/ls", how: "ended so" };
+                let standing = RestartContext {
+                    ends,
+                    max_restarts: 5,
+                    session_is_ours,
+                    program: "/bin/ls",
+                    has_interface: false,
+                    how: "ended so",
+                };
                 let place = format!("{death:?}, end {ends}, session ours: {session_is_ours}");
                 match (policy(&death, standing), cell) {
                     (Restart::Again, Again) | (Restart::Resuming, Resume) | (Restart::Beginning, Begin) => {}
@@ -144,5 +157,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_interface_that_ended_at_once_is_not_reproached_with_the_protocol() {
+        let how = "exited with code 1 and said: no / yes";
+        let standing = RestartContext {
+            ends: 1,
+            max_restarts: 5,
+            session_is_ours: true,
+            program: "claude",
+            has_interface: true,
+            how,
+        };
+        let Restart::GiveUp { reason } = policy(&AgentEnd::NoAgent, standing) else { panic!("it is given up") };
+        assert!(reason.contains(how) && reason.contains("interface") && !reason.contains("protocol"), "{reason}");
+    }
+
+    #[test]
+    fn what_a_program_said_first_is_quoted_too() {
+        let said = |stderr: &str| {
+            describe_start(&ExitFact { code: Some(1), stderr_tail: stderr.to_owned(), ..ExitFact::default() })
+        };
+        assert_eq!(said(""), "exited with code 1");
+        assert_eq!(said("not available\n\n at here\n"), "exited with code 1 and said: not available / at here");
+        let long = "native binary not installed\na\nb\nc\nd\nend";
+        assert_eq!(said(long), "exited with code 1 and said: native binary not installed / a / b / … / end");
     }
 }

@@ -206,6 +206,11 @@ impl Core {
         self.start_critic();
     }
 
+    /// Whether the critic is a fork of the agent's session.
+    fn critic_forks(&self) -> bool {
+        self.plan.agent.caps(&self.plan.agent_version).fork && !self.session.is_cut()
+    }
+
     /// Starts a critic for the current review, with the current token.
     fn start_critic(&mut self) {
         if self.judging_is_paused() || self.end_overspent_review() || !self.token_for_start() {
@@ -234,7 +239,7 @@ impl Core {
             return;
         };
         let plan = &self.plan;
-        let open = if plan.agent.caps(&plan.agent_version).fork {
+        let open = if self.critic_forks() {
             SessionOpen::Fork(session_id)
         } else {
             SessionOpen::New(derive_uuid(&plan.seed, "critic", self.processes.next_id().0))
@@ -307,7 +312,7 @@ impl Core {
         let denials = self.tally.denials_for_review();
         let altered = self.tree.altered();
         let scheduled = self.scheduled();
-        let forked = self.plan.agent.caps(&self.plan.agent_version).fork;
+        let forked = self.critic_forks();
         let text = Brief {
             prompt: match self.plan.critic.prompt_as {
                 CriticPrompt::Message => Some(&self.plan.critic.prompt),

@@ -13,6 +13,10 @@ pub(super) struct Session {
     exists: bool,
     /// The CLI reported that it does not exist, and has not opened it since.
     missing: bool,
+    /// The id of the copy in which it is continued, until the CLI has opened that.
+    copy: Option<String>,
+    /// A resume does not have its latest turns, and neither has a fork.
+    cut: bool,
     /// ccc chose its id. A session that the user named is never created.
     ours: bool,
     model: Option<String>,
@@ -117,6 +121,9 @@ impl Session {
 
     /// How a process of the agent opens it.
     pub(super) fn open(&self) -> SessionOpen {
+        if let (Some(id), Some(copy), true) = (&self.id, &self.copy, self.exists) {
+            return SessionOpen::Copy(id.clone(), copy.clone());
+        }
         match (&self.id, self.exists) {
             (Some(id), true) => SessionOpen::Resume(id.clone()),
             (Some(id), false) => SessionOpen::New(id.clone()),
@@ -128,6 +135,9 @@ impl Session {
     pub(super) fn named(&mut self, id: &str, model: &str) -> bool {
         let news = !self.exists || self.id.as_deref() != Some(id) || self.model.is_none();
         (self.exists, self.missing) = (true, false);
+        if self.copy.take_if(|copy| copy == id).is_some() {
+            (self.ours, self.cut) = (true, false);
+        }
         self.id = Some(id.to_owned());
         if !model.is_empty() {
             self.model = Some(model.to_owned());
@@ -138,11 +148,29 @@ impl Session {
     /// The CLI reports that it exists.
     pub(super) fn found(&mut self) {
         self.exists = true;
+        if let Some(copy) = self.copy.take() {
+            (self.id, self.ours, self.cut) = (Some(copy), true, false);
+        }
     }
 
     /// The CLI reports that it does not exist.
     pub(super) fn lost(&mut self) {
         (self.exists, self.missing) = (false, true);
+        (self.copy, self.cut) = (None, false);
+    }
+
+    /// Its next process continues it in a copy.
+    pub(super) fn continues_in_copy(&mut self, seed: &str, is_cut: bool) {
+        if self.copy.is_none() {
+            self.renewals += 1;
+            self.copy = Some(derive_uuid(seed, "session again", self.renewals));
+        }
+        self.cut |= is_cut;
+    }
+
+    /// Whether a fork of it would not have its latest turns.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// Whether the CLI has reported that it does not exist. If the CLI then refuses to begin it, because a record of it exists,
@@ -182,6 +210,7 @@ impl Session {
         self.renewals += 1;
         self.id = Some(derive_uuid(seed, "session again", self.renewals));
         (self.exists, self.missing, self.ours, self.rejected) = (false, false, true, false);
+        (self.copy, self.cut) = (None, false);
     }
 }
 
@@ -215,5 +244,34 @@ mod tests {
         assert_eq!((named_by_user.open(), named_by_user.is_ours()), (SessionOpen::Resume("u".to_owned()), false));
         assert!(named_by_user.named("u", "m"), "its model");
         assert_eq!(Session::new(&SessionStart::Latest).open(), SessionOpen::Latest);
+    }
+
+    #[test]
+    fn it_is_continued_in_a_copy_until_the_cli_has_opened_that() {
+        let of_user = || Session::new(&SessionStart::Resume("u".to_owned()));
+        let mut session = of_user();
+        session.continues_in_copy("seed", true);
+        let SessionOpen::Copy(from, copy) = session.open() else { panic!("{:?}", session.open()) };
+        assert_eq!((from.as_str(), session.id(), session.is_cut()), ("u", Some("u"), true));
+        session.continues_in_copy("seed", false);
+        assert_eq!(session.open(), SessionOpen::Copy(from.clone(), copy.clone()), "the same copy, and still cut");
+        assert!(session.named(&copy, "m"), "it is news");
+        assert_eq!((session.open(), session.is_ours()), (SessionOpen::Resume(copy.clone()), true));
+        assert!(!session.is_cut());
+
+        // The CLI was killed before it reported the copy, and then refuses to begin it again.
+        let mut session = of_user();
+        session.continues_in_copy("seed", false);
+        session.found();
+        assert_eq!(session.open(), SessionOpen::Resume(copy.clone()));
+
+        let mut session = of_user();
+        session.continues_in_copy("seed", true);
+        session.lost();
+        assert_eq!((session.open(), session.is_cut()), (SessionOpen::New("u".to_owned()), false));
+        session.named("u", "m");
+        session.continues_in_copy("seed", true);
+        session.renew("seed");
+        assert!(matches!(session.open(), SessionOpen::New(id) if id != copy) && !session.is_cut());
     }
 }

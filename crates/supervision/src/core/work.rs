@@ -128,7 +128,7 @@ impl Core {
 
     pub(super) fn spawn_agent(&mut self) {
         let open = self.session.open();
-        let resumes = matches!(open, SessionOpen::Resume(_));
+        let resumes = matches!(open, SessionOpen::Resume(_) | SessionOpen::Copy(..));
         let model = self.session.model().filter(|_| resumes || self.session.model_is_chosen()).map(str::to_owned);
         self.phase_changes("starting", if resumes { "resuming the session" } else { "a new session" });
         // An interface gets the turn as its first prompt.
@@ -287,7 +287,11 @@ impl Core {
             }
             Stage::Working => {
                 let death = self.death(process, exit);
-                let how = process.hung().map_or(how, |hung| format!("hung: {hung}"));
+                let how = match process.hung() {
+                    Some(hung) => format!("hung: {hung}"),
+                    None if matches!(death, AgentEnd::NoAgent) => describe_start(exit),
+                    None => how,
+                };
                 self.restart_agent(&death, &how, exit.turn_recorded);
             }
         }
@@ -328,6 +332,7 @@ impl Core {
             max_restarts: self.plan.budgets.max_restarts,
             session_is_ours: self.session.is_ours(),
             program: &self.plan.agent_program,
+            has_interface: self.has_interface(),
             how,
         };
         let restart = policy(death, standing);
@@ -880,3 +885,15 @@ pub(super) fn describe_exit(exit: &ExitFact) -> String {
         (None, None) => format!("ended{said}"),
     }
 }
+
+/// As [`describe_exit`], for a program that ended before it did anything: the cause is usually what it said first.
+pub(super) fn describe_start(exit: &ExitFact) -> String {
+    let mut rows: Vec<&str> = exit.stderr_tail.lines().map(str::trim).filter(|row| !row.is_empty()).collect();
+    if rows.len() > MAX_START_ROWS {
+        rows.splice(MAX_START_ROWS - 1..rows.len() - 1, ["…"]);
+    }
+    describe_exit(&ExitFact { stderr_tail: rows.join(" / "), ..exit.clone() })
+}
+
+/// The most rows that are quoted of what a program said at its start, the last one included.
+const MAX_START_ROWS: usize = 4;

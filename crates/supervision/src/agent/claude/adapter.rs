@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::protocol::{ClaudeProtocol, partial_is_progress};
 use super::{
-    INTERFACE_NAME, OWN_TREES, PLAN_MODE, PROGRAM, amend, exit, interface, launch, noise, options, partial, questions,
-    rules, transcript, vocabulary,
+    INTERFACE_NAME, OWN_TREES, PLAN_MODE, PROGRAM, amend, branch, exit, interface, launch, noise, options, partial,
+    questions, rules, transcript, vocabulary,
 };
 use crate::agent::{
-    Adapter, AmendedArgs, ArgsProblem, Asked, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest, Protocol,
-    Role, UserArgs, Vocabulary,
+    Adapter, AmendedArgs, ArgsProblem, Asked, Branch, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest,
+    Protocol, Role, UserArgs, Vocabulary,
 };
 use crate::stream::Envelope;
 use crate::words::{ExitFact, Launch, Provider, TokenKind, TurnId};
@@ -155,6 +155,10 @@ impl Adapter for Claude {
 
     fn has_turn(&self, transcript: &str, turn: &TurnId) -> Option<bool> {
         Some(transcript::has_turn(transcript, &turn.0))
+    }
+
+    fn branch(&self, transcript: &str, agent_version: &str) -> Branch {
+        if launch::has_prompt_snapshot(agent_version) { Branch::Whole } else { branch::of(transcript) }
     }
 
     fn user_turns(&self, transcript: &str) -> Vec<String> {

@@ -4,6 +4,7 @@
 
 mod adapter;
 mod amend;
+mod branch;
 mod cost;
 mod denials;
 mod exit;

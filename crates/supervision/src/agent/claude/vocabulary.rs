@@ -62,7 +62,7 @@ const MEMBERS: &[&str] = &[
     "decision_reason", "directories", "enum", "multiSelect", "options", "permission_suggestions", "plan", "questions", "rules", "suppress_always_allow_rule", "behavior", "ruleContent", "toolName", "header", "label", "question", "argumentHint", "value", "commands", "models", "destination", "annotations", "answers", "notes", "updatedInput", "subject", "task", "taskId", "todos",
     // Of hook inputs.
     "hook_event_name", "transcript_path", "permission_mode", "prompt_id", "last_assistant_message", "background_tasks", "session_crons",
-    "stop_hook_active", "tool_response", "error_details", "notification_type", "agent_type", "effort", "is_interrupt", "custom_instructions",
+    "stop_hook_active", "tool_response", "error_details", "notification_type", "agent_type", "effort", "is_interrupt", "custom_instructions", "leafUuid", "parentUuid",
 ];
 
 /// Types, subtypes, states, error classes, reasons, modes and events.

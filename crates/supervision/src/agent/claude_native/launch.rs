@@ -30,6 +30,7 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
     match &request.open {
         SessionOpen::New(id) => push(&["--session-id", id]),
         SessionOpen::Resume(id) => push(&["--resume", id]),
+        SessionOpen::Copy(from, id) => push(&["--resume", from, "--fork-session", "--session-id", id]),
         SessionOpen::Latest => push(&["--continue"]),
         SessionOpen::Fork(id) => push(&["--resume", id, "--fork-session"]),
     }

@@ -303,3 +303,34 @@ fn only_a_conversation_is_taken_up() {
     assert!(matches!(run.core.taken(), Taken::Refused(Refused::NotForThisRun)), "{:?}", run.core.taken());
     assert!(spawn(&resumed(&mut run)).is_some(), "it works on");
 }
+
+#[test]
+fn a_session_whose_resume_would_lose_turns_is_continued_in_a_copy() {
+    for is_cut in [false, true] {
+        let (mut run, turn) = working(plan());
+        run.lines(1, &accepted(&turn));
+        let session = run.core.session_after(None).expect("a session").to_owned();
+        let actions = run.feed(Input::BranchLost { is_cut });
+        assert_eq!(decisions(&actions), ["continue in a copy of the session"]);
+        assert!(run.notices().iter().any(|notice| notice.contains("a copy of the session")), "{:?}", run.notices());
+        let actions = resumed(&mut run);
+        let again = spawn(&actions).expect("an agent");
+        let args = again.launch.args.join(" ");
+        assert!(args.contains(&format!("--resume {session} --fork-session --session-id ")), "{args}");
+        let actions = run.spawned(again.proc.0);
+        let said = sent(&actions).expect("the turn goes on");
+        let (kind, again) = if is_cut { (TurnKind::Task, 1) } else { (TurnKind::Continue, 0) };
+        assert_eq!(said.kind, kind);
+        assert_eq!(said.text.matches(&run.core.plan().task).count(), again, "{}", said.text);
+    }
+}
+
+#[test]
+fn a_critic_is_no_fork_of_a_session_that_lacks_turns() {
+    let mut run = reviewing(plan());
+    run.spawned(2);
+    run.feed(Input::BranchLost { is_cut: true });
+    let actions = resumed(&mut run);
+    let critic = spawn(&actions).expect("a critic");
+    assert!(!critic.launch.args.contains(&"--fork-session".to_owned()), "{:?}", critic.launch.args);
+}
