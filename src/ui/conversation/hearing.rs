@@ -257,7 +257,8 @@ impl Conversation {
                     // After a command that the CLI answers by itself, the run rests as before, and nothing was judged.
                     let is_told = !self.was_judged && self.rested.as_ref() == Some(&reason);
                     // The critic's question was shown with its verdict.
-                    if !is_told && !(outcome == Outcome::NeedsUser && self.verdict_is_told) {
+                    let is_told = is_told || outcome == Outcome::NeedsUser && self.verdict_is_told;
+                    if !is_told {
                         self.tell_outcome(outcome, &reason);
                     }
                     (self.rested, self.was_judged) = (Some(reason), false);

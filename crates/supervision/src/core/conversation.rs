@@ -910,7 +910,7 @@ mod tests {
     fn a_session_that_lacks_its_latest_turns_is_told_all_once() {
         // Whether a turn was open when this became known.
         for is_open in [true, false] {
-            let mut turns = Conversation::new("s");
+            let mut turns = Conversation::new("s", true);
             turns.begin(TurnKind::Task, "write a parser".to_owned());
             turns.answered();
             turns.begin(TurnKind::Operator, "use tabs".to_owned());
