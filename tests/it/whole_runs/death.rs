@@ -3,10 +3,12 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{DEADLINE, Ended, Ground, approval, bash, is_alive, journal, look_until, script, send, text};
+use super::harness::{
+    BRIEF, DEADLINE, Ended, Ground, approval, bash, is_alive, journal, look_until, script, send, text,
+};
 use super::requests::{agents, is_critic, transcripts, user_texts};
 use crate::real_cli::RealCli;
-use crate::scripted_api::{Ending, Message, Reply, ScriptedApi};
+use crate::scripted_api::{Ending, Message, Reply, Script, ScriptedApi, When};
 
 const TASK: &str = "Count to three in numbers.txt";
 const KILL: rustix::process::Signal = rustix::process::Signal::KILL;
@@ -79,14 +81,24 @@ on_both! {
     fn what_follows_a_termination_in_a_tool_is_known_after_the_next_death(cli) {
         let ground = Ground::new();
         // 2.1.197 names the call in which it is terminated as the leaf of the session, and goes back to it at each resume.
-        let terminated = bash("sleep 3; kill -TERM $PPID; sleep 20");
-        let agent = vec![terminated, bash("echo kept > kept.txt"), bash("sleep 2; kill -9 $PPID"), said("Done.")];
-        let api = ScriptedApi::start(script(agent, vec![approval()])).unwrap();
-        let ended = ground.supervise(&api.base_url(), &cli.path, &ARGS).end();
+        let goes_on = || When::any_user_text("Your process ended");
+        let script = Script::new()
+            .on(When::any_user_text(BRIEF), approval())
+            .on(When::no_user_text("Your process ended"), bash("tail -f /dev/null"))
+            .on(goes_on(), bash("echo kept > kept.txt"))
+            .on(goes_on(), bash("sleep 2; kill -9 $PPID"))
+            .on(goes_on(), said("Done."))
+            // The terminated process may still report the end of its tool.
+            .always_on(When::no_user_text("Your process ended"), half_an_answer());
+        let api = ScriptedApi::start(script).unwrap();
+        let running = ground.supervise(&api.base_url(), &cli.path, &ARGS);
+        until_saved(&ground, "tail -f");
+        send(running.child_pid("agent"), rustix::process::Signal::TERM);
+        let ended = running.end();
         assert_gone_on(&ended, &api, 2, &["task", "continue", "continue"]);
         let requests = api.requests();
-        let judged = requests.iter().filter(|request| is_critic(request));
-        for request in agents(&requests).into_iter().skip(2).chain(judged) {
+        let last = agents(&requests).pop().expect("a request of the agent");
+        for request in std::iter::once(last).chain(requests.iter().filter(|request| is_critic(request))) {
             assert!(request.body.to_string().contains("echo kept"), "{:#?}", user_texts(&request.body));
         }
     }
