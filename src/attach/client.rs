@@ -82,8 +82,8 @@ pub enum EndReason {
     },
     /// The run's ccc has died.
     Lost,
-    /// A signal ended the client, or its terminal is gone. The run continues.
-    Cut,
+    /// A signal ended the client, or its terminal is gone. The run continues, if only for a minute.
+    Cut(WhenLeft),
 }
 
 /// How the session ended, and whether the terminal is writable.
@@ -300,7 +300,11 @@ impl<'a> Session<'a> {
         loop {
             if self.is_cut {
                 let end = self.leave(Leave::Detached, &mut inbox).await;
-                return AttachEnd { left: EndReason::Cut, ..end };
+                let left = match end.left {
+                    EndReason::Detached(then) => EndReason::Cut(then),
+                    other @ (EndReason::Cut(_) | EndReason::Ended { .. } | EndReason::Lost) => other,
+                };
+                return AttachEnd { left, ..end };
             }
             if let Some(leave) = self.perform() {
                 return self.leave(leave, &mut inbox).await;

@@ -23,6 +23,9 @@ pub(super) struct Ready {
     pub(super) run_id: String,
     /// Whether it has a control socket.
     pub(super) reachable: bool,
+    /// Why clients cannot find it, so that a conversation ends at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fault: Option<String>,
 }
 
 /// Starts the same command in a process of its own, prints the run's id and returns.
@@ -119,17 +122,20 @@ pub(super) fn log(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Tells the starter that the run begins. The summary is written first, because clients look for the run at once, while its first
-/// step still starts a process.
-pub(super) fn ready(host: Detached, run_dir: &RunDir, reachable: bool, beginning: &RunSummary, redactor: &Redactor) {
-    let path = run_dir.summary();
-    if !path.exists()
-        && let Err(error) = beginning.write(&path, redactor)
-    {
-        tracing::warn!(%error, "the run's summary could not be written");
-    }
-    let ready = Ready { run_id: run_dir.id().to_owned(), reachable };
+/// Tells the starter that the run begins, and why clients cannot find it, if they cannot.
+pub(super) fn ready(host: Detached, run_dir: &RunDir, reachable: bool, fault: Option<String>) {
+    let ready = Ready { run_id: run_dir.id().to_owned(), reachable, fault };
     host.ready(&serde_json::to_string(&ready).unwrap_or_default());
+}
+
+/// Writes the summary before the starter is told, because clients look for the run at once, while its first step still starts a
+/// process. Returns why it cannot be written.
+pub(super) fn keep_beginning(run_dir: &RunDir, beginning: &RunSummary, redactor: &Redactor) -> Option<String> {
+    let path = run_dir.summary();
+    if path.exists() {
+        return None;
+    }
+    beginning.write(&path, redactor).err().map(|error| error.to_string())
 }
 
 /// The summary of a run before its first step.
@@ -164,7 +170,24 @@ pub(super) fn beginning(plan: &Plan, started_unix_ms: i64, redactor: &Redactor) 
 mod tests {
     use std::ffi::OsString;
 
-    use super::as_host;
+    use redaction::Redactor;
+
+    use super::{as_host, beginning, keep_beginning};
+    use crate::core::{Plan, SessionStart};
+    use crate::journal::RunDir;
+
+    #[test]
+    fn a_run_that_clients_cannot_find_says_why() {
+        let state = tempfile::tempdir().expect("a directory");
+        let run_dir = RunDir::create(state.path(), "20261128-030405-abcd").expect("a run");
+        let plan = Plan::new("", "/project", SessionStart::New("s".to_owned()));
+        let (beginning, redactor) = (beginning(&plan, 0, &Redactor::default()), Redactor::default());
+        assert_eq!(keep_beginning(&run_dir, &beginning, &redactor), None);
+        assert_eq!(keep_beginning(&run_dir, &beginning, &redactor), None, "it is there");
+        std::fs::remove_dir_all(run_dir.path()).expect("removed");
+        let fault = keep_beginning(&run_dir, &beginning, &redactor).expect("a fault");
+        assert!(fault.contains("run.json: ") && fault.contains("No such file"), "{fault}");
+    }
 
     #[test]
     fn the_host_gets_what_was_typed_and_a_word_before_it() {

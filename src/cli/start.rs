@@ -410,6 +410,7 @@ impl Prepared {
         let Prepared { setup, served, hub, host, beginning, form, recording, run_lock, tree_lock } = self;
         let (run_dir, redactor) = (setup.run_dir.clone(), setup.redactor.clone());
         let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
+        let converses = setup.core.plan().conversation;
         let mut server = None;
         let end = driver::run(setup, |run| {
             let key = served.hook_key.clone();
@@ -423,7 +424,15 @@ impl Prepared {
                 }
             }
             if let Some(host) = host {
-                detach::ready(host, &run_dir, server.is_some(), &beginning, &redactor);
+                let fault = detach::keep_beginning(&run_dir, &beginning, &redactor);
+                if let Some(fault) = &fault {
+                    detach::log(&format!("the run's summary cannot be written: {fault}"));
+                    // Nobody could reach it, and it would hold its directory for a day.
+                    if converses {
+                        run.tell(Control::End(fault.clone()));
+                    }
+                }
+                detach::ready(host, &run_dir, server.is_some(), fault.filter(|_| converses));
             }
         })
         .map_err(|error| no_event_loop(&error))?;

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+use rustix::event::PollFlags;
 
 use super::place::recorded;
 use super::protocol::{
@@ -11,6 +14,7 @@ use super::protocol::{
     encode_request,
 };
 use crate::journal::{FileLock, RunDir};
+use crate::process::poll;
 
 /// The timeout for the greeting and the welcome of a run.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,9 +101,27 @@ pub struct EventReceiver {
     stream: UnixStream,
     lines: LineBuffer,
     chunk: Vec<u8>,
+    /// Events are of no use when this output has no reader.
+    output: Option<OwnedFd>,
+}
+
+/// Whether nobody can read what is written here: a pipe without a reader, a terminal that is gone.
+fn has_no_reader(output: BorrowedFd<'_>) -> bool {
+    poll([Some((output, PollFlags::empty()))], Some(Duration::ZERO)).is_ok_and(|[gone]| gone)
 }
 
 impl Client {
+    /// Ends the events when this output has no reader any more; otherwise that is noticed only at the next write to it.
+    pub fn stops_without_reader_of(&mut self, output: OwnedFd) {
+        self.listener.output = Some(output);
+    }
+
+    /// Whether that output has no reader any more.
+    #[must_use]
+    pub fn reader_has_gone(&self) -> bool {
+        self.listener.output.as_ref().is_some_and(|output| has_no_reader(output.as_fd()))
+    }
+
     /// Connects to a run.
     ///
     /// # Errors
@@ -125,6 +147,7 @@ impl Client {
             stream: other,
             lines: LineBuffer::new(EVENT_BYTES),
             chunk: vec![0; CHUNK_BYTES],
+            output: None,
         };
         // A ccc that has just died resets connections that it had not accepted: it counts as not running.
         let first = listener.first().or_else(|closed| reach(run).and(Err(closed)));
@@ -264,6 +287,16 @@ impl EventReceiver {
             let line = self.lines.next_line().map_err(|error| self.lost(&error.to_string()))?;
             if let Some(line) = line {
                 return decode(&line).map(Some).map_err(|error| self.lost(&error.to_string()));
+            }
+            if let Some(output) = &self.output {
+                let wanted = [(self.stream.as_fd(), PollFlags::IN), (output.as_fd(), PollFlags::empty())];
+                let [has_data, gone] = poll(wanted.map(Some), None).map_err(|error| self.lost(&error.to_string()))?;
+                if gone {
+                    return Ok(None);
+                }
+                if !has_data {
+                    continue;
+                }
             }
             match self.stream.read(&mut self.chunk) {
                 Ok(0) => return Ok(None),

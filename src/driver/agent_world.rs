@@ -36,6 +36,7 @@ use crate::core::{
     Tick, TokenFact, TokenId,
 };
 use crate::guard::SettingsOfAgent;
+use crate::journal::disk::JOURNAL_DELETED;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, LockError, RunDir, RunSummary};
 use crate::process::{Cancel, Child, Transport, TypedEcho};
 use crate::ui::{Awaited, Printer, Screen, ScreenOutput};
@@ -844,6 +845,9 @@ pub fn journal_news(news: &JournalNews) -> String {
         }
         JournalNews::Recovered { lost_entries } => {
             format!("the journal can be written again; {lost_entries} entries are lost")
+        }
+        JournalNews::NotSynced { error } if error == JOURNAL_DELETED => {
+            "the journal was deleted: the run is not recorded any more, and cannot be resumed".to_owned()
         }
         JournalNews::NotSynced { error } => format!("the journal may not survive a power cut ({error})"),
     }

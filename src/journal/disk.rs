@@ -123,6 +123,9 @@ impl Disk for SystemDisk {
     }
 }
 
+/// The error of a sync of a file that has no name any more.
+pub(crate) const JOURNAL_DELETED: &str = "the journal was deleted during the run";
+
 #[derive(Debug)]
 struct SystemFile(File);
 
@@ -138,7 +141,7 @@ impl DiskFile for SystemFile {
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()?;
         if self.0.metadata()?.nlink() == 0 {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the journal was deleted during the run"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, JOURNAL_DELETED));
         }
         Ok(())
     }

@@ -36,6 +36,8 @@ pub struct JournalWriter<S: Sink = FileSink> {
     written_bytes: u64,
     /// The file may be longer than that.
     half_written: bool,
+    /// The last error of a sync that was told.
+    told_not_synced: Option<String>,
     /// The header until it is written.
     header: Option<Vec<u8>>,
     /// Encoded entries, numbered from `pending_from`, that are not written yet.
@@ -181,6 +183,7 @@ impl<S: Sink> JournalWriter<S> {
             redactor,
             written_bytes: 0,
             half_written: false,
+            told_not_synced: None,
             header: None,
             pending: Vec::with_capacity(16 * 1024),
             pending_from: 1,
@@ -339,6 +342,10 @@ impl<S: Sink> JournalWriter<S> {
 
     fn sync_news(&mut self) -> Option<JournalNews> {
         let error = self.sink.take_sync_error()?;
+        // Each sync reports it again.
+        if self.told_not_synced.replace(error.clone()).as_ref() == Some(&error) {
+            return None;
+        }
         Some(JournalNews::NotSynced { error })
     }
 

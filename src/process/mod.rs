@@ -103,3 +103,4 @@ pub use suspend::{Stopped, stop_children};
 pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, reap_orphans, sweep_run};
 pub use system::{is_ignored, use_one_heap, watch_names};
 pub use user_terminal::{TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};
+pub(crate) use wake::poll;

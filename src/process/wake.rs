@@ -39,7 +39,7 @@ impl Wake {
 }
 
 /// `poll` that reports no event after a signal. Returns which descriptors have an event, including a hangup; none on timeout.
-pub(super) fn poll<const N: usize>(
+pub(crate) fn poll<const N: usize>(
     wanted: [Option<(BorrowedFd<'_>, PollFlags)>; N],
     timeout: Option<Duration>,
 ) -> io::Result<[bool; N]> {

@@ -115,6 +115,10 @@ pub(in crate::cli) fn converse(
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
+    if let Some(fault) = ready.fault {
+        return Err(CliError::new(ErrorKind::Io, format!("the conversation cannot begin: {fault}"))
+            .hint("free some disk space, or set CCC_STATE_DIR to another directory"));
+    }
     let run = RunDir::at(&context.dirs()?.state, &ready.run_id)
         .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
     match mode {
@@ -151,9 +155,8 @@ fn at_terminal(
     let AttachEnd { left, terminal_is_blocked } = attach::attach(setup).map_err(|error| steer::unreachable(&error))?;
     let then = match left {
         // Its user attends a run with the agent's own interface.
-        EndReason::Detached(_) if has_interface => Some(WhenLeft::GoesOn),
-        EndReason::Detached(then) => Some(then),
-        EndReason::Cut => Some(WhenLeft::GoesOn),
+        EndReason::Detached(_) | EndReason::Cut(_) if has_interface => Some(WhenLeft::GoesOn),
+        EndReason::Detached(then) | EndReason::Cut(then) => Some(then),
         EndReason::Ended { .. } | EndReason::Lost => None,
     };
     if let Some(then) = then.filter(|_| !terminal_is_blocked) {
@@ -167,7 +170,7 @@ fn at_terminal(
         }
         EndReason::Ended { outcome, .. } => Ok(outcome.map_or(ExitCode::FAILED, ExitCode::from)),
         EndReason::Lost => Ok(ExitCode::FAILED),
-        EndReason::Cut => Ok(ExitCode::INTERRUPTED),
+        EndReason::Cut(_) => Ok(ExitCode::INTERRUPTED),
     }
 }
 

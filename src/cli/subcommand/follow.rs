@@ -1,5 +1,8 @@
 //! `ccc follow RUN`.
 
+use std::io;
+use std::os::fd::AsFd as _;
+
 use clap::Args;
 
 use crate::cli::event_printer::EventPrinter;
@@ -50,6 +53,7 @@ pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
         printer.word_by_word();
     }
     let from = client.follow(None, args.since, args.words).map_err(|error| steer::unreachable(&error))?;
+    watch_reader(&mut client);
     if let Some(since) = args.since {
         printer.history(Some(since), Some(from))?;
     }
@@ -68,6 +72,7 @@ pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
                     Err(error) => return Err(steer::unreachable(&error)),
                 };
                 let from = client.follow(None, Some(since), args.words).map_err(|error| steer::unreachable(&error))?;
+                watch_reader(&mut client);
                 printer.history(Some(since), Some(from))?;
             }
             Some(Event::Gone { why }) => {
@@ -78,11 +83,19 @@ pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
                 returns = 0;
                 printer.event(&event);
             }
+            None if client.reader_has_gone() => return Ok(ExitCode::COMPLETED),
             None => return rest(&run, &mut printer),
         }
         if context.printer.reader_has_gone() {
             return Ok(ExitCode::COMPLETED);
         }
+    }
+}
+
+/// Ends the events when nobody reads stdout any more, as in `ccc follow RUN | head`: a run at rest has no event for hours.
+fn watch_reader(client: &mut Client) {
+    if let Ok(output) = io::stdout().as_fd().try_clone_to_owned() {
+        client.stops_without_reader_of(output);
     }
 }
 

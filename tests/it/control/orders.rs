@@ -307,6 +307,23 @@ fn client_of(world: &World) -> Raw {
 }
 
 #[test]
+fn a_follower_ends_when_its_reader_has_gone_although_nothing_happens() {
+    let world = waiting();
+    let running = begun(&world);
+    for json in [false, true] {
+        let mut args = vec!["follow", "last", "--since", "0"];
+        args.extend(json.then_some("--json"));
+        let mut follower = world.ccc(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("ccc follow");
+        let mut lines = BufReader::new(follower.stdout.take().expect("stdout")).lines();
+        lines.next().expect("history").expect("text");
+        drop(lines);
+        assert!(follower.wait().expect("it ends").success(), "json: {json}");
+    }
+    go(&world);
+    running.end().assert_code(0);
+}
+
+#[test]
 fn what_is_said_is_followed_word_by_word_and_told_once() {
     for json in [false, true] {
         let world = World::new(&Value::Null);
