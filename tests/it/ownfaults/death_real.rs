@@ -203,11 +203,14 @@ on_both! {
     }
 }
 
+/// Names itself once it has left the session of its parent, and so outlives it.
+const LEAVES_ITS_SESSION: &str = "setsid sh -c 'echo $$ > grandchild; exec sleep 600' & sleep 601";
+
 /// A process that a real CLI has left is ended by the resumed run even when it has nothing of a terminal.
 #[test]
 fn the_sweep_is_what_ends_the_tools_of_a_killed_run() {
     let Some(cli) = crate::whole_runs::harness::cli("current") else { return };
-    with(&cli, vec![once(agent(), bash("setsid sleep 600 & echo $! > grandchild; sleep 601"))], |night| {
+    with(&cli, vec![once(agent(), bash(LEAVES_ITS_SESSION))], |night| {
         let running = night.start();
         let file = night.ground.project().join("grandchild");
         let pid: u32 = look_until("the grandchild", || std::fs::read_to_string(&file).ok()?.trim().parse().ok());
