@@ -388,7 +388,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         agent_first_args: parts.first_args,
         agent_version: parts.agent_version,
         agent_args: settings.agent.args.clone(),
-        ids_by_key: true,
+        new_ids_when_resumed: true,
         earlier_turns: earlier_turns(agent, user_args.session.as_ref(), parts.agent_dir),
         session: user_args.session.unwrap_or_else(|| SessionStart::New(derive_uuid(&seed, "session", 0))),
         checks: settings

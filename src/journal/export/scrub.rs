@@ -354,7 +354,7 @@ impl Scrubber {
             answer_timeout_ms: _,
             approvals: _,
             conversation: _,
-            ids_by_key: _,
+            new_ids_when_resumed: _,
             supervised: _,
             conversation_patience_ms: _,
             interface_settings,

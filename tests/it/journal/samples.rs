@@ -29,7 +29,7 @@ pub(crate) fn plan() -> Plan {
         task: "Make the tests pass.".to_owned(),
         cwd: "/home/alice/shop".to_owned(),
         earlier_turns: Vec::new(),
-        ids_by_key: false,
+        new_ids_when_resumed: false,
         agent: AgentKind::CLAUDE_CODE,
         agent_version: "2.1.329".to_owned(),
         agent_program: "/usr/bin/claude".to_owned(),

@@ -112,8 +112,7 @@ pub(super) enum CutOff {
 #[derive(Debug, Clone)]
 pub(super) struct Conversation {
     seed: String,
-    /// See [`Plan::ids_by_key`](super::Plan::ids_by_key).
-    by_key: bool,
+    /// The ids of all turns but the task derive from this.
     life_seed: String,
     next: u32,
     current: Option<Turn>,
@@ -133,10 +132,9 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(seed: &str, by_key: bool) -> Conversation {
+    pub(super) fn new(seed: &str) -> Conversation {
         Conversation {
             seed: seed.to_owned(),
-            by_key,
             life_seed: seed.to_owned(),
             next: 1,
             current: None,
@@ -151,7 +149,7 @@ impl Conversation {
         }
     }
 
-    /// The run is resumed: the ids of later turns without a text of their own derive from this.
+    /// The run is resumed: the ids of later turns derive from this, except that of the task.
     pub(super) fn begins_life(&mut self, seed: &str) {
         seed.clone_into(&mut self.life_seed);
     }
@@ -210,9 +208,6 @@ impl Conversation {
             return Taken::Refused(Refused::TooMuch);
         }
         let mut turn = self.make(kind, text);
-        if let (true, Some(key)) = (self.by_key, &key) {
-            turn.id = TurnId(derive_uuid(&format!("{}\0{key}", self.seed), "message", 0));
-        }
         // Every message needs a key, so that it can be withdrawn.
         let key = key.unwrap_or_else(|| turn.id.0.clone());
         if self.keys.len() >= MAX_KEYS {
@@ -602,32 +597,25 @@ mod tests {
     use crate::core::ProcId;
 
     #[test]
-    fn what_the_user_says_has_the_same_id_again_when_the_journal_has_lost_it_and_no_other_turn_has_it() {
-        let first = |life: Option<&str>, kind, key: Option<&str>| {
-            let mut turns = Conversation::new("s", true);
+    fn the_task_has_the_same_id_in_each_life_and_no_other_turn_has_one_of_an_earlier_life() {
+        let first = |life: Option<&str>, kind| {
+            let mut turns = Conversation::new("s");
             if let Some(life) = life {
                 turns.begins_life(life);
             }
-            match key {
-                Some(key) => {
-                    turns.queue_said(kind, Some(key.to_owned()), "use tabs".to_owned(), Vec::new());
-                    turns.begin_queued();
-                }
-                None => turns.begin(kind, "go on".to_owned()),
-            }
+            turns.begin(kind, "go on".to_owned());
             turns.current().expect("it").id.clone()
         };
-        let (task, words) = (first(None, TurnKind::Task, None), first(None, TurnKind::Operator, Some("a")));
-        assert_eq!(first(Some("l"), TurnKind::Task, None), task, "the agent knows it, and does not begin it twice");
-        assert_eq!(first(Some("l"), TurnKind::Operator, Some("a")), words);
-        assert_ne!(first(Some("l"), TurnKind::Operator, Some("b")), words, "of another key");
-        assert_ne!(first(Some("l"), TurnKind::Continue, None), task);
-        assert_ne!(first(Some("l"), TurnKind::Feedback, None), first(None, TurnKind::Feedback, None));
+        let task = first(None, TurnKind::Task);
+        assert_eq!(first(Some("l"), TurnKind::Task), task, "the agent knows it, and does not begin it twice");
+        for kind in [TurnKind::Operator, TurnKind::Feedback, TurnKind::Continue] {
+            assert_ne!(first(Some("l"), kind), first(None, kind), "{kind:?}");
+        }
     }
 
     #[test]
     fn a_command_of_the_cli_does_not_get_what_ccc_adds_as_its_arguments() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.queue_said(TurnKind::Operator, None, "/review src".to_owned(), Vec::new());
@@ -646,7 +634,7 @@ mod tests {
 
     #[test]
     fn a_message_that_waits_to_be_sent_is_not_lost_to_a_compaction() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.queue_said(TurnKind::Operator, Some("a".to_owned()), "use tabs".to_owned(), Vec::new());
@@ -666,7 +654,7 @@ mod tests {
 
     #[test]
     fn an_unacknowledged_turn_is_said_again_under_the_same_uuid() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         let id = turns.current().expect("a turn").id.clone();
         turns.sent(ProcId(1), 0.0);
@@ -677,7 +665,7 @@ mod tests {
 
     #[test]
     fn an_acknowledged_turn_is_continued_under_a_new_uuid_and_listed_once() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         let id = turns.current().expect("a turn").id.clone();
         turns.sent(ProcId(1), 0.0);
@@ -698,7 +686,7 @@ mod tests {
             (true, Some(false), TurnKind::Task),
             (true, Some(true), TurnKind::Continue),
         ] {
-            let mut turns = Conversation::new("s", true);
+            let mut turns = Conversation::new("s");
             turns.begin(TurnKind::Task, "do".to_owned());
             let id = turns.current().expect("a turn").id.clone();
             turns.sent(ProcId(1), 0.0);
@@ -716,7 +704,7 @@ mod tests {
     #[test]
     fn a_rejected_session_hands_over_the_feedback_that_was_on_its_way() {
         for (kind, expected) in [(TurnKind::Feedback, "rename it"), (TurnKind::Continue, "add tests")] {
-            let mut turns = Conversation::new("s", true);
+            let mut turns = Conversation::new("s");
             turns.begin(kind, "rename it".to_owned());
             turns.session_rejected(Some("add tests"));
             let text = turns.current().map(|turn| turn.text.clone()).unwrap_or_default();
@@ -743,7 +731,7 @@ mod tests {
             (Continue, None, None, false, &["now"]),
             (Operator, Some(true), Some(true), true, &["before", "now"]),
         ] {
-            let mut turns = Conversation::new("s", true);
+            let mut turns = Conversation::new("s");
             turns.begin(Task, "before".to_owned());
             turns.sent(ProcId(1), 0.0);
             let id = turns.current().expect("a turn").id.clone();
@@ -761,7 +749,7 @@ mod tests {
 
     #[test]
     fn a_lost_session_is_told_what_was_said_in_it() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "write a parser".to_owned());
         turns.session_lost();
         assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("write a parser"), "nothing was said before");
@@ -776,7 +764,7 @@ mod tests {
 
     #[test]
     fn a_new_session_is_told_what_the_user_said_and_the_last_feedback() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "write a parser".to_owned());
         turns.answered();
         turns.begin(TurnKind::Feedback, "an old word".to_owned());
@@ -796,7 +784,7 @@ mod tests {
 
     #[test]
     fn after_a_cut_answer_the_model_is_told_to_write_less_at_a_time() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.cut_off(CutOff::TooLong);
         let text = turns.current().expect("a turn").text.clone();
@@ -805,7 +793,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_when_no_turn_was_open() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         assert!(!turns.process_lost(None));
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.answered();
@@ -814,7 +802,7 @@ mod tests {
 
     #[test]
     fn what_the_user_says_meanwhile_waits_its_turn() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "one".to_owned());
         turns.queue("two".to_owned());
         turns.queue("three".to_owned());
@@ -830,7 +818,7 @@ mod tests {
 
     #[test]
     fn what_the_user_says_comes_before_what_is_continued_or_still_to_be_said() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         let task = turns.current().expect("a turn").id.clone();
         turns.sent(ProcId(1), 0.0);
@@ -868,7 +856,7 @@ mod tests {
 
     #[test]
     fn a_task_that_was_not_heard_comes_before_what_the_user_adds() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.queue("Use tabs.".to_owned());
         assert!(turns.process_lost(Some(false)));
@@ -880,7 +868,7 @@ mod tests {
 
     #[test]
     fn a_stranger_acknowledgement_is_not_ours() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 0.0);
         assert!(!turns.accepted(&crate::core::TurnId("other".to_owned()), ProcId(1)));
@@ -890,7 +878,7 @@ mod tests {
 
     #[test]
     fn a_turn_acknowledged_in_a_session_that_was_lost_is_said_again_itself() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "write a parser".to_owned());
         turns.sent(ProcId(1), 0.0);
         let id = turns.current().expect("a turn").id.clone();
@@ -910,7 +898,7 @@ mod tests {
     fn a_session_that_lacks_its_latest_turns_is_told_all_once() {
         // Whether a turn was open when this became known.
         for is_open in [true, false] {
-            let mut turns = Conversation::new("s", true);
+            let mut turns = Conversation::new("s");
             turns.begin(TurnKind::Task, "write a parser".to_owned());
             turns.answered();
             turns.begin(TurnKind::Operator, "use tabs".to_owned());
@@ -939,7 +927,7 @@ mod tests {
 
     #[test]
     fn all_that_was_said_in_a_lost_session_is_said_once() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "write a parser".to_owned());
         turns.answered();
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
@@ -956,7 +944,7 @@ mod tests {
 
     #[test]
     fn words_before_a_turn_to_a_new_session_leave_out_nothing_that_it_says() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "Build the parser.".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.session_rejected(Some("Tests are missing."));
@@ -972,7 +960,7 @@ mod tests {
 
     #[test]
     fn words_said_anew_take_the_place_of_all_that_they_stand_for() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "a mark".to_owned());
         turns.queue("another mark".to_owned());
         turns.queue("Use tabs.".to_owned());
@@ -999,7 +987,7 @@ mod tests {
 
     #[test]
     fn what_a_turn_costs_is_counted_from_when_it_was_first_said() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
         turns.sent(ProcId(1), 1.5);
         assert_eq!(turns.cost_before(), 1.5);
@@ -1021,7 +1009,7 @@ mod tests {
         for (is_sent, recorded, is_added) in
             [(false, None, true), (true, None, false), (true, Some(Some(false)), true), (true, Some(None), false)]
         {
-            let mut turns = Conversation::new("s", true);
+            let mut turns = Conversation::new("s");
             turns.begin(TurnKind::Task, "do".to_owned());
             if is_sent {
                 turns.sent(ProcId(1), 0.0);
@@ -1037,7 +1025,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_may_stand_in_the_session_comes_before_what_the_user_adds() {
-        let mut turns = Conversation::new("s", true);
+        let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.queue("Use tabs.".to_owned());

@@ -120,7 +120,7 @@ impl Core {
     #[must_use]
     pub fn new(plan: Plan) -> Core {
         Core {
-            turns: Conversation::new(&plan.seed, plan.ids_by_key).after(&plan.earlier_turns),
+            turns: Conversation::new(&plan.seed).after(&plan.earlier_turns),
             session: Session::new(&plan.session),
             plan,
             clock: Clock::default(),
@@ -177,7 +177,7 @@ impl Core {
         match input {
             Input::Began { unix_ms, resumed, turn_recorded, tokens } => {
                 self.clock.see(unix_ms);
-                if resumed && self.plan.ids_by_key {
+                if resumed && self.plan.new_ids_when_resumed {
                     self.plan.seed = derive_uuid(&format!("{} {unix_ms}", self.plan.seed), "resumed", 0);
                     self.turns.begins_life(&self.plan.seed);
                 }

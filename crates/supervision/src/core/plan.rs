@@ -21,11 +21,11 @@ pub struct Plan {
     pub earlier_turns: Vec<String>,
     /// The directory of the run, absolute.
     pub cwd: String,
-    /// Whether the id of a message depends on its key, and a resumed run makes other ids for what ccc itself says and for critics'
-    /// sessions. The agent takes a turn with a known id for one that it has: if the end of the journal is lost, the same message
-    /// must have the same id again, and no other turn may have it. False in journals of earlier versions.
+    /// Whether a resumed run makes other ids, of all turns but the task and of critics' sessions, than it made before. The agent
+    /// takes a turn with a known id for one that it has, and what a full disk kept out of the journal may be in its session. False
+    /// in journals of earlier versions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub ids_by_key: bool,
+    pub new_ids_when_resumed: bool,
     /// The agent's CLI family.
     pub agent: AgentKind,
     /// The agent's program, absolute; empty in recordings that need none.
@@ -101,7 +101,7 @@ impl Plan {
             task: task.to_owned(),
             earlier_turns: Vec::new(),
             cwd: cwd.to_owned(),
-            ids_by_key: true,
+            new_ids_when_resumed: true,
             agent: AgentKind::default(),
             agent_program: String::new(),
             agent_first_args: Vec::new(),
@@ -153,7 +153,7 @@ impl Plan {
             task: self.task.clone(),
             earlier_turns: self.earlier_turns.clone(),
             cwd: self.cwd.clone(),
-            ids_by_key: self.ids_by_key,
+            new_ids_when_resumed: self.new_ids_when_resumed,
             agent: self.agent,
             agent_program: self.agent_program.clone(),
             agent_first_args: self.agent_first_args.clone(),

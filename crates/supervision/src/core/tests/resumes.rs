@@ -24,8 +24,8 @@ fn after_the_acknowledgement_it_is_continued() {
 
 #[test]
 fn a_resumed_run_makes_ids_that_the_lost_end_of_its_journal_cannot_have_used() {
-    for (ids_by_key, is_known) in [(true, false), (false, true)] {
-        let plan = Plan { ids_by_key, ..plan() };
+    for (new_ids_when_resumed, is_known) in [(true, false), (false, true)] {
+        let plan = Plan { new_ids_when_resumed, ..plan() };
         let (mut run, turn) = working(plan);
         run.lines(1, &accepted(&turn));
         // This message comes too late for the journal, because the disk is full.
