@@ -96,9 +96,9 @@ fn a_second_locker_is_refused_and_told_who_was_first() {
     let LockError::Held { holder: Some(holder), .. } = &error else { panic!("{error}") };
     assert_eq!(holder.pid, 4_242);
     let text = error.to_string();
-    assert!(text.contains("(pid 4242, run 20261120-191822-k3f9);"), "{text}");
+    assert!(text.contains("(pid 4242, run 20261120-191822-k3f9)"), "{text}");
     let told = error.told(|unix_ms| format!("at {unix_ms}"));
-    assert!(told.contains("(pid 4242, run 20261120-191822-k3f9, since at 1795202302000);"), "{told}");
+    assert!(told.contains("(pid 4242, run 20261120-191822-k3f9, since at 1795202302000)"), "{told}");
     assert_eq!(FileLock::holder(&dir.lock()).unwrap().as_ref(), Some(holder));
     drop(first);
     assert_eq!(FileLock::holder(&dir.lock()).unwrap(), None);
