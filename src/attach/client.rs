@@ -212,6 +212,8 @@ struct Session<'a> {
     gone: Option<String>,
     unknown: u64,
     outcome: Option<Outcome>,
+    /// The run has told the bounds in force; its journal begins with those that it had at first.
+    knows_bounds: bool,
     is_dirty: bool,
     is_urgent: bool,
     bell: bool,
@@ -276,6 +278,7 @@ impl<'a> Session<'a> {
             gone: None,
             unknown: 0,
             outcome: None,
+            knows_bounds: welcome.bounds.is_some(),
             is_dirty: true,
             is_urgent: true,
             bell: false,
@@ -568,7 +571,10 @@ impl<'a> Session<'a> {
                 }
                 self.reconnects = 0;
                 // A run that had just begun had no journal yet when this client connected.
-                if let (Show::Session { .. }, Some(bounds)) = (&show, bounds(&self.setup.run)) {
+                if !self.knows_bounds
+                    && let (Show::Session { .. }, Some(bounds)) = (&show, bounds(&self.setup.run))
+                {
+                    self.knows_bounds = true;
                     self.tell(News::Bounds(bounds));
                 }
                 if let Show::Finished { outcome, .. } = &show {

@@ -358,6 +358,7 @@ fn prepare(
     let env = if of_repository(&plan) { bare_env.clone() } else { whole };
     let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
     let hub = Hub::new(life.n);
+    hub.is_bounded_by(&plan.budgets);
     let interface = request.interface.clone().map(|terminal| Interface { terminal, hooks: Arc::default() });
     let served = Served {
         hook_key: interface.is_some().then(control::hook_key),

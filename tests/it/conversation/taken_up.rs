@@ -37,6 +37,9 @@ fn a_conversation_that_has_ended_is_taken_up_with_its_history_and_the_next_messa
     type_line(&tmux, "Fix the parser.");
     tmux.until("Second done.");
     until_judged(&world);
+    // A bound that is set in the conversation stays when it is taken up.
+    type_line(&tmux, "/budget iterations 7");
+    tmux.until("/7");
     // After a verdict Ctrl-D tells the truth.
     tmux.press(&["C-d"]);
     tmux.until("the run ends in a minute");
@@ -59,6 +62,7 @@ fn a_conversation_that_has_ended_is_taken_up_with_its_history_and_the_next_messa
     assert!(screen.rfind("First done.") > screen.rfind("ccc resume"), "{screen}");
     type_line(&tmux, "And the docs.");
     tmux.until("Third done.");
+    tmux.until("1/7");
     replays(&world);
     type_line(&tmux, "/quit");
     until_ended(&world);
