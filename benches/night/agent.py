@@ -60,10 +60,10 @@ for line in sys.stdin:
                 time.sleep(ahead)
             call = {"type": "tool_use", "id": f"toolu_{number:024}", "name": "Bash", "input": {"command": f"echo {number}", "description": "Print"}}
             say(type="assistant", message={"id": "msg_1", "role": "assistant", "content": [call], "model": "claude-opus-5-5"},
-                parent_tool_use_id=None, uuid="00000000-0000-4000-8000-000000000006")
+                parent_tool_use_id=None, uuid=f"00000000-0000-4000-8001-{number:012}")
             result = {"type": "tool_result", "tool_use_id": call["id"], "content": f"{number}", "is_error": False}
             say(type="user", message={"role": "user", "content": [result]}, parent_tool_use_id=None,
-                uuid="00000000-0000-4000-8000-000000000007")
+                uuid=f"00000000-0000-4000-8002-{number:012}")
     elif not is_critic and megabytes:
         paragraph = "".join(f"Line {number:02} of a paragraph of the long answer, as wide as a terminal is.\n" for number in range(12)) + "\n"
         for _ in range(megabytes * 1_000_000 // len(paragraph)):

@@ -592,7 +592,6 @@ impl ClaudeProtocol {
         }
     }
 
-    /// `parent`: the call whose sub-agent wrote the message.
     /// Whether a message with this uuid came before: after a compaction the CLI repeats the messages that it has kept.
     fn was_said(&mut self, uuid: Option<&str>) -> bool {
         let Some(uuid) = uuid else { return false };
@@ -606,6 +605,7 @@ impl ClaudeProtocol {
         false
     }
 
+    /// `parent`: the call whose sub-agent wrote the message.
     fn assistant(&mut self, assistant: &Assistant<'_>, parent: Option<&str>, out: &mut Vec<AgentEvent>) {
         let sub_agent = parent.is_some();
         let under = || parent.map(str::to_owned);
