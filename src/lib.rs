@@ -7,6 +7,7 @@ pub mod control;
 pub mod demo;
 pub mod driver;
 pub mod files;
+pub mod fleet;
 pub mod guard;
 pub mod journal;
 pub mod process;

@@ -37,6 +37,10 @@ pub const PROCESSES: FileKind = kind("record of processes", MIB);
 pub const SUMMARY: FileKind = kind("run's summary", 4 * MIB);
 /// What ccc remembers about a project: consent, and the prompt of the last run.
 pub const PROJECT_RECORD: FileKind = kind("project's record", MIB);
+/// `agent.json`: what makes a run an agent of a fleet.
+pub const AGENT_RECORD: FileKind = kind("agent's record", 64 * KIB);
+/// The file of a run's name.
+pub const RUN_NAME: FileKind = kind("run's name", KIB);
 /// The holder that a lock's file names.
 pub const LOCK: FileKind = kind("lock file", 4 * KIB);
 /// Where a run's control socket is.
