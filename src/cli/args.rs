@@ -2,8 +2,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, kill, list, look,
+    man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send, stop,
+    supervise, tokens, tree, trust, usage, wait,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -62,6 +63,21 @@ pub enum Command {
     Stop(stop::StopArgs),
     #[command(about = "List the runs, the newest first")]
     Runs(runs::RunsArgs),
+    #[command(about = "Start an agent in the background, in a git worktree of its own")]
+    New(new::NewArgs),
+    #[command(about = "List the agents, the oldest first")]
+    List(list::ListArgs),
+    Tree(tree::TreeArgs),
+    #[command(about = "Show the latest of what an agent has done")]
+    Look(look::LookArgs),
+    #[command(about = "List everything that waits for you, over all agents")]
+    Questions(questions::QuestionsArgs),
+    #[command(about = "Wait until agents or other runs have ended")]
+    Wait(wait::WaitArgs),
+    #[command(about = "Remove agents: end their runs, keep their work")]
+    Kill(kill::KillArgs),
+    #[command(about = "Remove all agents")]
+    Nuke(nuke::NukeArgs),
     Tokens(tokens::TokensArgs),
     Providers(providers::ProvidersArgs),
     Replay(replay::ReplayArgs),

@@ -7,8 +7,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, kill, list, look,
+    man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send, stop,
+    supervise, tokens, tree, trust, usage, wait,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -80,6 +81,14 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Stop(args)) => stop::run(args, context),
         Some(Command::Supervise(args)) => supervise::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
+        Some(Command::New(given)) => new::run(given, args, context),
+        Some(Command::List(args)) => list::run(args, context),
+        Some(Command::Tree(args)) => tree::run(args, context),
+        Some(Command::Look(args)) => look::run(args, context),
+        Some(Command::Questions(args)) => questions::run(args, context),
+        Some(Command::Wait(args)) => wait::run(args, context),
+        Some(Command::Kill(args)) => kill::run(args, context),
+        Some(Command::Nuke(args)) => nuke::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Providers(args)) => providers::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
@@ -115,6 +124,14 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Stop(_)
             | Command::Supervise(_)
             | Command::Runs(_)
+            | Command::New(_)
+            | Command::List(_)
+            | Command::Tree(_)
+            | Command::Look(_)
+            | Command::Questions(_)
+            | Command::Wait(_)
+            | Command::Kill(_)
+            | Command::Nuke(_)
             | Command::Tokens(_)
             | Command::Providers(_)
             | Command::Replay(_)

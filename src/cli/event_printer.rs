@@ -1,5 +1,7 @@
 //! Prints the events of a run, each once: first those of its journal, then those of its socket.
 
+use std::collections::VecDeque;
+
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Event, Shown, WordsOf};
 use crate::core::supervised::CommandAction;
@@ -36,6 +38,8 @@ pub(super) struct EventPrinter<'a> {
     /// The parts of the text in progress that were printed.
     parts: Parts,
     below: Option<Below>,
+    /// The last lines of the history, if only these are printed.
+    last_lines: Option<LastLines>,
     /// Whether the end of the run, as it was printed, has the command that continues it.
     says_how_to_continue: bool,
 }
@@ -70,6 +74,27 @@ impl Below {
     }
 }
 
+/// The last lines of what is printed.
+struct LastLines {
+    /// With their ends.
+    lines: VecDeque<String>,
+    count: usize,
+}
+
+impl LastLines {
+    fn push(&mut self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            match self.lines.back_mut() {
+                Some(open) if !open.ends_with('\n') => open.push_str(line),
+                Some(_) | None => self.lines.push_back(line.to_owned()),
+            }
+            if self.lines.len() > self.count {
+                self.lines.pop_front();
+            }
+        }
+    }
+}
+
 impl<'a> EventPrinter<'a> {
     /// A printer of lines, or of `stream-json`.
     pub(super) fn new(run_dir: &RunDir, json: bool, context: &'a Context) -> EventPrinter<'a> {
@@ -94,6 +119,7 @@ impl<'a> EventPrinter<'a> {
             word_by_word: false,
             parts: Parts::default(),
             below: None,
+            last_lines: None,
             says_how_to_continue: false,
         }
     }
@@ -116,7 +142,15 @@ impl<'a> EventPrinter<'a> {
         self.below = Some(below);
     }
 
+    /// Prints only the last `count` lines of the history.
+    pub(super) fn only_last(&mut self, count: usize) {
+        self.last_lines = Some(LastLines { lines: VecDeque::new(), count });
+    }
+
     fn put(&mut self, text: &str) {
+        if let Some(last) = &mut self.last_lines {
+            return last.push(text);
+        }
         match &mut self.below {
             None => self.context.printer.data(text),
             Some(below) => {
@@ -151,6 +185,9 @@ impl<'a> EventPrinter<'a> {
     /// When the journal cannot be read.
     pub(super) fn history(&mut self, since: Option<u64>, from: Option<u64>) -> Result<(), CliError> {
         let told = driver::catch_up(from, || self.retell(since, from.unwrap_or(u64::MAX)));
+        if let Some(last) = self.last_lines.take() {
+            self.context.printer.data(&last.lines.into_iter().collect::<String>());
+        }
         if let Some(mut below) = self.below.take() {
             self.context.printer.data(&below.lifted(""));
         }

@@ -8,6 +8,7 @@
 //! Data goes to stdout and messages go to stderr, both through [`Printer`]; nothing else here writes. Errors of other
 //! modules become a [`CliError`] in one place, `error.rs`.
 
+mod agent;
 mod answering;
 mod args;
 mod asking;
@@ -34,8 +35,11 @@ mod presentation;
 mod printer;
 mod recording;
 mod redacted_texts;
+mod removal;
 mod serving;
 mod settled;
+mod spooled;
+mod standing;
 mod start;
 mod steer;
 pub mod subcommand;

@@ -108,7 +108,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
             None,
         ),
     };
-    let code = begin(plan, &request, context)?;
+    let code = begin(plan, None, &request, context)?;
     context
         .printer
         .talk(format_args!("the project of this demonstration is kept in {}; you can delete it", dir.display()));

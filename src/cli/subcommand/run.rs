@@ -10,7 +10,7 @@ use crate::cli::credentials::{self, RunTokens};
 use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
 use crate::cli::settled::overlaid;
-use crate::cli::start::{RunRequest, begin};
+use crate::cli::start::{Claimed, RunRequest, begin};
 use crate::cli::subcommand::attach::{self, ConversationMode};
 use crate::cli::task::{self, TaskSource};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, trust};
@@ -23,7 +23,7 @@ use crate::core::{Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart,
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
-use crate::process;
+use crate::process::{self, UserTerminal};
 use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format::date_and_time;
 
@@ -254,10 +254,27 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     if args.detach && !args.hosted {
         return detach::start(typed, None, args.settings.0.output_format, context);
     }
+    let claim = |_: &mut Plan, _: &Project| Ok(None);
+    supervise(&args, interface, &claim, context)
+}
+
+/// Makes the directory of a run before the run begins, and settles in the plan where it works; `None` if nothing is to be made.
+pub(in crate::cli) type Claim<'a> = &'a dyn Fn(&mut Plan, &Project) -> Result<Option<Claimed>, CliError>;
+
+/// Starts a supervised run in this process.
+///
+/// # Errors
+/// When the run cannot begin.
+pub(in crate::cli) fn supervise(
+    args: &RunArgs,
+    interface: Option<UserTerminal>,
+    claim: Claim<'_>,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
     // Do this before the agent is asked for its version, so that processes which that leaves running are found without a scan of
     // all processes.
     process::become_subreaper();
-    let prepared = prepare(&args, context)?;
+    let prepared = prepare(args, context)?;
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
@@ -273,7 +290,7 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     );
     let settings = &prepared.resolved.settings;
     let program = prepared.agent.path.display().to_string();
-    let plan = plan(PlanParts {
+    let mut plan = plan(PlanParts {
         task: prepared.task.clone(),
         cwd: canonical(context)?,
         program,
@@ -298,7 +315,8 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
         settings_of_agent: prepared.settings_of_agent.clone(),
     };
     tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
-    begin(plan, &request, context)
+    let claimed = claim(&mut plan, &prepared.project)?;
+    begin(plan, claimed, &request, context)
 }
 
 /// Tells the user when the project's critic's prompt differs from that of the last run here, because the prompt defines
