@@ -37,6 +37,10 @@ pub const PROCESSES: FileKind = kind("record of processes", MIB);
 pub const SUMMARY: FileKind = kind("run's summary", 4 * MIB);
 /// What ccc remembers about a project: consent, and the prompt of the last run.
 pub const PROJECT_RECORD: FileKind = kind("project's record", MIB);
+/// What ccc remembers about an agent's working tree, and its ports.
+pub const WORKTREE_RECORD: FileKind = kind("record of a worktree", 64 * KIB);
+/// `.worktreeinclude`.
+pub const WORKTREE_INCLUDE: FileKind = kind("list of files for worktrees", 256 * KIB);
 /// The holder that a lock's file names.
 pub const LOCK: FileKind = kind("lock file", 4 * KIB);
 /// Where a run's control socket is.

@@ -18,6 +18,7 @@ mod read;
 pub use kind::{
     AGENT_SETTINGS, CERTIFICATES, CONFIGURATION, CONTROL, FileKind, GIT_STATE, HEARTBEAT, IMAGE, LOCK, LOGIND, PAYLOAD,
     PROCESSES, PROJECT_RECORD, PROMPT, SESSION_RECORD, SHARED_STATE, SUMMARY, TASK, TIME_ZONE, TOKENS,
+    WORKTREE_INCLUDE, WORKTREE_RECORD,
 };
 pub use private::{
     DirFault, make_private_dir, open_private, private_dir_fault, private_subdir_fault, read_private, replace_json,
