@@ -151,4 +151,3 @@ pub(super) fn roster(context: &Context) -> Result<crate::fleet::Roster, CliError
     }
     Ok(roster)
 }
-

@@ -2,8 +2,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, kill, list, look,
-    man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send, stop,
+    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, kill, list,
+    look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send, stop,
     supervise, tokens, tree, trust, usage, wait,
 };
 

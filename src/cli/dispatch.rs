@@ -7,8 +7,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, kill, list, look,
-    man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send, stop,
+    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, kill, list,
+    look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send, stop,
     supervise, tokens, tree, trust, usage, wait,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};

@@ -94,8 +94,7 @@ impl Claimed {
     /// When the directory or the lock is not available.
     pub(super) fn new(state: &Path, run_id: &str) -> Result<Claimed, CliError> {
         let run_dir = RunDir::create(state, run_id).map_err(|error| state_error(&error))?;
-        let run_lock =
-            run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
+        let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
         Ok(Claimed { run_dir, run_lock })
     }
 }

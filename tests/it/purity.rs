@@ -104,8 +104,9 @@ const RULES: &[Rule] = &[
 const ROOMS: &[&[&str]] = &[
     &["files", "process", "ui"],
     &["journal", "config"],
-    &["control", "tokens"],
-    &["guard"],
+    &["control", "git", "tokens"],
+    &["checkpoint", "guard"],
+    &["worktree"],
     &["driver", "demo"],
     &["attach"],
     &["cli"],

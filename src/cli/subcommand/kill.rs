@@ -53,8 +53,11 @@ pub(super) fn agreed(yes: bool, question: &str, command: &str, context: &Context
         return Ok(());
     }
     if !trust::somebody_is_there(context) {
-        return Err(CliError::new(ErrorKind::Usage, format!("`ccc {command}` asks before it removes, and nobody can answer"))
-            .hint(format!("to remove without being asked, add --yes: ccc {command} --yes")));
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("`ccc {command}` asks before it removes, and nobody can answer"),
+        )
+        .hint(format!("to remove without being asked, add --yes: ccc {command} --yes")));
     }
     if trust::says_yes(question, context) {
         Ok(())

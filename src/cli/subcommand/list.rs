@@ -86,10 +86,8 @@ pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> 
         return Ok(ExitCode::COMPLETED);
     }
     let now_unix_ms = driver::unix_ms();
-    let rows: Vec<[String; 7]> = rows
-        .iter()
-        .map(|(level, agent)| cells(*level, agent, live.get(agent.dir.id()), now_unix_ms))
-        .collect();
+    let rows: Vec<[String; 7]> =
+        rows.iter().map(|(level, agent)| cells(*level, agent, live.get(agent.dir.id()), now_unix_ms)).collect();
     for line in table(&rows, context.printer.columns()) {
         context.printer.line(line);
     }
@@ -167,7 +165,8 @@ mod tests {
         let seen = Captured::default();
         run(ListArgs { json: false, active: false }, &seen.context(state.path(), Some(80))).expect("listed");
         assert!(seen.messages().contains("ccc new \"TASK\""), "{}", seen.messages());
-        let tree = r#","tree":{"path":"/w/a","branch":"agent/login","base":"abc","repository":"/r","common_dir":"/r/.git"}"#;
+        let tree =
+            r#","tree":{"path":"/w/a","branch":"agent/login","base":"abc","repository":"/r","common_dir":"/r/.git"}"#;
         agent(state.path(), "20261128-100000-aaaa", "login", tree, Some(r#","outcome":"completed""#));
         agent(state.path(), "20261128-100001-bbbb", "other", r#","manager":"20261128-100000-aaaa""#, None);
         for columns in [Some(40), Some(80), None] {
@@ -175,7 +174,10 @@ mod tests {
             run(ListArgs { json: false, active: false }, &seen.context(state.path(), columns)).expect("listed");
             let text = seen.text();
             let lines: Vec<&str> = text.lines().collect();
-            assert!(lines.iter().all(|line| columns.is_none_or(|most| columns::of(line) <= usize::from(most))), "{text}");
+            assert!(
+                lines.iter().all(|line| columns.is_none_or(|most| columns::of(line) <= usize::from(most))),
+                "{text}"
+            );
             assert!(lines[0].starts_with("NAME   STATE"), "{text}");
             assert!(lines[1].starts_with("login  completed"), "{text}");
             assert!(lines[2].starts_with("other  died"), "{text}");

@@ -173,7 +173,9 @@ fn told(ready: &Ready, form: OutputFormat, context: &Context) -> Result<(), CliE
         OutputFormat::Text => {
             context.printer.line(&ready.run_id);
             let place = tree.map(|tree| format!(" on branch {}", tree.branch)).unwrap_or_default();
-            context.printer.talk(format_args!("agent {name} works in the background{place}; to see it: ccc look {name}"));
+            context
+                .printer
+                .talk(format_args!("agent {name} works in the background{place}; to see it: ccc look {name}"));
         }
         OutputFormat::Json | OutputFormat::StreamJson => context.printer.json(serde_json::json!({
             "id": ready.run_id,

@@ -5,8 +5,8 @@ use clap::Args;
 use super::kill::{agreed, removed};
 use crate::cli::agent::roster;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::journal::RunDir;
 use crate::files::make_private_dir;
+use crate::journal::RunDir;
 
 /// Where the runs of removed agents are kept.
 const ARCHIVE_DIR: &str = "archive";
@@ -35,7 +35,8 @@ pub fn run(args: NukeArgs, context: &Context) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::COMPLETED);
     }
     let active = agents.iter().filter(|agent| agent.state.is_active()).count();
-    let question = format!("Remove all {} agents, of which {active} are active, and their working trees?", agents.len());
+    let question =
+        format!("Remove all {} agents, of which {active} are active, and their working trees?", agents.len());
     agreed(args.yes, &question, "nuke", context)?;
     let mut failed = Vec::new();
     for agent in &agents {

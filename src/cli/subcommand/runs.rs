@@ -193,7 +193,11 @@ mod tests {
     fn what_a_run_asks_takes_no_room_from_the_columns_of_a_terminal() {
         let request = |number, about: &str| OpenRequest { number, about: about.to_owned(), ..OpenRequest::default() };
         let long = "Bash cargo test --workspace --all-features -- --nocapture and more";
-        let live = Standing { reachable: true, open: vec![request(4, long), request(5, "Write a.txt")], ..Standing::default() };
+        let live = Standing {
+            reachable: true,
+            open: vec![request(4, long), request(5, "Write a.txt")],
+            ..Standing::default()
+        };
         let row = || Row {
             id: "20261120-191822-aaaa".to_owned(),
             state: "working".to_owned(),

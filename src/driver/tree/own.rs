@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files::read_small;
-use super::git::Trouble;
 use super::listed::Listing;
+use super::trouble::Trouble;
 use crate::config::GitDirs;
 
 /// The most references of a tree.

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::git::Git;
 use super::{Snapshot, TreeObserver};
 use crate::core::{TreeFact, TreeFault};
 use crate::driver::child_env::ChildEnv;
+use crate::git::Git;
 use crate::process::Cancel;
 
 /// Longer than any git command here takes.
@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// An observer that excludes no files; a git command that takes longer than `limit` hangs.
 fn ours(limit: Duration) -> TreeObserver {
     let env = ChildEnv(std::env::vars_os().collect());
-    let git = Git::new(&env, "run", Cancel::new().expect("a descriptor")).with_limit(limit);
+    let git = Git::new(&env.0, "run", Cancel::new().expect("a descriptor")).with_limit(limit);
     TreeObserver { files: Vec::new(), state_dir: "".into(), git: Some(git), memory: Mutex::default() }
 }
 
