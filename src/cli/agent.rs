@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use super::start::{Claimed, state_error};
-use super::{CliError, Context, ErrorKind, steer};
+use super::{CliError, Context, ErrorKind, agent_tree, steer};
 use crate::config::Project;
 use crate::core::Plan;
 use crate::driver;
@@ -43,6 +43,7 @@ pub(super) struct NewAgent<'a> {
 struct Made {
     run_dir: RunDir,
     name: Option<String>,
+    record: Option<AgentRecord>,
 }
 
 impl<'a> NewAgent<'a> {
@@ -65,12 +66,12 @@ impl<'a> NewAgent<'a> {
     pub(super) fn claim(&self, plan: &mut Plan, project: &Project) -> Result<Claimed, CliError> {
         let state = &self.context.dirs()?.state;
         let claimed = Claimed::new(state, &plan.run_id)?;
-        *self.made.borrow_mut() = Some(Made { run_dir: claimed.run_dir.clone(), name: None });
+        *self.made.borrow_mut() = Some(Made { run_dir: claimed.run_dir.clone(), name: None, record: None });
         let name = self.name(state, plan)?;
         if let Some(made) = self.made.borrow_mut().as_mut() {
             made.name = Some(name.clone());
         }
-        let record = AgentRecord {
+        let mut record = AgentRecord {
             version: AGENT_VERSION,
             id: plan.run_id.clone(),
             name,
@@ -85,7 +86,19 @@ impl<'a> NewAgent<'a> {
             ignore_usage: self.wish.ignore_usage,
         };
         record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;
-        plan.supervised = self.wish.supervised;
+        if self.wish.own_tree {
+            let (tree, dir) = agent_tree::make(&plan.run_id, &record.name, self.wish.base.as_deref(), self.context)?;
+            plan.cwd = dir.to_str().map(str::to_owned).ok_or_else(|| {
+                CliError::new(ErrorKind::Environment, format!("the path {} is not valid UTF-8", dir.display()))
+                    .hint("set CCC_STATE_DIR to another directory, or use --no-worktree")
+            })?;
+            record.tree = Some(tree);
+            record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;
+        }
+        plan.without_critic = !self.wish.supervised;
+        if let Some(made) = self.made.borrow_mut().as_mut() {
+            made.record = Some(record);
+        }
         Ok(claimed)
     }
 
@@ -100,10 +113,15 @@ impl<'a> NewAgent<'a> {
 
     /// Removes what was made for an agent whose run has not begun.
     pub(super) fn take_back(&self) {
-        let Some(Made { run_dir, name }) = self.made.borrow_mut().take() else { return };
+        let Some(Made { run_dir, name, record }) = self.made.borrow_mut().take() else { return };
         // A run with a journal has begun: it is kept, with its reason.
         if run_dir.journal().exists() {
             return;
+        }
+        if let Some(record) = record.filter(|record| record.tree.is_some())
+            && let Err(error) = agent_tree::unmake(&record, false, self.context)
+        {
+            self.context.printer.warn(error);
         }
         if let (Some(name), Ok(dirs)) = (name, self.context.dirs()) {
             let _ = RunNames::new(&dirs.state).release(&name, run_dir.id());

@@ -2,9 +2,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, kill, list,
-    look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send, stop,
-    supervise, tokens, tree, trust, usage, wait,
+    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt, kill,
+    list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send,
+    status, stop, supervise, tokens, tree, trust, usage, wait,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -70,6 +70,10 @@ pub enum Command {
     Tree(tree::TreeArgs),
     #[command(about = "Show the latest of what an agent has done")]
     Look(look::LookArgs),
+    #[command(about = "Show what an agent has changed since its branch began")]
+    Diff(diff::DiffArgs),
+    #[command(about = "Show how one agent or run stands")]
+    Status(status::StatusArgs),
     #[command(about = "List everything that waits for you, over all agents")]
     Questions(questions::QuestionsArgs),
     #[command(about = "Wait until agents or other runs have ended")]
@@ -78,6 +82,8 @@ pub enum Command {
     Kill(kill::KillArgs),
     #[command(about = "Remove all agents")]
     Nuke(nuke::NukeArgs),
+    #[command(about = "Remove the working trees that are needed no more")]
+    Gc(gc::GcArgs),
     Tokens(tokens::TokensArgs),
     Providers(providers::ProvidersArgs),
     Replay(replay::ReplayArgs),

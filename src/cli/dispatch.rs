@@ -7,9 +7,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, kill, list,
-    look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send, stop,
-    supervise, tokens, tree, trust, usage, wait,
+    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt, kill,
+    list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send,
+    status, stop, supervise, tokens, tree, trust, usage, wait,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -85,6 +85,9 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::List(args)) => list::run(args, context),
         Some(Command::Tree(args)) => tree::run(args, context),
         Some(Command::Look(args)) => look::run(args, context),
+        Some(Command::Diff(args)) => diff::run(args, context),
+        Some(Command::Status(args)) => status::run(args, context),
+        Some(Command::Gc(args)) => gc::run(args, context),
         Some(Command::Questions(args)) => questions::run(args, context),
         Some(Command::Wait(args)) => wait::run(args, context),
         Some(Command::Kill(args)) => kill::run(args, context),
@@ -128,6 +131,9 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::List(_)
             | Command::Tree(_)
             | Command::Look(_)
+            | Command::Diff(_)
+            | Command::Status(_)
+            | Command::Gc(_)
             | Command::Questions(_)
             | Command::Wait(_)
             | Command::Kill(_)

@@ -9,6 +9,7 @@
 //! modules become a [`CliError`] in one place, `error.rs`.
 
 mod agent;
+mod agent_tree;
 mod answering;
 mod args;
 mod asking;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::agent::record_error;
-use super::{CliError, Context, ErrorKind, steer};
+use super::{CliError, Context, ErrorKind, agent_tree, steer};
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::driver;
@@ -72,7 +72,7 @@ pub(super) struct Left {
 ///
 /// # Errors
 /// When its run does not end, or its tree cannot be removed without loss. What was done until then is done.
-pub(super) fn remove(agent: &Agent, context: &Context) -> Result<Left, CliError> {
+pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<Left, CliError> {
     let state = &context.dirs()?.state;
     // First, so that nothing revives it.
     let record = AgentRecord { removed_unix_ms: Some(driver::unix_ms()), ..agent.record.clone() };
@@ -84,9 +84,18 @@ pub(super) fn remove(agent: &Agent, context: &Context) -> Result<Left, CliError>
             return Err(error);
         }
     };
-    let left = Left::default();
+    let notes = if record.tree.is_some() { agent_tree::unmake(&record, discard, context)? } else { Vec::new() };
     if let Err(error) = RunNames::new(state).release(&record.name, &record.id) {
         context.printer.warn(error);
     }
-    Ok(left)
+    Ok(Left { notes })
+}
+
+/// Removes the working tree of an agent whose run has ended; its run and its name stay.
+///
+/// # Errors
+/// When its run is active, or its tree cannot be removed without loss.
+pub(super) fn clear(agent: &Agent, context: &Context) -> Result<Vec<String>, CliError> {
+    let _lock = held(&agent.dir)?;
+    agent_tree::unmake(&agent.record, false, context)
 }

@@ -20,6 +20,10 @@ pub struct KillArgs {
     #[arg(long, short)]
     pub yes: bool,
 
+    /// Remove also what a commit cannot keep, such as files over the size limit.
+    #[arg(long)]
+    pub discard: bool,
+
     /// Print one JSON object for each agent.
     #[arg(long)]
     pub json: bool,
@@ -39,7 +43,7 @@ pub fn run(args: KillArgs, context: &Context) -> Result<ExitCode, CliError> {
     let names: Vec<&str> = agents.iter().map(|agent| agent.record.name.as_str()).collect();
     agreed(args.yes, &format!("Remove {} and the working tree?", names.join(", ")), "kill", context)?;
     for agent in &agents {
-        removed(agent, args.json, context)?;
+        removed(agent, args.discard, args.json, context)?;
     }
     Ok(ExitCode::COMPLETED)
 }
@@ -70,8 +74,8 @@ pub(super) fn agreed(yes: bool, question: &str, command: &str, context: &Context
 ///
 /// # Errors
 /// When it cannot be removed.
-pub(super) fn removed(agent: &Agent, json: bool, context: &Context) -> Result<(), CliError> {
-    let left = removal::remove(agent, context)?;
+pub(super) fn removed(agent: &Agent, discard: bool, json: bool, context: &Context) -> Result<(), CliError> {
+    let left = removal::remove(agent, discard, context)?;
     let record = &agent.record;
     if json {
         context.printer.json(serde_json::json!({"id": record.id, "name": record.name, "notes": left.notes}));

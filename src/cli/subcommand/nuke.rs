@@ -40,7 +40,7 @@ pub fn run(args: NukeArgs, context: &Context) -> Result<ExitCode, CliError> {
     agreed(args.yes, &question, "nuke", context)?;
     let mut failed = Vec::new();
     for agent in &agents {
-        let gone = removed(agent, args.json, context).and_then(|()| archive(&agent.dir, state));
+        let gone = removed(agent, false, args.json, context).and_then(|()| archive(&agent.dir, state));
         if let Err(error) = gone {
             context.printer.error(&error.message, error.hint.as_deref());
             failed.push(agent.record.name.as_str());

@@ -443,6 +443,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         },
         conversation: parts.conversation,
         supervised: true,
+        without_critic: false,
         conversation_patience_ms: 24 * 3_600_000,
         interface_settings: None,
         given: parts.given.and_then(|given| serde_json::to_value(given).ok()),

@@ -78,6 +78,9 @@ pub struct Plan {
     /// Whether the agent's stops are judged.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub supervised: bool,
+    /// Whether the work counts as done when the agent stops and the checks pass, without a critic.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_critic: bool,
     /// How long a resting run without clients is kept.
     #[serde(default = "default_patience_ms", skip_serializing_if = "is_default_patience")]
     pub conversation_patience_ms: u64,
@@ -122,6 +125,7 @@ impl Plan {
             approvals: Approvals::Off,
             conversation: false,
             supervised: true,
+            without_critic: false,
             conversation_patience_ms: default_patience_ms(),
             interface_settings: None,
             given: None,

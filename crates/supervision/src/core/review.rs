@@ -42,6 +42,10 @@ impl Core {
         self.steering.judges();
         self.stops.begin();
         if self.plan.checks.is_empty() {
+            if self.plan.without_critic {
+                self.done_without_critic("the agent has stopped");
+                return;
+            }
             self.decide("ask the critic", "the agent has stopped");
             self.begin_review(Vec::new());
             return;
@@ -120,6 +124,10 @@ impl Core {
         }
         let (results, tree) = (checking.results().to_vec(), checking.tree().cloned());
         let failing = failing(&results);
+        if failing.is_empty() && self.plan.without_critic {
+            self.done_without_critic("all checks passed");
+            return;
+        }
         if failing.is_empty() {
             self.decide("ask the critic", "all checks passed");
             self.begin_review(results);
@@ -137,6 +145,18 @@ impl Core {
         let trees = Trees { before: tree.fingerprint.as_deref(), after: tree.fingerprint.as_deref() };
         let in_short = Short::checks(&failing);
         self.feedback(TurnKind::CheckFailure, feedback, in_short, trees, tree.ignored.as_deref());
+    }
+
+    /// The work counts as done, because no critic is to judge it.
+    fn done_without_critic(&mut self, why: &str) {
+        self.stop_is_judged();
+        if self.turns.has_queued() {
+            self.decide("go on with what the user said", "the agent has stopped, and the user has said something more");
+            self.enter(Stage::Working);
+        } else {
+            let proviso = self.schedule_proviso();
+            self.ends_or_rests(Outcome::Completed, &format!("{why}, and no critic was to judge the work{proviso}"));
+        }
     }
 
     /// Ends the run for checks whose program was never found: a typing mistake is the user's to correct, and the agent would

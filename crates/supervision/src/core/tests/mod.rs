@@ -22,6 +22,7 @@ mod steered;
 mod turns;
 mod usage;
 mod watched;
+mod without_critic;
 
 use super::*;
 use crate::agent::{AgentKind, TurnKind};
