@@ -50,6 +50,8 @@ mod take_back;
 mod trash;
 
 pub use add::{AddRequest, Added, BranchWish, add};
+pub use admin::checked_out;
+pub use branch::is_branch_of_agent;
 pub use complete::{Completed, complete};
 pub use error::WorktreeError;
 pub use note::Note;
