@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::error::CheckpointError;
 use super::index::TemporaryIndex;
 use super::left_out::{LeftOut, LeftOutWhy};
-use super::lfs::{POINTER_LIMIT_BYTES, Pointer};
+use super::lfs::{POINTER, Pointer};
 use crate::git::{Call, Git, GitError, GitFault, Place, records};
 
 /// How often git is asked to add the files. A file that vanishes meanwhile makes it fail.
@@ -194,7 +194,7 @@ impl Contents<'_> {
 
     fn is_as_its_pointer_says(&self, path: &Path, object: &OsStr) -> Result<bool, GitError> {
         let size = self.git.text(self.place, &Call::new(["cat-file", "-s"]).arg(object))?;
-        if size.parse::<u64>().map_or(true, |bytes| bytes >= POINTER_LIMIT_BYTES) {
+        if size.parse::<u64>().map_or(true, |bytes| bytes > POINTER.limit_bytes) {
             return Ok(false);
         }
         let text = self.git.run(self.place, &Call::new(["cat-file", "blob"]).arg(object))?;

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::files;
+use crate::files::{self, FileKind};
 
-/// A pointer is smaller than this (the specification of Git LFS).
-pub(crate) const POINTER_LIMIT_BYTES: u64 = 1024;
+/// A pointer, whose size the specification of Git LFS limits.
+pub const POINTER: FileKind = FileKind { name: "pointer of Git LFS", limit_bytes: 1024 };
 
 /// What stands in the repository for a file of Git LFS.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,7 +32,7 @@ mod take;
 pub use diff::{FileChange, Summary, changed_paths, diff, summary};
 pub use error::CheckpointError;
 pub use left_out::{LeftOut, LeftOutWhy};
-pub use lfs::Pointer;
+pub use lfs::{POINTER, Pointer};
 pub use reference::{Expected, REFERENCES, delete_reference, next_reference, set_reference};
 pub use take::{
     Checkpoint, CheckpointRequest, FILE_LIMIT_BYTES, TreeRequest, WrittenTree, commit_tree, take, write_tree,

@@ -1,14 +1,19 @@
 //! Makes a working tree for an agent.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::admin;
 use super::base::{self, Base};
 use super::branch;
+use super::clone;
+use super::copy::Copier;
 use super::error::WorktreeError;
+use super::include;
 use super::note::Note;
 use super::record::{NewWorktree, Stage, Worktree, Worktrees, check_id};
+use super::stored;
+use super::submodules;
 use super::take_back::{take_back, take_back_stale};
 use crate::files::make_private_dir;
 use crate::git::{Call, Git, Place, Repository, settings_without_programs};
@@ -21,6 +26,15 @@ pub enum BranchWish<'a> {
     Of(&'a str),
     /// Exactly this one, which must not exist.
     Named(&'a str),
+}
+
+/// Which ignored directories are cloned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CloneWish<'a> {
+    /// Patterns in the syntax of `.gitignore`, such as `target/`.
+    pub patterns: &'a [String],
+    /// Whether they are copied byte by byte where the file system cannot share contents.
+    pub by_bytes: bool,
 }
 
 /// A working tree to be made.
@@ -36,6 +50,10 @@ pub struct AddRequest<'a> {
     pub branch: BranchWish<'a>,
     /// The commit to start from; `None` for what is checked out.
     pub base: Option<&'a str>,
+    /// Patterns of ignored files that are copied; `None` for those of `.worktreeinclude`.
+    pub include: Option<&'a [String]>,
+    /// Ignored directories that are cloned.
+    pub clone: CloneWish<'a>,
     /// Why git must not prune the tree, for `git worktree list`.
     pub reason: &'a str,
     /// Who makes it, for the locks.
@@ -58,6 +76,7 @@ pub(super) enum AddStep {
     BranchMade,
     Registered,
     CheckedOut,
+    Filled,
 }
 
 /// Makes a working tree, on a new branch, locked for git.
@@ -188,10 +207,34 @@ impl Making<'_> {
             let files = base::uncommitted(git, self.repository)?;
             notes.extend((!files.is_empty()).then_some(Note::NotInBase { files }));
         }
+        let paths = submodules::check_out(git, record)?;
+        let tree = record.path.clone();
+        notes.extend((!paths.is_empty()).then_some(Note::SubmodulesMissing { paths, tree }));
+        notes.extend(stored::fill(git, record)?);
+        if let Some(source) = &record.source {
+            notes.extend(self.bring_along(source, &record.path));
+        }
+        after(AddStep::Filled)?;
         let mut worktree = record.clone();
         worktree.stage = Stage::Ready;
         self.trees.write(&worktree)?;
         Ok(Added { worktree, notes })
+    }
+
+    /// Copies and clones ignored files. What does not come along is told; the agent can work without it.
+    fn bring_along(&self, source: &Path, to: &Path) -> Vec<Note> {
+        let (git, request) = (self.git, self.request);
+        let mut copier = Copier::new(include::MAX_BYTES);
+        let copied = include::patterns(source, request.include).and_then(|patterns| {
+            include::copy(git, source, to, &patterns, &mut copier).map_err(|error| error.to_string())
+        });
+        let files = copied.unwrap_or_else(|why| vec![(PathBuf::from(include::INCLUDE_FILE), why)]);
+        let mut copier = Copier::new(if request.clone.by_bytes { u64::MAX } else { 0 });
+        let patterns = request.clone.patterns.join("\n");
+        let cloned = clone::clone(git, source, to, patterns.as_bytes(), &mut copier);
+        let dirs = cloned.unwrap_or_else(|error| vec![(PathBuf::from("worktree.clone"), error.to_string())]);
+        let copied = (!files.is_empty()).then_some(Note::NotCopied { files });
+        copied.into_iter().chain((!dirs.is_empty()).then_some(Note::NotCloned { dirs })).collect()
     }
 
     /// After a failure, takes back what this attempt has made.

@@ -32,7 +32,8 @@ pub(super) fn is_locked(admin: &Path) -> bool {
 }
 
 /// The branches that are checked out in any working tree of the repository, as `refs/heads/main`.
-pub(super) fn checked_out(common: &Path) -> Vec<String> {
+#[must_use]
+pub fn checked_out(common: &Path) -> Vec<String> {
     let heads = all(common).into_iter().chain([common.to_owned()]).map(|dir| dir.join("HEAD"));
     let branch = |head: PathBuf| {
         let text = String::from_utf8(files::read(&head, GIT_STATE).ok()?).ok()?;

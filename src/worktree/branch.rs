@@ -6,6 +6,12 @@ use crate::git::{Call, Git, GitError, Place};
 /// How many names are tried.
 const TRIES: u32 = 100;
 
+/// Whether a branch has the name that ccc gives to those of its agents, such as `agent/fox`.
+#[must_use]
+pub fn is_branch_of_agent(branch: &str) -> bool {
+    branch.strip_prefix("agent").is_some_and(|rest| rest.starts_with(['/', '-']))
+}
+
 /// Checks that a branch can have this name and does not exist.
 pub(super) fn named(git: &Git, place: &Place, branch: &str) -> Result<String, WorktreeError> {
     if !is_valid(git, place, branch)? {

@@ -21,6 +21,11 @@
 //! - A branch is deleted only when all of it is in its base and no working tree has it checked out.
 //! - `--force` is never used, and no link is followed out of a tree.
 //!
+//! # What comes along
+//! A new working tree has the tracked files of its base. Ignored files that the setting or `.worktreeinclude` lists are copied
+//! from the user's tree, and ignored directories that the setting lists are cloned where the file system can share contents.
+//! [`Ports`] reserves ports for the agent.
+//!
 //! # Cases
 //! | case | answer |
 //! |---|---|
@@ -40,19 +45,30 @@ mod add;
 mod admin;
 mod base;
 mod branch;
+mod clone;
 mod complete;
+mod copy;
 mod error;
+mod ignored;
+mod include;
 mod note;
+mod ports;
 mod record;
 mod remove;
 mod salvage;
+mod stored;
+mod submodules;
 mod take_back;
 mod trash;
 
-pub use add::{AddRequest, Added, BranchWish, add};
+pub use add::{AddRequest, Added, BranchWish, CloneWish, add};
+pub use admin::checked_out;
+pub use branch::is_branch_of_agent;
 pub use complete::{Completed, complete};
 pub use error::WorktreeError;
+pub use include::INCLUDE_FILE;
 pub use note::Note;
+pub use ports::{DEFAULT_RANGE, PORT_VARIABLE, PortError, Ports, port_variables};
 pub use record::{DIR, Stage, Worktree, Worktrees};
 pub use remove::{BranchFate, RemoveRequest, Removed, TreeFate, remove};
 pub use salvage::{SALVAGE, Salvage};

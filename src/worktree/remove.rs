@@ -172,10 +172,7 @@ fn saved(
         let (common, path) = (record.common.clone(), record.path.clone());
         return Err(WorktreeError::RepositoryGone { common, path });
     }
-    let (salvage, left_out) = salvage::of_tree(git, record, request.file_limit_bytes)?;
-    let mut what: Vec<String> =
-        left_out.iter().filter(|left| left.why.has_content()).map(ToString::to_string).collect();
-    what.sort();
+    let (salvage, what) = salvage::of_tree(git, record, request.file_limit_bytes)?;
     if !what.is_empty() && !request.discard {
         return Err(WorktreeError::NotSaved { path: record.path.clone(), what });
     }

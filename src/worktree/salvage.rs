@@ -6,9 +6,8 @@ use std::path::Path;
 use super::admin;
 use super::error::WorktreeError;
 use super::record::Worktree;
-use crate::checkpoint::{
-    Expected, LeftOut, TreeRequest, WrittenTree, commit_tree, next_reference, set_reference, write_tree,
-};
+use super::submodules;
+use crate::checkpoint::{Expected, TreeRequest, WrittenTree, commit_tree, next_reference, set_reference, write_tree};
 use crate::config::GitDirs;
 use crate::git::{Call, Git, Place, Repository};
 
@@ -33,12 +32,13 @@ struct Tree<'a> {
     index: bool,
 }
 
-/// Keeps the files of the tree that no commit has, and the commits that no branch has. Returns also what a commit cannot hold.
+/// Keeps the files of the tree that no commit has, and the commits that no branch has. Returns also what a commit cannot hold,
+/// in words.
 pub(super) fn of_tree(
     git: &Git,
     record: &Worktree,
     file_limit_bytes: u64,
-) -> Result<(Option<Salvage>, Vec<LeftOut>), WorktreeError> {
+) -> Result<(Option<Salvage>, Vec<String>), WorktreeError> {
     let tree = Tree::new(git, record)?;
     let request = TreeRequest {
         repository: tree.repository.clone(),
@@ -47,6 +47,9 @@ pub(super) fn of_tree(
         file_limit_bytes,
     };
     let WrittenTree { tree: written, left_out } = write_tree(git, &request)?;
+    let mut lost: Vec<String> =
+        left_out.iter().filter(|left| left.why.has_content()).map(ToString::to_string).collect();
+    lost.extend(submodules::own_work(git, &tree.repository, &record.base, &written)?);
     let committed = match &tree.head {
         Some(head) => tree.repository.tree_of(git, head)?,
         None => None,
@@ -54,10 +57,10 @@ pub(super) fn of_tree(
     let empty = tree.head.is_none() && is_empty(git, &tree.repository, &written)?;
     let is_committed = committed.as_ref() == Some(&written) || empty;
     if is_committed && tree.is_in_a_branch()? {
-        return Ok((None, left_out));
+        return Ok((None, lost));
     }
     let kept = keep(git, record, &tree.repository, &written, tree.head.as_deref())?;
-    Ok((Some(kept), left_out))
+    Ok((Some(kept), lost))
 }
 
 /// Keeps the commit that was checked out in a tree that is gone, if no branch has it.

@@ -37,6 +37,8 @@ impl Fleet {
             id,
             branch: BranchWish::Of(id),
             base: None,
+            include: None,
+            clone: CloneWish::default(),
             reason: "an agent of ccc works here",
             holder: &self.holder,
         }
@@ -188,7 +190,8 @@ fn twenty_four_worktrees_at_once_all_come_into_being() {
     assert_eq!(fleet.ground.git(&["worktree", "list"]).lines().count(), 25);
 }
 
-const ADD_STEPS: [AddStep; 4] = [AddStep::Recorded, AddStep::BranchMade, AddStep::Registered, AddStep::CheckedOut];
+const ADD_STEPS: [AddStep; 5] =
+    [AddStep::Filled, AddStep::Recorded, AddStep::BranchMade, AddStep::Registered, AddStep::CheckedOut];
 
 #[test]
 fn an_attempt_that_fails_takes_back_what_it_has_made_and_nothing_else() {
@@ -305,4 +308,402 @@ fn no_program_of_the_repository_is_run() {
     let tree = fleet.ground.at("plain").display().to_string();
     fleet.ground.try_git(&fleet.ground.project(), &["worktree", "add", "-b", "agent/plain", &tree]);
     assert!(hostile.seen().len() > 1, "{:?}", hostile.seen());
+}
+
+#[test]
+fn the_base_is_what_is_checked_out_or_named_and_uncommitted_changes_are_told() {
+    let fleet = Fleet::of(Ground::empty());
+    let ground = &fleet.ground;
+    let project = ground.project();
+    let error = add(&ground.ours(), &fleet.request(&project, "fox")).expect_err("no commit");
+    assert!(error.to_string().contains("commit --allow-empty -m first"), "{error}");
+    let error = add(&ground.ours(), &fleet.request(&ground.at("home"), "fox")).expect_err("no repository");
+    assert!(error.to_string().contains("git init"), "{error}");
+    ground.write("a.rs", "one\n");
+    let first = ground.commit("first");
+    ground.write("a.rs", "two\n");
+    ground.commit("second");
+    let named = |base: &str, id: &str| {
+        let project = &project;
+        add(&ground.ours(), &AddRequest { base: Some(base), ..fleet.request(project, id) })
+    };
+    for base in ["nothing", "--help", "HEAD^{tree}", ""] {
+        let error = named(base, "fox").expect_err(base);
+        assert!(matches!(error, WorktreeError::NoSuchBase { .. }), "{base}: {error}");
+    }
+    assert_eq!(fleet.left(), Vec::<String>::new());
+    ground.write("a.rs", "not committed\n");
+    ground.write("new name.rs", "x\n");
+    let added = fleet.add("fox");
+    assert_eq!(added.notes, [Note::NotInBase { files: vec!["a.rs".into(), "new name.rs".into()] }]);
+    assert_eq!(fs::read_to_string(added.worktree.path.join("a.rs")).expect("read"), "two\n");
+    let old = named(&first, "owl").expect("added");
+    assert_eq!((old.notes, old.worktree.base_branch), (Vec::new(), None), "the changes are not to this base");
+    let by_branch = named("main", "emu").expect("added").worktree;
+    assert_eq!(by_branch.base_branch.as_deref(), Some("refs/heads/main"));
+    ground.git(&["checkout", "-q", "--detach", &first, "-f"]);
+    let detached = fleet.add("bat").worktree;
+    assert_eq!((detached.base.as_str(), detached.base_branch.as_deref()), (first.as_str(), None));
+    // From within the worktree of an agent.
+    let inner = add(&ground.ours(), &fleet.request(&detached.path, "cub")).expect("added").worktree;
+    assert_eq!(inner.base_branch.as_deref(), Some("refs/heads/agent/bat"));
+    assert_eq!(inner.path.parent(), detached.path.parent(), "beside it, not in it");
+}
+
+#[test]
+fn a_branch_that_exists_gets_a_number_or_is_an_error_if_it_was_named() {
+    let fleet = Fleet::new();
+    let ground = &fleet.ground;
+    let project = ground.project();
+    ground.git(&["branch", "agent/fox"]);
+    ground.git(&["branch", "agent/owl/deep"]);
+    assert_eq!(fleet.add("fox").worktree.branch, "agent/fox-2");
+    assert_eq!(fleet.add("owl").worktree.branch, "agent/owl-2");
+    let named = |branch: &str, id: &str| {
+        let project = &project;
+        add(&ground.ours(), &AddRequest { branch: BranchWish::Named(branch), ..fleet.request(project, id) })
+    };
+    for branch in ["main", "agent/fox", "main/below", "agent"] {
+        let error = named(branch, "bat").expect_err(branch);
+        assert!(matches!(error, WorktreeError::BranchExists { .. }), "{branch}: {error}");
+    }
+    for branch in ["-x", "a..b", "a b", ""] {
+        let error = named(branch, "bat").expect_err(branch);
+        assert!(matches!(error, WorktreeError::WrongBranch { .. }), "{branch}: {error}");
+    }
+    assert_eq!(named("feature/x", "bat").expect("added").worktree.branch, "feature/x");
+    for id in ["", ".x", "-x", "a/b", "a.lock", "a.json", "..", "ä"] {
+        let error = add(&ground.ours(), &fleet.request(&project, id)).expect_err(id);
+        assert!(matches!(error, WorktreeError::WrongId { .. }), "{id}: {error}");
+    }
+    let other = Fleet::new();
+    other.ground.git(&["branch", "agent"]);
+    assert_eq!(other.add("fox").worktree.branch, "agent-fox");
+}
+
+#[test]
+fn a_bare_a_sparse_and_a_shallow_repository_have_worktrees_too() {
+    let fleet = Fleet::new();
+    let ground = &fleet.ground;
+    ground.write("docs/a.md", "docs\n");
+    ground.commit("docs");
+    ground.git_in(&ground.at(""), &["clone", "-q", "--bare", "project", "bare.git"]);
+    let url = format!("file://{}", ground.project().display());
+    ground.git_in(&ground.at(""), &["clone", "-q", "--depth", "1", &url, "shallow"]);
+    for (dir, id) in [("bare.git", "one"), ("shallow", "two")] {
+        let added = add(&ground.ours(), &fleet.request(&ground.at(dir), id)).expect("added");
+        assert_eq!(added.notes, [], "{dir}");
+        write(&added.worktree.path.join("new.rs"), "x\n");
+        assert!(added.worktree.path.join("docs/a.md").exists(), "{dir}");
+        let removed = fleet.remove(id);
+        assert!(removed.salvage.is_some() && removed.branch == BranchFate::Deleted, "{dir}: {removed:?}");
+    }
+    ground.git(&["sparse-checkout", "set", "--cone", "src"]);
+    let tree = fleet.add("fox").worktree.path;
+    assert!(tree.join("src/a.rs").exists() && !tree.join("docs").exists(), "as sparse as the user's");
+    write(&tree.join("src/a.rs"), "two\n");
+    let salvage = fleet.remove("fox").salvage.expect("kept");
+    let files = ground.git(&["ls-tree", "-r", "--name-only", &salvage.reference]);
+    assert_eq!(files, ".gitignore\ndocs/a.md\nsrc/a.rs");
+}
+
+#[test]
+fn submodules_are_cloned_from_the_users_and_their_work_is_not_lost() {
+    let (ground, library) = (Ground::new(), Ground::new());
+    let deep = Ground::new();
+    library.git(&["submodule", "add", "-q", &deep.project().display().to_string(), "deep"]);
+    library.commit("deep");
+    let url = library.project().display().to_string();
+    for name in ["lib", "other/lib"] {
+        ground.git(&["submodule", "add", "-q", &url, name]);
+    }
+    ground.commit("submodules");
+    // A commit that no remote has, and a submodule that is not there.
+    let lib = ground.project().join("lib");
+    ground.git_in(&lib, &["checkout", "-q", "--detach"]);
+    ground.git_in(&lib, &["commit", "-q", "--allow-empty", "-m", "local"]);
+    ground.git(&["submodule", "deinit", "-q", "-f", "other/lib"]);
+    ground.commit("ahead");
+    let config = fs::read_to_string(ground.project().join(".git/config")).expect("read");
+    let fleet = Fleet::of(ground);
+    let ground = &fleet.ground;
+    let added = fleet.add("fox");
+    let tree = added.worktree.path.clone();
+    let missing = vec![PathBuf::from("lib/deep"), PathBuf::from("other/lib")];
+    assert_eq!(added.notes, [Note::SubmodulesMissing { paths: missing, tree: tree.clone() }]);
+    assert_eq!(fs::read_to_string(tree.join("lib/src/a.rs")).expect("read"), "one\n");
+    assert_eq!(ground.git_in(&tree, &["status", "--porcelain"]), "");
+    assert_eq!(ground.git_in(&tree.join("lib"), &["config", "remote.origin.url"]), url);
+    assert_eq!(fs::read_to_string(ground.project().join(".git/config")).expect("read"), config);
+    write(&tree.join("lib/new.rs"), "x\n");
+    let error = remove(&ground.ours(), &fleet.removal("fox")).expect_err("changes in a submodule");
+    assert!(error.to_string().contains("lib (a submodule with uncommitted changes)"), "{error}");
+    ground.git_in(&tree.join("lib"), &["add", "-A"]);
+    ground.git_in(&tree.join("lib"), &["commit", "-q", "-m", "work"]);
+    let error = remove(&ground.ours(), &fleet.removal("fox")).expect_err("a commit in a submodule");
+    assert!(error.to_string().contains("lib (a submodule with commits of its own)"), "{error}");
+    assert!(tree.join("lib/new.rs").exists());
+    let removed = remove(&ground.ours(), &RemoveRequest { discard: true, ..fleet.removal("fox") }).expect("removed");
+    assert!(removed.salvage.is_some());
+    fleet.add("owl");
+    assert_eq!(fleet.remove("owl").salvage, None, "an untouched one goes without a word");
+}
+
+#[test]
+fn contents_of_git_lfs_come_from_the_repository_and_other_filters_are_named() {
+    let ground = Ground::new();
+    let content = "large content\n";
+    let hash = crate::journal::sha256_hex(content.as_bytes());
+    let pointer = |hash: &str, size: usize| {
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{hash}\nsize {size}\n")
+    };
+    ground.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n*.key filter=crypt\n");
+    ground.write("there.bin", &pointer(&hash, content.len()));
+    ground.write("missing.bin", &pointer(&"0".repeat(64), 5));
+    ground.write("a.key", "ciphertext\n");
+    ground.commit("pointers");
+    let marker = ground.at("ran").display().to_string();
+    for key in ["filter.lfs.smudge", "filter.lfs.clean", "filter.crypt.smudge", "filter.crypt.clean"] {
+        ground.git(&["config", key, &format!("touch '{marker}'; cat")]);
+    }
+    write(&ground.project().join(".git/lfs/objects").join(&hash[..2]).join(&hash[2..4]).join(&hash), content);
+    let fleet = Fleet::of(ground);
+    let added = fleet.add("fox");
+    let tree = added.worktree.path.clone();
+    assert_eq!(fs::read_to_string(tree.join("there.bin")).expect("read"), content);
+    assert!(fs::read_to_string(tree.join("missing.bin")).expect("read").starts_with("version "));
+    assert_eq!(
+        added.notes,
+        [
+            Note::LfsMissing { files: 1, tree: tree.clone() },
+            Note::FiltersOff { filters: vec![("crypt".to_owned(), 1)] }
+        ]
+    );
+    assert!(added.notes[0].to_string().contains("lfs pull"));
+    let removed = fleet.remove("fox");
+    assert_eq!(removed.salvage, None, "the contents are what the pointers say");
+    assert!(!Path::new(&marker).exists());
+}
+
+#[test]
+fn a_tree_that_the_user_has_moved_stays_and_one_that_is_gone_keeps_its_commits() {
+    let fleet = Fleet::new();
+    let ground = &fleet.ground;
+    let tree = fleet.add("moved").worktree.path;
+    let to = ground.at("mine");
+    ground.git(&["worktree", "unlock", &tree.display().to_string()]);
+    ground.git(&["worktree", "move", &tree.display().to_string(), &to.display().to_string()]);
+    ground.git(&["worktree", "lock", &to.display().to_string()]);
+    write(&to.join("work.rs"), "x\n");
+    let removed = fleet.remove("moved");
+    assert_eq!(removed.tree, TreeFate::Moved { to: to.clone() });
+    assert_eq!(removed.branch, BranchFate::InUse);
+    assert!(to.join("work.rs").exists());
+    assert_eq!(ground.git_in(&to, &["status", "--porcelain"]), "?? work.rs");
+    ground.git(&["worktree", "remove", "--force", &to.display().to_string()]);
+
+    let tree = fleet.add("deleted").worktree.path;
+    ground.git_in(&tree, &["checkout", "-q", "--detach"]);
+    let lost = commit_in(&fleet, &tree, "b.rs");
+    fs::remove_dir_all(&tree).expect("removed");
+    let removed = fleet.remove("deleted");
+    assert_eq!((removed.tree, removed.branch), (TreeFate::Gone, BranchFate::Deleted));
+    let salvage = removed.salvage.expect("kept");
+    assert_eq!(ground.git(&["rev-parse", &format!("{}^", salvage.reference)]), lost);
+
+    let tree = fleet.add("pruned").worktree.path;
+    write(&tree.join("work.rs"), "x\n");
+    fs::remove_file(tree.join(".git")).expect("removed");
+    fs::remove_dir_all(ground.project().join(".git/worktrees/pruned")).expect("removed");
+    let removed = fleet.remove("pruned");
+    let salvage = removed.salvage.expect("files are kept also when git has forgotten the tree");
+    assert!(ground.git(&["ls-tree", "-r", "--name-only", &salvage.reference]).contains("work.rs"));
+    assert_eq!((removed.tree, fleet.left().len()), (TreeFate::Removed, 0));
+}
+
+#[test]
+fn nothing_is_removed_through_a_link_and_no_other_worktree_is_pruned() {
+    let fleet = Fleet::new();
+    let ground = &fleet.ground;
+    // A worktree of the user's on a disk that is not there at the moment.
+    let away = ground.at("away");
+    ground.git(&["worktree", "add", "-q", "-b", "away", &away.display().to_string()]);
+    fs::rename(&away, ground.at("unplugged")).expect("renamed");
+    let tree = fleet.add("fox").worktree.path;
+    let real = ground.at("real");
+    fs::rename(&tree, &real).expect("renamed");
+    std::os::unix::fs::symlink(&real, &tree).expect("link");
+    let error = remove(&ground.ours(), &fleet.removal("fox")).expect_err("a link");
+    assert!(matches!(error, WorktreeError::Replaced { .. }), "{error}");
+    assert!(real.join("src/a.rs").exists());
+    fs::remove_file(&tree).expect("removed");
+    fs::rename(&real, &tree).expect("renamed");
+    // A link in the tree leads to what must stay.
+    write(&ground.at("precious/file"), "x");
+    std::os::unix::fs::symlink(ground.at("precious"), tree.join("link")).expect("link");
+    // Nor does a directory that cannot be written to stop it.
+    write(&tree.join("target/cache/file"), "x");
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(tree.join("target/cache"), fs::Permissions::from_mode(0o500)).expect("chmod");
+    assert_eq!(fleet.remove("fox").tree, TreeFate::Removed);
+    assert!(ground.at("precious/file").exists());
+    fs::rename(ground.at("unplugged"), &away).expect("renamed");
+    assert_eq!(ground.git_in(&away, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn what_a_commit_cannot_keep_stops_the_removal_until_the_user_lets_it_go() {
+    let fleet = Fleet::new();
+    let ground = &fleet.ground;
+    let tree = fleet.add("fox").worktree.path;
+    write(&tree.join("big.bin"), &"x".repeat(2000));
+    ground.git_in(&tree, &["init", "-q", "inner"]);
+    write(&tree.join("inner/work.rs"), "x\n");
+    let request = RemoveRequest { file_limit_bytes: 1000, ..fleet.removal("fox") };
+    let error = remove(&ground.ours(), &request).expect_err("not all can be kept");
+    assert!(error.to_string().contains("big.bin (1 MiB), inner (a repository of its own)"), "{error}");
+    assert!(tree.join("inner/work.rs").exists());
+    let removed = remove(&ground.ours(), &RemoveRequest { discard: true, ..request }).expect("removed");
+    assert_eq!(removed.tree, TreeFate::Removed);
+    // The repository itself is gone.
+    let tree = fleet.add("owl").worktree.path;
+    fs::rename(ground.project(), ground.at("elsewhere")).expect("renamed");
+    let error = remove(&ground.ours(), &fleet.removal("owl")).expect_err("nowhere to keep it");
+    assert!(matches!(error, WorktreeError::RepositoryGone { .. }) && tree.exists(), "{error}");
+    remove(&ground.ours(), &RemoveRequest { discard: true, ..fleet.removal("owl") }).expect("removed");
+    assert!(!tree.exists());
+}
+
+fn add_with_files(fleet: &Fleet, id: &str, include: Option<&[String]>, clone: CloneWish<'_>) -> Added {
+    let project = fleet.ground.project();
+    let request = AddRequest { include, clone, ..fleet.request(&project, id) };
+    add(&fleet.ground.ours(), &request).expect("added")
+}
+
+#[test]
+fn listed_ignored_files_are_copied_with_their_modes_and_no_link_leads_out() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let ground = Ground::new();
+    ground.write(".gitignore", ".env*\nsecrets/\n.worktreeinclude\nconf\n");
+    ground.commit("ignores");
+    ground.write(".worktreeinclude", "# comment\n.env*\n!.env.production\nsecrets/\nuntracked.txt\nsrc/a.rs\nconf/x\n");
+    for name in [".env", ".env.production", "sub/.env.local", "secrets/deep/key", "untracked.txt"] {
+        ground.write(name, name);
+    }
+    fs::set_permissions(ground.project().join("secrets/deep/key"), fs::Permissions::from_mode(0o600)).expect("chmod");
+    symlink("deep/key", ground.project().join("secrets/inside")).expect("link");
+    symlink("../../outside", ground.project().join("secrets/outside")).expect("link");
+    symlink("/etc/passwd", ground.project().join("secrets/absolute")).expect("link");
+    let fleet = Fleet::of(ground);
+    let added = add_with_files(&fleet, "fox", None, CloneWish::default());
+    let tree = added.worktree.path.clone();
+    for name in [".env", "sub/.env.local", "secrets/deep/key"] {
+        assert_eq!(fs::read_to_string(tree.join(name)).expect(name), name);
+    }
+    let mode = fs::metadata(tree.join("secrets/deep/key")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(fs::read_link(tree.join("secrets/inside")).expect("a link"), Path::new("deep/key"));
+    assert!(!tree.join(".env.production").exists(), "the patterns are those of .gitignore");
+    assert!(!tree.join("untracked.txt").exists(), "only ignored files");
+    let told: Vec<String> = added.notes.iter().map(ToString::to_string).collect();
+    let left = "not copied: secrets/absolute (a link that leads out of the tree), secrets/outside (a link that leads out of the tree)";
+    assert!(told.contains(&left.to_owned()), "{told:?}");
+    // The setting wins over the file.
+    let only = [".env".to_owned()];
+    let tree = add_with_files(&fleet, "owl", Some(&only), CloneWish::default()).worktree.path;
+    assert!(tree.join(".env").exists() && !tree.join("secrets").exists());
+    // In the base a part of the path is a link that leads out.
+    let ground = &fleet.ground;
+    symlink(ground.at("home"), ground.project().join("conf")).expect("link");
+    ground.git(&["add", "-f", "conf"]);
+    ground.git(&["commit", "-q", "-m", "a link"]);
+    fs::remove_file(ground.project().join("conf")).expect("removed");
+    ground.write("conf/x", "x");
+    let added = add_with_files(&fleet, "bat", None, CloneWish::default());
+    assert!(!ground.at("home/x").exists());
+    assert!(
+        added.notes.iter().any(|note| note.to_string().contains("conf/x (a part of its path is a link)")),
+        "{:?}",
+        added.notes
+    );
+}
+
+#[test]
+fn directories_are_cloned_whole_or_not_at_all() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let ground = Ground::new();
+    ground.write(".gitignore", "target/\nnode_modules/\n");
+    ground.write("app/package.json", "{}");
+    ground.commit("ignores");
+    ground.write("target/debug/ccc", "built");
+    ground.write("target/debug/empty", "");
+    ground.write("app/node_modules/x/index.js", "js");
+    ground.write("target/inner/file", "of another worktree");
+    ground.git_in(&ground.project().join("target/inner"), &["init", "-q"]);
+    symlink("debug", ground.project().join("target/link")).expect("link");
+    symlink("../src", ground.project().join("target/out")).expect("link");
+    fs::set_permissions(ground.project().join("target/debug/ccc"), fs::Permissions::from_mode(0o555)).expect("chmod");
+    fs::set_permissions(ground.project().join("target/debug"), fs::Permissions::from_mode(0o555)).expect("chmod");
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let file = ground.project().join("app/node_modules/x/index.js");
+    fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(time)).expect("set");
+    let fleet = Fleet::of(ground);
+    let patterns = ["target/".to_owned(), "node_modules/".to_owned(), "src/".to_owned()];
+    let wish = |by_bytes| CloneWish { patterns: &patterns, by_bytes };
+    let tree = add_with_files(&fleet, "fox", None, wish(true)).worktree.path;
+    assert_eq!(fs::read_to_string(tree.join("target/debug/ccc")).expect("read"), "built");
+    let mode = |name: &str| fs::metadata(tree.join(name)).expect(name).permissions().mode() & 0o777;
+    assert_eq!((mode("target/debug/ccc"), mode("target/debug")), (0o555, 0o555));
+    let copied = fs::metadata(tree.join("app/node_modules/x/index.js")).and_then(|meta| meta.modified());
+    assert_eq!(copied.expect("a time"), time);
+    assert!(!tree.join("target/inner").exists(), "a repository inside is left out");
+    assert!(tree.join("target/link").is_symlink() && !tree.join("target/out").is_symlink());
+    fleet.remove("fox");
+    // The system's own answer: either it can share contents, or nothing is there.
+    let added = add_with_files(&fleet, "owl", None, wish(false));
+    let told: Vec<String> = added.notes.iter().map(ToString::to_string).collect();
+    let is_cloned = added.worktree.path.join("app/node_modules/x/index.js").exists();
+    let is_told = told.iter().any(|note| note.contains("app/node_modules/ (the file system cannot clone files)"));
+    assert_ne!(is_cloned, is_told, "{told:?}");
+    assert_eq!(added.worktree.path.join("app/node_modules").exists(), is_cloned, "no half of a directory");
+}
+
+#[test]
+fn ports_belong_to_one_agent_until_they_are_freed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ports = Ports::new(dir.path());
+    let occupied = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("bound");
+    let first = occupied.local_addr().expect("an address").port();
+    let range = first..=first.saturating_add(40);
+    let holder = holder();
+    let fox = ports.reserve("fox", 3, &range, &holder).expect("reserved");
+    assert!(fox.len() == 3 && !fox.contains(&first), "{fox:?}");
+    assert_eq!(ports.reserve("fox", 2, &range, &holder).expect("kept"), fox[..2]);
+    assert_eq!(ports.of("fox"), fox);
+    let owl = ports.reserve("owl", 3, &range, &holder).expect("reserved");
+    assert!(owl.iter().all(|port| !fox.contains(port)));
+    let error = ports.reserve("bat", 400, &range, &holder).expect_err("too many");
+    assert!(matches!(error, PortError::NotEnough { count: 400, .. }), "{error}");
+    assert!(ports.of("bat").is_empty());
+    let variables = port_variables(&[4000, 4001]);
+    assert_eq!(variables, [("CCC_PORT".into(), "4000".into()), ("CCC_PORT_1".into(), "4001".into())]);
+    ports.free("fox", &holder).expect("freed");
+    ports.free("fox", &holder).expect("nothing to free");
+    assert!(ports.of("fox").is_empty());
+    assert_eq!(ports.free_unknown(|id| id == "owl", &holder).expect("freed"), Vec::<String>::new());
+    assert_eq!(ports.free_unknown(|_| false, &holder).expect("freed"), ["owl"]);
+    for id in ["../x", "", "a/b"] {
+        assert!(ports.reserve(id, 1, &range, &holder).is_err() && ports.of(id).is_empty(), "{id}");
+    }
+    let all: Vec<Vec<u16>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|number| {
+                let (ports, range, holder) = (&ports, &range, &holder);
+                scope.spawn(move || ports.reserve(&format!("a{number}"), 2, range, holder).expect("reserved"))
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("joined")).collect()
+    });
+    let distinct: std::collections::BTreeSet<u16> = all.into_iter().flatten().collect();
+    assert_eq!(distinct.len(), 16);
 }

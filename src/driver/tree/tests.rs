@@ -157,6 +157,53 @@ fn references_of_a_worktree_and_of_a_submodule_are_seen_too() {
 }
 
 #[test]
+fn what_other_trees_of_the_repository_and_ccc_do_is_no_change_of_this_one() {
+    let dir = repository();
+    let home = tempfile::tempdir().expect("a directory");
+    let (mine, other) = (home.path().join("mine"), home.path().join("other"));
+    for (tree, branch) in [(&mine, "agent/mine"), (&other, "other")] {
+        run_git(dir.path(), &["worktree", "add", "-q", &tree.display().to_string(), "-b", branch]);
+    }
+    run_git(dir.path(), &["branch", "agent/gone"]);
+    let before = take(&mine, &nobody());
+    run_git(&other, &["commit", "-q", "--allow-empty", "-m", "x"]);
+    run_git(dir.path(), &["commit", "-q", "--allow-empty", "-m", "x"]);
+    run_git(dir.path(), &["update-ref", "refs/ccc/run/1", "HEAD"]);
+    run_git(dir.path(), &["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    run_git(dir.path(), &["branch", "-D", "agent/gone"]);
+    run_git(dir.path(), &["branch", "agent/new"]);
+    assert_eq!(before.looked_at_again(), before.fact(&still()));
+    run_git(dir.path(), &["pack-refs", "--all"]);
+    assert_eq!(before.looked_at_again(), before.fact(&still()));
+    run_git(&mine, &["commit", "-q", "--allow-empty", "-m", "x"]);
+    let changed = before.looked_at_again().changed;
+    assert!(changed.len() == 1 && changed[0].ends_with("refs/heads/agent/mine"), "{changed:?}");
+}
+
+#[test]
+fn the_worktree_of_an_agent_is_measured_though_it_lies_in_the_state_directory() {
+    let (dir, home) = (repository(), tempfile::tempdir().expect("a directory"));
+    let state = home.path().join("state");
+    let tree = state.join("worktrees/project-12345678/fox");
+    fs::create_dir_all(tree.parent().expect("a parent")).expect("mkdir");
+    run_git(dir.path(), &["worktree", "add", "-q", &tree.display().to_string(), "-b", "agent/fox"]);
+    let ours = Arc::new(TreeObserver { state_dir: state.clone(), ..ours(DEADLINE) });
+    let before = take(&tree, &ours);
+    fs::write(tree.join("src/a.rs"), "two").expect("write");
+    fs::write(tree.join("b.rs"), "new").expect("write");
+    fs::create_dir_all(tree.join("target")).expect("mkdir");
+    fs::write(tree.join("target/x"), "ignored").expect("write");
+    assert_eq!(before.looked_at_again().changed, ["b.rs", "src/a.rs"]);
+    let after = take(&tree, &ours);
+    assert_ne!(after.fact(&still()).ignored, before.fact(&still()).ignored);
+    assert_eq!(super::file_names(&tree, &ours, 9), [".gitignore", "b.rs", "src/a.rs"]);
+    // For a project that the state directory lies in, all of it is still ccc's own.
+    let around = take(home.path(), &ours);
+    fs::write(tree.join("b.rs"), "other").expect("write");
+    assert_eq!(around.looked_at_again(), around.fact(&still()));
+}
+
+#[test]
 fn references_that_git_packs_are_no_change() {
     let dir = repository();
     run_git(dir.path(), &["branch", "other"]);
