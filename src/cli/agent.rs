@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::start::{Claimed, state_error};
 use super::{CliError, Context, ErrorKind, agent_tree, steer};
-use crate::config::Project;
+use crate::config::{Project, Settings};
 use crate::core::Plan;
 use crate::driver;
 use crate::fleet::{AGENT_VERSION, AgentRecord, RecordError, Role};
@@ -63,7 +63,7 @@ impl<'a> NewAgent<'a> {
     ///
     /// # Errors
     /// When the name is taken, or something cannot be made.
-    pub(super) fn claim(&self, plan: &mut Plan, project: &Project) -> Result<Claimed, CliError> {
+    pub(super) fn claim(&self, plan: &mut Plan, project: &Project, settings: &Settings) -> Result<Claimed, CliError> {
         let state = &self.context.dirs()?.state;
         let claimed = Claimed::new(state, &plan.run_id)?;
         *self.made.borrow_mut() = Some(Made { run_dir: claimed.run_dir.clone(), name: None, record: None });
@@ -87,19 +87,26 @@ impl<'a> NewAgent<'a> {
         };
         record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;
         if self.wish.own_tree {
-            let (tree, dir) = agent_tree::make(&plan.run_id, &record.name, self.wish.base.as_deref(), self.context)?;
+            let (tree, dir) = agent_tree::make(&record, self.wish.base.as_deref(), &settings.worktree, self.context)?;
             plan.cwd = dir.to_str().map(str::to_owned).ok_or_else(|| {
                 CliError::new(ErrorKind::Environment, format!("the path {} is not valid UTF-8", dir.display()))
                     .hint("set CCC_STATE_DIR to another directory, or use --no-worktree")
             })?;
             record.tree = Some(tree);
-            record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;
+            self.has(&record);
         }
+        record.ports = agent_tree::ports(&record, &settings.worktree, self.context)?;
+        record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;
         plan.without_critic = !self.wish.supervised;
-        if let Some(made) = self.made.borrow_mut().as_mut() {
-            made.record = Some(record);
-        }
+        self.has(&record);
         Ok(claimed)
+    }
+
+    /// What was made so far.
+    fn has(&self, record: &AgentRecord) {
+        if let Some(made) = self.made.borrow_mut().as_mut() {
+            made.record = Some(record.clone());
+        }
     }
 
     fn name(&self, state: &Path, plan: &Plan) -> Result<String, CliError> {
@@ -118,10 +125,10 @@ impl<'a> NewAgent<'a> {
         if run_dir.journal().exists() {
             return;
         }
-        if let Some(record) = record.filter(|record| record.tree.is_some())
-            && let Err(error) = agent_tree::unmake(&record, false, self.context)
-        {
-            self.context.printer.warn(error);
+        if let Some(record) = record {
+            if let Err(error) = agent_tree::unmake(&record, false, self.context) {
+                self.context.printer.warn(error);
+            }
         }
         if let (Some(name), Ok(dirs)) = (name, self.context.dirs()) {
             let _ = RunNames::new(&dirs.state).release(&name, run_dir.id());

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::{CliError, Context, ErrorKind};
 use crate::checkpoint::{self, FILE_LIMIT_BYTES, TreeRequest};
+use crate::config::WorktreeSettings;
 use crate::driver;
 use crate::fleet::{AgentRecord, AgentTree};
 use crate::git::{Git, GitError, Place, Repository};
 use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
-    AddRequest, BranchFate, BranchWish, RemoveRequest, Removed, TreeFate, WorktreeError, Worktrees, add, remove,
+    AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, PortError, Ports, RemoveRequest, Removed, TreeFate,
+    WorktreeError, Worktrees, add, remove,
 };
 
 /// Why git must not prune an agent's working tree, for `git worktree list`.
@@ -38,22 +40,24 @@ fn holder(run_id: &str) -> Holder {
 /// # Errors
 /// When it cannot be made. Then nothing of it is left.
 pub(super) fn make(
-    run_id: &str,
-    name: &str,
+    record: &AgentRecord,
     base: Option<&str>,
+    settings: &WorktreeSettings,
     context: &Context,
 ) -> Result<(AgentTree, PathBuf), CliError> {
     let cwd = context.cwd()?;
     let request = AddRequest {
         state_dir: &context.dirs()?.state,
         repository: cwd,
-        id: run_id,
-        branch: BranchWish::Of(name),
+        id: &record.id,
+        branch: BranchWish::Of(&record.name),
         base,
+        include: Some(settings.include.as_slice()).filter(|patterns| !patterns.is_empty()),
+        clone: CloneWish { patterns: &settings.clone, by_bytes: false },
         reason: REASON,
-        holder: &holder(run_id),
+        holder: &holder(&record.id),
     };
-    let added = add(&git(run_id, context)?, &request).map_err(|error| error_of(&error))?;
+    let added = add(&git(&record.id, context)?, &request).map_err(|error| error_of(&error))?;
     for note in &added.notes {
         context.printer.warn(note);
     }
@@ -75,7 +79,32 @@ pub(super) fn make(
     Ok((tree, dir))
 }
 
-/// Removes the working tree of an agent, and says what was kept of it and where.
+/// Reserves the ports of an agent.
+///
+/// # Errors
+/// When there are not enough free ones, or they cannot be recorded.
+pub(super) fn ports(
+    record: &AgentRecord,
+    settings: &WorktreeSettings,
+    context: &Context,
+) -> Result<Vec<u16>, CliError> {
+    if settings.ports == 0 {
+        return Ok(Vec::new());
+    }
+    let ports = Ports::new(&context.dirs()?.state);
+    ports.reserve(&record.id, settings.ports as usize, &DEFAULT_RANGE, &holder(&record.id)).map_err(|error| {
+        let text = error.to_string();
+        match error {
+            PortError::NotEnough { .. } => CliError::new(ErrorKind::Environment, text)
+                .hint("remove agents that are needed no more: ccc gc; or set `worktree.ports` to 0"),
+            PortError::WrongId { .. } | PortError::Lock(_) => CliError::new(ErrorKind::Failed, text),
+            PortError::Io { .. } => CliError::new(ErrorKind::Io, text)
+                .hint("free some disk space, or set CCC_STATE_DIR to another directory"),
+        }
+    })
+}
+
+/// Removes the working tree of an agent, if it has one, frees its ports, and says what was kept of it and where.
 ///
 /// # Errors
 /// When something in it cannot be kept. The removal can be repeated.
@@ -87,6 +116,12 @@ pub(super) fn unmake(record: &AgentRecord, discard: bool, context: &Context) -> 
         file_limit_bytes: FILE_LIMIT_BYTES,
         discard,
     };
+    if let Err(error) = Ports::new(request.state_dir).free(&record.id, request.holder) {
+        context.printer.warn(error);
+    }
+    if record.tree.is_none() {
+        return Ok(Vec::new());
+    }
     match remove(&git(&record.id, context)?, &request) {
         Ok(removed) => Ok(told(&removed)),
         // It was removed before.

@@ -84,7 +84,7 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
             return Err(error);
         }
     };
-    let notes = if record.tree.is_some() { agent_tree::unmake(&record, discard, context)? } else { Vec::new() };
+    let notes = agent_tree::unmake(&record, discard, context)?;
     if let Err(error) = RunNames::new(state).release(&record.name, &record.id) {
         context.printer.warn(error);
     }

@@ -19,6 +19,7 @@ use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, Control, End, Interface, Program, Setup, Visibility, Workers};
 use crate::files::{self, open_private};
+use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
 use crate::process::{self, Detached, Recording, TypedEcho, UserTerminal};
@@ -340,7 +341,7 @@ fn prepare(
     let session_id = life.core.session_id().map(str::to_owned);
     process::become_subreaper();
     let recording = survivors::record(&run_dir, context);
-    let whole = child_env(request, context);
+    let whole = child_env(request, &run_dir, context);
     let bare_env = bare(&whole);
     let tell_of_plan = || {
         if request.extra_env.is_empty() {
@@ -639,10 +640,13 @@ fn tell_of_checks_without_rule(plan: &Plan, redactor: &Redactor, context: &Conte
 }
 
 /// This process's environment without the tokens of the agent's provider.
-fn child_env(request: &RunRequest<'_>, context: &Context) -> ChildEnv {
+fn child_env(request: &RunRequest<'_>, run_dir: &RunDir, context: &Context) -> ChildEnv {
     let ours = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut env = request.tokens.env_without().apply(ours);
     env.extend(request.extra_env.iter().cloned());
+    if let Ok(Some(record)) = AgentRecord::read(run_dir) {
+        add_environment(&record, std::env::current_exe().ok().as_deref(), &mut env);
+    }
     ChildEnv(env)
 }
 

@@ -145,6 +145,16 @@ settings! {
         /// The percentage of a window from which usage is shown as CRITICAL.
         critical_threshold: Percent = Percent::clamped(90) => free().variable("CCC_USAGE_CRITICAL_THRESHOLD");
     }
+    /// The git worktrees of agents that `ccc new` starts.
+    worktree = (WorktreeLayer, WorktreeSettings) {
+        /// Ignored files that are copied into a new worktree, such as `.env`: patterns as in .gitignore.
+        include: Vec<String> = Vec::new() => free().otherwise("the patterns in .worktreeinclude");
+        /// Ignored directories that a new worktree gets, such as `target/`: patterns as in .gitignore. Their files share their
+        /// contents with yours until they are changed; where the file system cannot do that, they are left out.
+        clone: Vec<String> = Vec::new() => free();
+        /// How many ports are reserved for each agent; it finds them in CCC_PORT, CCC_PORT_1, …
+        ports: u32 = 1 => free();
+    }
     /// At a terminal, continue in the agent's own interface when the task is done.
     hand_over: bool => free().variable("CCC_HAND_OVER").option("--hand-over", "").otherwise("off")
         .taken_back_by("--no-hand-over", "Do not continue in the agent's own interface when the task is done");

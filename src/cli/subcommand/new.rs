@@ -11,7 +11,8 @@ use crate::cli::options::Options;
 use crate::cli::start::state_error;
 use crate::cli::subcommand::run::{self, RunArgs};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, spooled};
-use crate::config::OutputFormat;
+use crate::config::{OutputFormat, Project, Settings};
+use crate::core::Plan;
 use crate::fleet::{AgentRecord, Role};
 use crate::journal::RunDir;
 
@@ -203,7 +204,8 @@ fn host(args: &NewArgs, context: &Context) -> Result<ExitCode, CliError> {
         ignore_usage: args.ignore_usage,
     };
     let agent = NewAgent::new(wish, context)?;
-    let claim = |plan: &mut crate::core::Plan, project: &crate::config::Project| agent.claim(plan, project).map(Some);
+    let claim =
+        |plan: &mut Plan, project: &Project, settings: &Settings| agent.claim(plan, project, settings).map(Some);
     let started = run::supervise(&args.run_args()?, None, &claim, context);
     if started.is_err() {
         agent.take_back();

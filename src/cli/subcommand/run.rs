@@ -254,12 +254,12 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     if args.detach && !args.hosted {
         return detach::start(typed, None, args.settings.0.output_format, context);
     }
-    let claim = |_: &mut Plan, _: &Project| Ok(None);
+    let claim = |_: &mut Plan, _: &Project, _: &Settings| Ok(None);
     supervise(&args, interface, &claim, context)
 }
 
 /// Makes the directory of a run before the run begins, and settles in the plan where it works; `None` if nothing is to be made.
-pub(in crate::cli) type Claim<'a> = &'a dyn Fn(&mut Plan, &Project) -> Result<Option<Claimed>, CliError>;
+pub(in crate::cli) type Claim<'a> = &'a dyn Fn(&mut Plan, &Project, &Settings) -> Result<Option<Claimed>, CliError>;
 
 /// Starts a supervised run in this process.
 ///
@@ -315,7 +315,7 @@ pub(in crate::cli) fn supervise(
         settings_of_agent: prepared.settings_of_agent.clone(),
     };
     tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
-    let claimed = claim(&mut plan, &prepared.project)?;
+    let claimed = claim(&mut plan, &prepared.project, settings)?;
     begin(plan, claimed, &request, context)
 }
 

@@ -356,6 +356,7 @@ impl Scrubber {
             conversation: _,
             new_ids_when_resumed: _,
             supervised: _,
+            without_critic: _,
             conversation_patience_ms: _,
             interface_settings,
             given,
