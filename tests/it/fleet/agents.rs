@@ -190,7 +190,7 @@ fn after_a_reboot_all_agents_that_had_not_ended_go_on() {
 #[test]
 fn work_that_is_merged_is_cleared_away_and_no_other() {
     let world = world(&json!([
-        bash("echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b commit -qm One"),
+        bash("echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b commit -qm $(git branch --show-current)"),
         {"say": "First done."}
     ]));
     for name in ["merged", "open"] {

@@ -71,6 +71,7 @@ pub(crate) fn plan() -> Plan {
         approvals: ccc::core::Approvals::Ask { unattended: Unattended::Wait { timeout_ms: 600_000 } },
         conversation: true,
         supervised: false,
+        without_critic: true,
         conversation_patience_ms: 3_600_000,
         given: None,
     }
