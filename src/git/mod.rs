@@ -10,7 +10,7 @@
 //! - [`Git::output`] reads. It is for commands that need no filter and no diff (`ls-files`, `rev-parse`), and has a short
 //!   timeout, because a measurement waits for it.
 //! - [`Git::run`] and [`Git::ask`] also change something. The caller passes the settings of [`settings_without_programs`]
-//!   to commands that convert contents (`add`, a checkout, a merge), which switch off each filter and merge driver by name.
+//!   to commands that convert contents or write an index (`add`, `write-tree`, a checkout, a merge), which switch off each filter and merge driver by name.
 //!   Git offers no switch for all of them, and a filter's name may depend on the branch (`includeIf.onbranch`), so these
 //!   settings are those of one working tree and one moment.
 //!
@@ -31,7 +31,7 @@ pub use call::{Call, Place};
 pub use error::{GitError, GitFault};
 pub use program::{Answer, Git};
 pub use programs::{Programs, programs, settings_without_programs};
-pub use repository::{Repository, records};
+pub use repository::{Repository, contains, records};
 
 #[cfg(test)]
 pub(crate) mod tests;

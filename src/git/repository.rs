@@ -74,18 +74,18 @@ impl Repository {
     pub fn tree_of(&self, git: &Git, commit: &str) -> Result<Option<String>, GitError> {
         object(git, &self.place(), &format!("{commit}^{{tree}}"))
     }
+}
 
-    /// Whether all of `commit` is in `other`.
-    ///
-    /// # Errors
-    /// When git cannot be asked, or one of them is missing.
-    pub fn contains(&self, git: &Git, other: &str, commit: &str) -> Result<bool, GitError> {
-        let answer = git.ask(&self.place(), &Call::new(["merge-base", "--is-ancestor", commit, other]))?;
-        match answer.code {
-            0 => Ok(true),
-            1 => Ok(false),
-            _ => Err(GitError::failed(format!("`git merge-base` failed: {}", answer.why()))),
-        }
+/// Whether all of `commit` is in `other`.
+///
+/// # Errors
+/// When git cannot be asked, or one of them is missing.
+pub fn contains(git: &Git, place: &Place, other: &str, commit: &str) -> Result<bool, GitError> {
+    let answer = git.ask(place, &Call::new(["merge-base", "--is-ancestor", commit, other]))?;
+    match answer.code {
+        0 => Ok(true),
+        1 => Ok(false),
+        _ => Err(GitError::failed(format!("`git merge-base` failed: {}", answer.why()))),
     }
 }
 

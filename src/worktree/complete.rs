@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::WorktreeError;
+use super::merge;
 use super::record::{Stage, Worktrees, is_held};
 use super::remove::{RemoveRequest, Removed, remove};
 use super::take_back::take_back;
@@ -21,8 +22,8 @@ pub struct Completed {
     pub failed: Vec<(String, WorktreeError)>,
 }
 
-/// Completes what was interrupted: trees that were being made are taken back, trees that were being removed are removed, and
-/// the trash is emptied.
+/// Completes what was interrupted: trees that were being made are taken back, trees that were being removed are removed, merges
+/// that were killed are finished or taken back, and the trash is emptied.
 ///
 /// # Errors
 /// When the records cannot be listed.
@@ -66,6 +67,9 @@ pub fn complete(
         }
     }
     for dir in trees.repositories()? {
+        if let Err(error) = merge::recover(git, &trees, &dir, holder) {
+            done.failed.push((dir.display().to_string(), error));
+        }
         for name in trash::names(&dir).into_iter().filter(|name| !is_held(&dir.join(format!("{name}.lock")))) {
             if let Err(error) = trash::empty(&dir, &name) {
                 done.failed.push((name, error));

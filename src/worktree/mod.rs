@@ -10,6 +10,7 @@
 //!     <id>.json, <id>.lock                    its record, and the lock of who makes or removes it
 //!     .lock                                   the lock of the repository, held while git registers or forgets a tree
 //!     .trash/                                 trees that are being deleted
+//!     .merge/, .merge.json, .merge.lock       the scratch tree of a merge, its record, and the lock of the one who merges
 //! ```
 //!
 //! # Promises
@@ -25,6 +26,10 @@
 //! A new working tree has the tracked files of its base. Ignored files that the setting or `.worktreeinclude` lists are copied
 //! from the user's tree, and ignored directories that the setting lists are cloned where the file system can share contents.
 //! [`Ports`] reserves ports for the agent.
+//!
+//! # Merging
+//! [`merge`] brings an agent's branch into its base, one at a time in a repository. The result is made and checked in a scratch
+//! tree; then the branch is set, if nobody has changed it meanwhile. A conflict or a failed check changes nothing.
 //!
 //! # Cases
 //! | case | answer |
@@ -45,12 +50,15 @@ mod add;
 mod admin;
 mod base;
 mod branch;
+mod checked_out;
 mod clone;
 mod complete;
 mod copy;
 mod error;
 mod ignored;
 mod include;
+mod merge;
+mod merged_tree;
 mod note;
 mod ports;
 mod record;
@@ -67,6 +75,8 @@ pub use branch::is_branch_of_agent;
 pub use complete::{Completed, complete};
 pub use error::WorktreeError;
 pub use include::INCLUDE_FILE;
+pub use merge::{MergeOutcome, MergeRequest, Merged, Refusal, merge, uncommitted};
+pub use merged_tree::Strategy;
 pub use note::Note;
 pub use ports::{DEFAULT_RANGE, PORT_VARIABLE, PortError, Ports, port_variables};
 pub use record::{DIR, Stage, Worktree, Worktrees};

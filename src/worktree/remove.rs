@@ -11,7 +11,7 @@ use super::record::{Stage, Worktree, Worktrees};
 use super::salvage::{self, Salvage, is_real_dir};
 use super::take_back::{forget_in_git, take_back, value};
 use super::trash;
-use crate::git::{Call, Git, Place, Repository};
+use crate::git::{Call, Git, Place, contains};
 use crate::journal::Holder;
 
 /// A working tree to be removed. Nothing may work in it any more.
@@ -123,7 +123,7 @@ pub(super) fn remove_with(
         }
         after(RemoveStep::Renamed)?;
         if !matches!(fate, TreeFate::Moved { .. }) {
-            forget_in_git(git, &record)?;
+            forget_in_git(git, &common, &record.path, false)?;
         }
         after(RemoveStep::Pruned)?;
         branch_fate(git, &record)?
@@ -208,16 +208,14 @@ fn unlock(git: &Git, record: &Worktree, path: &Path) -> Result<(), WorktreeError
 
 /// Deletes the branch if all of it is in its base.
 fn branch_fate(git: &Git, record: &Worktree) -> Result<BranchFate, WorktreeError> {
-    let dirs = crate::config::GitDirs { own: record.common.clone(), common: record.common.clone() };
-    let repository = Repository { top: None, dirs };
-    let place = repository.shared();
+    let place = Place::repository(&record.common);
     let reference = record.branch_reference();
     let Some(now) = value(git, &place, &reference)? else { return Ok(BranchFate::Gone) };
     let base = match &record.base_branch {
         Some(branch) => value(git, &place, branch)?.unwrap_or_else(|| record.base.clone()),
         None => record.base.clone(),
     };
-    if !repository.contains(git, &base, &now)? {
+    if !contains(git, &place, &base, &now)? {
         let count = git.text(&place, &Call::new(["rev-list", "--count", &now, &format!("^{base}")]))?;
         return Ok(BranchFate::NotMerged { commits: count.parse().unwrap_or(0) });
     }

@@ -1,6 +1,7 @@
 //! Takes back a working tree that was not finished. No agent has worked in it, so nothing in it is anybody's work.
 
 use std::fs;
+use std::path::Path;
 
 use super::admin;
 use super::error::WorktreeError;
@@ -14,7 +15,7 @@ use crate::journal::{Holder, LockError};
 pub(super) fn take_back_stale(
     git: &Git,
     trees: &Worktrees,
-    common: &std::path::Path,
+    common: &Path,
     holder: &Holder,
 ) -> Result<(), WorktreeError> {
     for record in trees.list_in(&trees.dir_of(common))? {
@@ -40,7 +41,7 @@ pub(super) fn take_back(git: &Git, trees: &Worktrees, record: &Worktree) -> Resu
     if fs::symlink_metadata(&record.path).is_ok() {
         trash::throw(&record.path)?;
     }
-    forget_in_git(git, record)?;
+    forget_in_git(git, &record.common, &record.path, true)?;
     let place = Place::repository(&record.common);
     let reference = record.branch_reference();
     // Killed between making the branch and recording that: the branch's log tells.
@@ -54,24 +55,20 @@ pub(super) fn take_back(git: &Git, trees: &Worktrees, record: &Worktree) -> Resu
     trash::empty(&dir, &record.id)
 }
 
-/// Makes git forget this working tree, whose directory is gone.
-pub(super) fn forget_in_git(git: &Git, record: &Worktree) -> Result<(), WorktreeError> {
-    let place = Place::repository(&record.common);
-    match admin::of(&record.common, &record.path) {
-        Some(admin) => {
-            if admin::is_locked(&admin) {
-                git.run(&place, &Call::new(["worktree", "unlock", "--"]).arg(&record.path))?;
-            }
-            git.run(&place, &Call::new(["worktree", "remove", "--"]).arg(&record.path))?;
+/// Makes git forget the working tree that was at `path`. An unfinished one may be known to git by its name alone.
+pub(super) fn forget_in_git(git: &Git, common: &Path, path: &Path, unfinished: bool) -> Result<(), WorktreeError> {
+    let place = Place::repository(common);
+    if let Some(admin) = admin::of(common, path) {
+        if admin::is_locked(&admin) {
+            git.run(&place, &Call::new(["worktree", "unlock", "--"]).arg(path))?;
         }
-        None => {
-            // Git was killed before it had written where the tree is. It names the directory by the tree's name.
-            let admin = record.common.join("worktrees").join(&record.id);
-            let is_unfinished = fs::symlink_metadata(&admin).is_ok_and(|meta| meta.is_dir())
-                && fs::symlink_metadata(admin.join("gitdir")).is_err();
-            if record.stage == Stage::Adding && is_unfinished {
-                fs::remove_dir_all(&admin).map_err(WorktreeError::io(&admin))?;
-            }
+        git.run(&place, &Call::new(["worktree", "remove", "--"]).arg(path))?;
+    } else if let Some(name) = path.file_name().filter(|_| unfinished) {
+        // Git was killed before it had written where the tree is. It names the directory by the tree's name.
+        let admin = common.join("worktrees").join(name);
+        let is_dir = fs::symlink_metadata(&admin).is_ok_and(|meta| meta.is_dir());
+        if is_dir && fs::symlink_metadata(admin.join("gitdir")).is_err() {
+            fs::remove_dir_all(&admin).map_err(WorktreeError::io(&admin))?;
         }
     }
     Ok(())

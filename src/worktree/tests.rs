@@ -707,3 +707,210 @@ fn ports_belong_to_one_agent_until_they_are_freed() {
     let distinct: std::collections::BTreeSet<u16> = all.into_iter().flatten().collect();
     assert_eq!(distinct.len(), 16);
 }
+
+/// A fleet with the branch `agent/fox`, which has one commit.
+fn with_work() -> (Fleet, PathBuf) {
+    let fleet = Fleet::new();
+    let tree = fleet.add("fox").worktree.path;
+    commit_in(&fleet, &tree, "fox.rs");
+    (fleet, tree)
+}
+
+impl Fleet {
+    fn merge_request<'a>(&'a self, id: &'a str, strategy: Strategy) -> MergeRequest<'a> {
+        MergeRequest { state_dir: &self.state, id, into: None, strategy, message: "Merge fox", holder: &self.holder }
+    }
+
+    fn merge(&self, id: &str, strategy: Strategy) -> MergeOutcome {
+        let request = self.merge_request(id, strategy);
+        merge(&self.ground.ours(), &request, &mut |_| Ok(())).expect("merged")
+    }
+}
+
+#[test]
+fn a_merge_is_checked_aside_and_brings_the_users_tree_along() {
+    for strategy in [Strategy::Merge, Strategy::Rebase] {
+        let (fleet, tree) = with_work();
+        let ground = &fleet.ground;
+        ground.write("main.rs", "main\n");
+        let before = ground.commit("on main");
+        ground.write("untracked.rs", "of the user\n");
+        ground.git_in(&tree, &["commit", "-q", "--amend", "--author", "A U Thor <a@example.invalid>", "--no-edit"]);
+        let mut seen = Vec::new();
+        let outcome = merge(&ground.ours(), &fleet.merge_request("fox", strategy), &mut |dir| {
+            seen.push((dir.join("fox.rs").exists(), dir.join("main.rs").exists(), dir.join("untracked.rs").exists()));
+            assert_eq!(ground.git(&["rev-parse", "main"]), before, "not set before the check");
+            Ok(())
+        });
+        let MergeOutcome::Merged(merged) = outcome.expect("merged") else { panic!("{strategy:?}") };
+        assert_eq!(seen, [(true, true, false)]);
+        assert_eq!((merged.into.as_str(), &merged.before), ("refs/heads/main", &before));
+        assert_eq!(merged.tree, Some(ground.project()));
+        assert_eq!(ground.git(&["rev-parse", "main"]), merged.commit);
+        assert_eq!(ground.git(&["status", "--porcelain"]), "?? untracked.rs");
+        assert!(ground.project().join("fox.rs").exists());
+        let parents = ground.git(&["log", "-1", "--format=%P"]);
+        assert_eq!(parents.split(' ').count(), if strategy == Strategy::Merge { 2 } else { 1 });
+        if strategy == Strategy::Rebase {
+            assert_eq!(ground.git(&["log", "-1", "--format=%an <%ae>|%s"]), "A U Thor <a@example.invalid>|fox.rs");
+        }
+        assert_eq!(fleet.left(), ["fox", "fox.json"]);
+        assert!(!ground.git(&["worktree", "list"]).contains(".merge"));
+        let again = fleet.merge("fox", strategy);
+        assert_eq!(again, MergeOutcome::NothingToMerge);
+    }
+}
+
+#[test]
+fn a_conflict_or_a_failed_check_changes_nothing() {
+    let (fleet, tree) = with_work();
+    let ground = &fleet.ground;
+    write(&tree.join("src/a.rs"), "fox\n");
+    ground.git_in(&tree, &["commit", "-qam", "fox"]);
+    let before = fleet.traces();
+    let outcome = merge(&ground.ours(), &fleet.merge_request("fox", Strategy::Merge), &mut |_| Err("3 failed".into()));
+    assert_eq!(outcome.expect("an outcome"), MergeOutcome::ChecksFailed { why: "3 failed".to_owned() });
+    assert_eq!(fleet.traces(), before);
+    ground.write("src/a.rs", "main\n");
+    let head = ground.commit("main");
+    let before = fleet.traces();
+    for strategy in [Strategy::Merge, Strategy::Rebase] {
+        assert_eq!(fleet.merge("fox", strategy), MergeOutcome::Conflict { files: vec!["src/a.rs".into()] });
+        assert_eq!(ground.git(&["rev-parse", "main"]), head);
+        assert_eq!(ground.git(&["status", "--porcelain"]), "");
+        assert_eq!(fleet.traces(), before);
+    }
+}
+
+#[test]
+fn a_merge_that_would_disturb_the_user_is_refused_in_words() {
+    let (fleet, tree) = with_work();
+    let ground = &fleet.ground;
+    let refused = |strategy| match fleet.merge("fox", strategy) {
+        MergeOutcome::Refused(refusal) => refusal,
+        other => panic!("{other:?}"),
+    };
+    ground.write("src/a.rs", "changed\n");
+    let refusal = refused(Strategy::Merge);
+    assert!(refusal.to_string().contains("stash") && matches!(refusal, Refusal::NotClean { .. }), "{refusal}");
+    ground.git(&["checkout", "-q", "."]);
+    ground.write("fox.rs", "in the way\n");
+    let refusal = refused(Strategy::Merge);
+    assert!(matches!(&refusal, Refusal::InTheWay { why, .. } if why.contains("fox.rs")), "{refusal}");
+    assert_eq!(fs::read_to_string(ground.project().join("fox.rs")).expect("read"), "in the way\n");
+    fs::remove_file(ground.project().join("fox.rs")).expect("removed");
+    write(&ground.project().join(".git/MERGE_HEAD"), &ground.git(&["rev-parse", "HEAD"]));
+    assert!(matches!(refused(Strategy::Merge), Refusal::Unfinished { what: "merge", .. }));
+    fs::remove_file(ground.project().join(".git/MERGE_HEAD")).expect("removed");
+    let request = MergeRequest { into: Some("nothing"), ..fleet.merge_request("fox", Strategy::Merge) };
+    let outcome = merge(&ground.ours(), &request, &mut |_| Ok(())).expect("an outcome");
+    assert!(matches!(outcome, MergeOutcome::Refused(Refusal::BranchGone { .. })));
+    // The branch moves while the checks run.
+    let outcome = merge(&ground.ours(), &fleet.merge_request("fox", Strategy::Merge), &mut |_| {
+        ground.commit("meanwhile");
+        Ok(())
+    });
+    assert!(matches!(outcome.expect("an outcome"), MergeOutcome::Refused(Refusal::BranchMoved { .. })));
+    assert!(!ground.project().join("fox.rs").exists());
+    // A filter, which is a program.
+    let marker = ground.at("ran").display().to_string();
+    write(&tree.join(".gitattributes"), "*.bin filter=lfs\n");
+    commit_in(&fleet, &tree, "a.bin");
+    ground.git(&["config", "filter.lfs.smudge", &format!("touch '{marker}'; cat")]);
+    let refusal = refused(Strategy::Merge);
+    let Refusal::Filters { reference, .. } = &refusal else { panic!("{refusal:?}") };
+    assert!(!Path::new(&marker).exists());
+    ground.git(&["merge", "-q", "--ff-only", reference]);
+    assert_eq!(fleet.merge("fox", Strategy::Merge), MergeOutcome::NothingToMerge);
+}
+
+#[test]
+fn no_program_of_the_repository_is_run_by_a_merge() {
+    let ground = Ground::new();
+    ground.git(&["branch", "base"]);
+    let hostile = Hostile::new(&ground, &ground.project());
+    let fleet = Fleet::of(ground);
+    let ground = &fleet.ground;
+    let project = ground.project();
+    let request = AddRequest { base: Some("base"), ..fleet.request(&project, "fox") };
+    let tree = add(&ground.ours(), &request).expect("added").worktree.path;
+    let git = ground.ours();
+    // Both sides change one file, at different lines: only the driver of the repository could be asked.
+    for (dir, name) in [(&tree, "fox.rs"), (&tree, "src/b.rs")] {
+        write(&dir.join(name), "x\n");
+    }
+    let written =
+        crate::checkpoint::take(&git, &crate::checkpoint::CheckpointRequest::new(&tree, "refs/ccc/fox/1", "work"))
+            .expect("taken");
+    ground.git(&["update-ref", "refs/heads/agent/fox", &written.commit]);
+    hostile.forget();
+    for strategy in [Strategy::Merge, Strategy::Rebase] {
+        let outcome = fleet.merge("fox", strategy);
+        assert!(matches!(outcome, MergeOutcome::Merged(_) | MergeOutcome::NothingToMerge), "{outcome:?}");
+        assert_eq!(hostile.seen(), Vec::<String>::new(), "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_merge_that_was_killed_is_finished_or_taken_back_by_the_next_one() {
+    use super::merge::{MergeStep, merge_with};
+    for (at, step) in [
+        MergeStep::Recorded,
+        MergeStep::ScratchMade,
+        MergeStep::Computed,
+        MergeStep::Checked,
+        MergeStep::Landing,
+        MergeStep::TreeWritten,
+        MergeStep::BranchSet,
+        MergeStep::Cleaned,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Both ways of each step would take long.
+        let by_completing = at % 2 == 0;
+        {
+            let (fleet, _) = with_work();
+            let ground = &fleet.ground;
+            ground.write("main.rs", "main\n");
+            ground.commit("on main");
+            let died = catch_unwind(AssertUnwindSafe(|| {
+                let request = fleet.merge_request("fox", Strategy::Merge);
+                let die = |at| if at == step { panic!("killed") } else { Ok(()) };
+                merge_with(&ground.ours(), &request, &mut |_| Ok(()), &mut { die })
+            }));
+            assert!(died.is_err(), "{step:?}");
+            if by_completing {
+                let done = complete(&ground.ours(), &fleet.state, &fleet.holder, FILE_LIMIT_BYTES).expect("listed");
+                assert_eq!(done.failed.len(), 0, "{step:?}: {done:?}");
+                assert_eq!(fleet.left(), ["fox", "fox.json"], "{step:?}");
+                assert_eq!(ground.git(&["status", "--porcelain"]), "", "{step:?}");
+            }
+            let outcome = fleet.merge("fox", Strategy::Merge);
+            let is_set = [MergeStep::TreeWritten, MergeStep::BranchSet, MergeStep::Cleaned].contains(&step);
+            assert_eq!(outcome == MergeOutcome::NothingToMerge, is_set, "{step:?}: {outcome:?}");
+            assert_eq!(ground.git(&["status", "--porcelain"]), "", "{step:?}");
+            assert!(ground.project().join("fox.rs").exists(), "{step:?}");
+            assert_eq!(fleet.left(), ["fox", "fox.json"], "{step:?}");
+            assert_eq!(ground.git(&["worktree", "list"]).lines().count(), 2, "{step:?}");
+        }
+    }
+}
+
+#[test]
+fn merges_of_one_repository_wait_for_each_other() {
+    let fleet = Fleet::new();
+    for id in ["a", "b", "c", "d"] {
+        let tree = fleet.add(id).worktree.path;
+        commit_in(&fleet, &tree, &format!("{id}.rs"));
+    }
+    std::thread::scope(|scope| {
+        for id in ["a", "b", "c", "d"] {
+            let fleet = &fleet;
+            scope.spawn(move || assert!(matches!(fleet.merge(id, Strategy::Rebase), MergeOutcome::Merged(_)), "{id}"));
+        }
+    });
+    let log = fleet.ground.git(&["log", "--format=%s"]);
+    assert_eq!(log.lines().count(), 5, "{log}");
+    assert_eq!(fleet.ground.git(&["status", "--porcelain"]), "");
+}
