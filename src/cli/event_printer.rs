@@ -7,7 +7,7 @@ use crate::control::protocol::{Event, Shown, WordsOf};
 use crate::core::supervised::CommandAction;
 use crate::core::{Finish, Plan, Show, Tick};
 use crate::driver::{self, ReplayError};
-use crate::journal::{EntryKind, JournalReader, RunDir, RunKind, run_kind};
+use crate::journal::{EntryKind, JournalReader, ReadError, RunDir, RunKind, run_kind};
 use crate::ui::parts::{GAP, Joint, Parts};
 use crate::ui::{Ending, Form, Printer, Stream, StreamJson, Style, clean, columns};
 use redaction::Redactor;
@@ -184,7 +184,11 @@ impl<'a> EventPrinter<'a> {
     /// # Errors
     /// When the journal cannot be read.
     pub(super) fn history(&mut self, since: Option<u64>, from: Option<u64>) -> Result<(), CliError> {
-        let told = driver::catch_up(from, || self.retell(since, from.unwrap_or(u64::MAX)));
+        let told = driver::catch_up(from, || match self.retell(since, from.unwrap_or(u64::MAX)) {
+            // The run is just beginning: its journal's first line is not on the disk yet.
+            Err(ReplayError::Read(ReadError::NoHeader { .. })) if from.is_some() => Ok(0),
+            told => told,
+        });
         if let Some(last) = self.last_lines.take() {
             self.context.printer.data(&last.lines.into_iter().collect::<String>());
         }
@@ -368,6 +372,20 @@ mod tests {
                 assert_eq!(commands(&text), commands(&piped), "{run} {width}:\n{text}");
                 assert!(!text.contains("[TASK_COMPLETED]"), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_just_beginning_has_no_history_and_one_that_is_over_must_have_one() {
+        let state = tempfile::tempdir().expect("a directory");
+        let dir = RunDir::create(state.path(), "20261127-084409-q3px").expect("a run");
+        let seen = crate::cli::captured::Captured::default();
+        let context = seen.context(state.path(), None);
+        for begun in ["", r#"{"format":"#] {
+            std::fs::write(dir.journal(), begun).expect("written");
+            EventPrinter::new(&dir, false, &context).history(None, Some(1)).expect("nothing to tell");
+            let fault = EventPrinter::new(&dir, false, &context).history(None, None).expect_err("no journal");
+            assert!(fault.message.contains("the journal has no header"), "{}", fault.message);
         }
     }
 

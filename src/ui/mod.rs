@@ -121,7 +121,7 @@ pub use object::harmless_json;
 pub use output::{ERASE, OutputKind, ScreenOutput, Stream};
 pub use plain::Plain;
 pub use printer::{Form, Printer};
-pub use requests::{block as request_block, filled_form};
+pub use requests::{Words as RequestWords, block as request_block, filled_form};
 pub use screen::{Flushed, Limits, Screen, ScreenError};
 pub use status::Awaited;
 pub use style::Style;

@@ -48,6 +48,13 @@ impl Core {
         );
     }
 
+    /// Ends the run at a usage limit that it is not to wait for. `message` is what the CLI said of the limit.
+    pub(super) fn close_not_waiting(&mut self, pause: &Pause, message: Option<&str>) {
+        let reason = "the usage limit is reached and waiting was not wanted";
+        let reason = message.map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}"));
+        self.close_at_limit(pause, &reason);
+    }
+
     /// The denied permissions that may block the work.
     pub(super) fn needs_permission(&self, outcome: Outcome) -> Option<Needs> {
         let arguments = match outcome.row().denied {

@@ -493,8 +493,7 @@ impl Core {
         match cause {
             FailureCause::Quota { resets_at_unix_s } if self.plan.no_wait => {
                 let pause = self.reset_pause(proc, *resets_at_unix_s);
-                let why = format!("the usage limit is reached and waiting was not wanted: {message}");
-                self.close_at_limit(&pause, &why);
+                self.close_not_waiting(&pause, Some(message));
             }
             FailureCause::Quota { resets_at_unix_s } => {
                 let pause = self.reset_pause(proc, *resets_at_unix_s);

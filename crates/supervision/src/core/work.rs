@@ -741,7 +741,7 @@ impl Core {
         let reset = if self.tokens.is_empty() { self.own_turns.take_broken_off(clock) } else { None };
         let pause = reset?.begun_now(clock);
         if self.plan.no_wait {
-            self.close_at_limit(&pause, "the usage limit is reached and waiting was not wanted");
+            self.close_not_waiting(&pause, None);
         }
         Some(pause)
     }
@@ -749,8 +749,7 @@ impl Core {
     fn wait_for_reset(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>, message: &str) {
         let pause = self.reset_pause(proc, resets_at_unix_s);
         if self.plan.no_wait {
-            let why = format!("the usage limit is reached and waiting was not wanted: {message}");
-            self.close_at_limit(&pause, &why);
+            self.close_not_waiting(&pause, Some(message));
             return;
         }
         if let Some(bound) = self.passes_a_bound(&pause) {
