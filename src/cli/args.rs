@@ -3,7 +3,7 @@ use clap::{Args, Parser, Subcommand};
 use super::ExitCode;
 use super::subcommand::{
     answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    prompt, providers, replay, resume, run, runs, scripted_agent, send, setup, stop, supervise, tokens, trust, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -47,6 +47,7 @@ pub struct HelpArgs {
 #[allow(missing_docs, reason = "the struct of each command's arguments has its text")]
 pub enum Command {
     Resume(resume::ResumeArgs),
+    Setup(setup::SetupArgs),
     Supervise(supervise::SuperviseArgs),
     #[command(about = "Attach this terminal to a run: watch it, and send it messages")]
     Attach(attach::AttachArgs),

@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
     answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    prompt, providers, replay, resume, run, runs, scripted_agent, send, setup, stop, supervise, tokens, trust, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -70,6 +70,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         },
         None => run::run(cli.run, args, context),
         Some(Command::Resume(given)) => resume::run(given, args, context),
+        Some(Command::Setup(given)) => setup::run(given, args, context),
         Some(Command::Attach(args)) => attach::run(args, context),
         Some(Command::Follow(args)) => follow::run(args, context),
         Some(Command::Send(args)) => send::run(args, context),
@@ -105,6 +106,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
         None
         | Some(
             Command::Resume(_)
+            | Command::Setup(_)
             | Command::Attach(_)
             | Command::Follow(_)
             | Command::Send(_)

@@ -22,6 +22,7 @@ pub mod run;
 pub mod runs;
 pub mod scripted_agent;
 pub mod send;
+pub mod setup;
 pub mod stop;
 pub mod supervise;
 pub mod tokens;

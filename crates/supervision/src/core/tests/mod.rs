@@ -17,11 +17,13 @@ mod own_turns;
 mod resumes;
 mod reviews;
 mod rotations;
+mod setup;
 mod spending;
 mod steered;
 mod turns;
 mod usage;
 mod watched;
+mod workers;
 
 use super::*;
 use crate::agent::{AgentKind, TurnKind};
