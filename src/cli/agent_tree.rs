@@ -7,7 +7,7 @@ use crate::checkpoint::{self, FILE_LIMIT_BYTES, TreeRequest};
 use crate::config::WorktreeSettings;
 use crate::driver;
 use crate::fleet::{AgentRecord, AgentTree};
-use crate::git::{Git, GitError, Place, Repository};
+use crate::git::{Git, GitError, Place, Repository, contains};
 use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
@@ -160,7 +160,7 @@ pub(super) fn is_merged(record: &AgentRecord, tree: &AgentTree, context: &Contex
         return Ok(false);
     }
     let Some(onto) = tree.onto.as_ref().map(|onto| format!("refs/heads/{onto}")) else { return Ok(false) };
-    if !repository.contains(&git, &onto, &tip).map_err(failed)? {
+    if !contains(&git, &repository.place(), &onto, &tip).map_err(failed)? {
         return Ok(false);
     }
     let (_, latest) = latest(&git, tree)?;

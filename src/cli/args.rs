@@ -4,7 +4,7 @@ use super::ExitCode;
 use super::subcommand::{
     answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt, kill,
     list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send,
-    status, stop, supervise, tokens, tree, trust, usage, wait,
+    setup, status, stop, supervise, tokens, tree, trust, usage, wait,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -48,6 +48,7 @@ pub struct HelpArgs {
 #[allow(missing_docs, reason = "the struct of each command's arguments has its text")]
 pub enum Command {
     Resume(resume::ResumeArgs),
+    Setup(setup::SetupArgs),
     Supervise(supervise::SuperviseArgs),
     #[command(about = "Attach this terminal to a run: watch it, and send it messages")]
     Attach(attach::AttachArgs),

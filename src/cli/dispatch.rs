@@ -9,7 +9,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use super::subcommand::{
     answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt, kill,
     list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send,
-    status, stop, supervise, tokens, tree, trust, usage, wait,
+    setup, status, stop, supervise, tokens, tree, trust, usage, wait,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -71,6 +71,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         },
         None => run::run(cli.run, args, context),
         Some(Command::Resume(given)) => resume::run(given, args, context),
+        Some(Command::Setup(given)) => setup::run(given, args, context),
         Some(Command::Attach(args)) => attach::run(args, context),
         Some(Command::Follow(args)) => follow::run(args, context),
         Some(Command::Send(args)) => send::run(args, context),
@@ -117,6 +118,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
         None
         | Some(
             Command::Resume(_)
+            | Command::Setup(_)
             | Command::Attach(_)
             | Command::Follow(_)
             | Command::Send(_)

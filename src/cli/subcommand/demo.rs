@@ -71,6 +71,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         given: None,
         conversation: false,
         native: false,
+        own_tree: false,
     })?;
     let made_up = ["made-up token A", "made-up token B"].map(|label| {
         Credential::held(label, CredentialKind::OAuth, Provider::Anthropic, format!("made up: {label}").into())

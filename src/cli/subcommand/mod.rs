@@ -30,6 +30,7 @@ pub mod run;
 pub mod runs;
 pub mod scripted_agent;
 pub mod send;
+pub mod setup;
 pub mod status;
 pub mod stop;
 pub mod supervise;

@@ -455,6 +455,8 @@ impl Present {
             given: self.given.clone(),
             conversation: plan.conversation,
             native: native::is_native(plan),
+            // The user's own tree is not set up by ccc, whatever the configuration says now.
+            own_tree: !plan.setup.is_empty(),
         })?;
         let mut now = plan.changed_to(now);
         if now.critic.prompt_as == plan.critic.prompt_as {

@@ -19,7 +19,9 @@ use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{Dirs, Flags, Layer, Project, Resolved, Span, Until};
 use crate::core::shell::{self, words};
-use crate::core::{Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, Unattended, derive_uuid};
+use crate::core::{
+    Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, SetupPlan, Timeouts, Unattended, derive_uuid,
+};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
@@ -302,6 +304,7 @@ pub(in crate::cli) fn supervise(
         given: Some(args.flags()),
         conversation: args.conversation || args.native,
         native: args.native,
+        own_tree: false,
     })?;
     let request = RunRequest {
         presentation: Presentation::of(settings, &Layer::default()).of_interface(args.native),
@@ -371,6 +374,8 @@ pub(in crate::cli) struct PlanParts<'a> {
     pub(in crate::cli) conversation: bool,
     /// Whether the agent is its own interface.
     pub(in crate::cli) native: bool,
+    /// Whether the run has a working tree of its own, which is set up first.
+    pub(in crate::cli) own_tree: bool,
 }
 
 /// Refuses a moment in the past, because the run would end at once with its time spent.
@@ -409,6 +414,16 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         new_ids_when_resumed: true,
         earlier_turns: earlier_turns(agent, user_args.session.as_ref(), parts.agent_dir),
         session: user_args.session.unwrap_or_else(|| SessionStart::New(derive_uuid(&seed, "session", 0))),
+        setup: settings
+            .worktree
+            .setup
+            .iter()
+            .filter(|_| parts.own_tree)
+            .map(|setup| SetupPlan {
+                command: setup.command().to_owned(),
+                timeout_ms: setup.timeout().unwrap_or(settings.tool_timeout).as_ms(),
+            })
+            .collect(),
         checks: settings
             .checks
             .iter()

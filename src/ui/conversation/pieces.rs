@@ -106,6 +106,8 @@ pub struct Check {
     pub took_ms: u64,
     /// The end of its output.
     pub tail: String,
+    /// It is a command of the setup.
+    pub setup: bool,
 }
 
 impl Call {
@@ -306,18 +308,18 @@ fn diff_rows(change: &Change<'_>, columns: usize, whole: bool) -> Vec<Row> {
 
 impl Check {
     fn rows(&self, columns: usize, most: usize) -> Vec<Row> {
-        let took = span(self.took_ms);
+        let (took, what) = (span(self.took_ms), if self.setup { "setup" } else { "check" });
         if self.passed {
             return lines(
                 "✓ ",
                 Look::of(Colour::Green),
                 Look::PLAIN,
-                &format!("check passed: {} ({took})", self.command),
+                &format!("{what} passed: {} ({took})", self.command),
                 columns,
                 4,
             );
         }
-        let text = format!("check failed: {} ({took}): {}", self.command, self.summary);
+        let text = format!("{what} failed: {} ({took}): {}", self.command, self.summary);
         let mut rows = lines("✗ ", Look::of(Colour::Red), Look::PLAIN, text.trim_end_matches([':', ' ']), columns, 4);
         let tail = clean::lines(self.tail.trim_end());
         let skipped = tail.split('\n').count().saturating_sub(most);

@@ -28,6 +28,8 @@ pub enum Needs {
     Checks { commands: Vec<String> },
     /// The user's agreement to what the project's files ask for (`ccc trust`).
     Agreement,
+    /// A setup that passes (`ccc setup`).
+    Setup,
 }
 
 impl Core {

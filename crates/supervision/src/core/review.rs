@@ -18,9 +18,9 @@ use crate::agent::brief::{Brief, check_failure, ended, how_it_ended, summary};
 use crate::agent::{AgentEvent, FailureCause, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome};
 
 /// The longest part of a check's last line in a reason, in characters.
-const SHORT_CHARS: usize = 200;
+pub(super) const SHORT_CHARS: usize = 200;
 /// The lines of a check's output that are shown to the user.
-const SHOWN_CHECK_LINES: usize = 20;
+pub(super) const SHOWN_CHECK_LINES: usize = 20;
 
 impl Core {
     pub(super) fn begin_stop(&mut self) {
@@ -30,6 +30,9 @@ impl Core {
         if !self.session.exists() {
             // Without a session there is nothing to fork.
             self.close(Outcome::Failed, "the agent ended its turn without a session");
+            return;
+        }
+        if self.waits_for_workers() {
             return;
         }
         if !self.plan.supervised && !self.steering.judges_next() {
@@ -90,6 +93,12 @@ impl Core {
     }
 
     pub(super) fn check_finished(&mut self, check: CheckId, result: CheckResult) {
+        if let Stage::SettingUp { check: awaited } = self.stage()
+            && *awaited == check
+        {
+            self.setup_finished(&result);
+            return;
+        }
         let Stage::Checking(checking) = self.stage() else {
             self.ignored("a check that nobody waits for any more");
             return;
@@ -106,9 +115,10 @@ impl Core {
             summary: ended(&result.end),
             duration_ms: result.duration_ms,
             tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
+            setup: false,
         });
         let more = at + 1 < self.plan.checks.len();
-        if more && self.judging_is_paused() {
+        if more && (self.judges_beside_workers() || self.judging_is_paused()) {
             return;
         }
         let next = more.then(|| self.run_check(at + 1));
@@ -233,6 +243,10 @@ impl Core {
 
     /// Starts a critic for the current review, with the current token.
     fn start_critic(&mut self) {
+        // Then the stop is left unjudged with the present fact.
+        if self.judges_beside_workers() {
+            return;
+        }
         if self.judging_is_paused() || self.end_overspent_review() || !self.token_for_start() {
             return;
         }
@@ -780,11 +794,11 @@ fn gist(text: &str) -> &str {
     lines.find(says).unwrap_or_else(|| text.trim().lines().next().unwrap_or_default())
 }
 
-fn has_words(line: &str) -> bool {
+pub(super) fn has_words(line: &str) -> bool {
     line.chars().any(char::is_alphanumeric)
 }
 
-fn last_lines(text: &str, lines: usize) -> String {
+pub(super) fn last_lines(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

@@ -25,7 +25,7 @@ const SIGNALLED_CODE: i32 = 128;
 
 impl Core {
     pub(super) fn advance_work(&mut self) {
-        if self.is_choosing() {
+        if self.is_choosing() || self.sets_up() {
             return;
         }
         self.turns.said_comes_first();
@@ -253,7 +253,7 @@ impl Core {
         }
         let stopped = matches!(self.stage(), Stage::Working) && self.steering.take_stop();
         match self.stage() {
-            Stage::Closing { .. } | Stage::Finished | Stage::NotBegun => {
+            Stage::Closing { .. } | Stage::Finished | Stage::NotBegun | Stage::SettingUp { .. } => {
                 self.note("exited", &format!("the agent's process {how}"))
             }
             Stage::Checking(_) | Stage::Reviewing(_) => {
