@@ -10,8 +10,9 @@ pub mod files;
 pub mod fleet;
 pub mod guard;
 pub mod journal;
+pub mod keeper;
 pub mod process;
 pub mod tokens;
 pub mod ui;
 
-pub use supervision::{agent, core, stream, words};
+pub use supervision::{agent, core, stream, upkeep, words};

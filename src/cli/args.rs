@@ -2,8 +2,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, keeper, man,
+    pause, prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -76,6 +76,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     #[command(about = "Show how much of the usage windows is used, and when they reset")]
     Usage(usage::UsageArgs),
+    #[command(about = "Show the keeper of the agents, or have it started at login")]
+    Keeper(keeper::KeeperArgs),
     #[command(about = "Watch a run with a scripted agent: no login, no cost")]
     Demo(demo::DemoArgs),
     #[command(about = "Print a completion script for a shell")]

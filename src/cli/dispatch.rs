@@ -7,8 +7,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, keeper, man,
+    pause, prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -91,6 +91,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Config(args)) => config::run(args, context),
         Some(Command::Doctor(args)) => doctor::run(args, context),
         Some(Command::Usage(args)) => usage::run(args, context),
+        Some(Command::Keeper(args)) => keeper::run(args, context),
         Some(Command::Demo(args)) => demo::run(args, context),
         Some(Command::Completions(args)) => completions::run(args, Cli::command(), context),
         Some(Command::Man(args)) => man::run(args, Cli::command(), context),
@@ -121,7 +122,8 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Export(_)
             | Command::Explain(_)
             | Command::Trust(_)
-            | Command::Usage(_),
+            | Command::Usage(_)
+            | Command::Keeper(_),
         ) => true,
         Some(
             Command::Init(_)

@@ -12,6 +12,7 @@ pub mod follow;
 pub mod go_on;
 pub mod init;
 pub mod interrupt;
+pub mod keeper;
 pub mod man;
 pub mod pause;
 pub mod prompt;
