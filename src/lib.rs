@@ -12,9 +12,10 @@ pub mod fleet;
 pub mod git;
 pub mod guard;
 pub mod journal;
+pub mod keeper;
 pub mod process;
 pub mod tokens;
 pub mod ui;
 pub mod worktree;
 
-pub use supervision::{agent, core, stream, words};
+pub use supervision::{agent, core, stream, upkeep, words};

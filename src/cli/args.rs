@@ -2,9 +2,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt, kill,
-    list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send,
-    setup, status, stop, supervise, tokens, tree, trust, usage, wait,
+    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
+    keeper, kill, list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
+    scripted_agent, send, setup, status, stop, supervise, tokens, tree, trust, usage, wait,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -99,6 +99,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     #[command(about = "Show how much of the usage windows is used, and when they reset")]
     Usage(usage::UsageArgs),
+    #[command(about = "Show the keeper of the agents, or have it started at login")]
+    Keeper(keeper::KeeperArgs),
     #[command(about = "Watch a run with a scripted agent: no login, no cost")]
     Demo(demo::DemoArgs),
     #[command(about = "Print a completion script for a shell")]

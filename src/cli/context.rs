@@ -9,6 +9,7 @@ use crate::config::{Consents, Dirs, Env, Flags, Project, Resolved, resolve};
 use crate::control::SOCKETS_DIR;
 use crate::files::{DirFault, private_dir_fault, private_subdir_fault};
 use crate::guard::ConsentStore;
+use crate::keeper::KEEPER_DIR;
 use crate::ui::Style;
 
 /// Everything that a command takes from its process. Tests pass their own, so commands use no global state.
@@ -119,7 +120,8 @@ impl Context {
 }
 
 /// The directories that ccc creates in its state directory.
-const IN_STATE: [&str; 8] = ["runs", "sessions", "trees", "trust", "prompts", "usage", "providers", SOCKETS_DIR];
+const IN_STATE: [&str; 9] =
+    ["runs", "sessions", "trees", "trust", "prompts", "usage", "providers", SOCKETS_DIR, KEEPER_DIR];
 
 /// The first of the state directory and its directories that other users could have written to. A directory that cannot be
 /// examined is skipped here; the error follows where the directory is used.

@@ -7,9 +7,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
-    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt, kill,
-    list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs, scripted_agent, send,
-    setup, status, stop, supervise, tokens, tree, trust, usage, wait,
+    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
+    keeper, kill, list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
+    scripted_agent, send, setup, status, stop, supervise, tokens, tree, trust, usage, wait,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -104,6 +104,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Config(args)) => config::run(args, context),
         Some(Command::Doctor(args)) => doctor::run(args, context),
         Some(Command::Usage(args)) => usage::run(args, context),
+        Some(Command::Keeper(args)) => keeper::run(args, context),
         Some(Command::Demo(args)) => demo::run(args, context),
         Some(Command::Completions(args)) => completions::run(args, Cli::command(), context),
         Some(Command::Man(args)) => man::run(args, Cli::command(), context),
@@ -146,7 +147,8 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Export(_)
             | Command::Explain(_)
             | Command::Trust(_)
-            | Command::Usage(_),
+            | Command::Usage(_)
+            | Command::Keeper(_),
         ) => true,
         Some(
             Command::Init(_)

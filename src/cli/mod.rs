@@ -26,6 +26,7 @@ mod error;
 mod event_printer;
 mod exit;
 mod hook;
+mod keeper_world;
 mod limit_check;
 mod lines;
 mod logout;

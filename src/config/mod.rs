@@ -25,6 +25,7 @@ mod origin;
 mod project;
 pub mod prompt;
 mod providers;
+mod reserve;
 mod resolve;
 mod schema;
 #[macro_use]
@@ -46,6 +47,7 @@ pub use git_dirs::GitDirs;
 pub use origin::Origin;
 pub use project::Project;
 pub use providers::{EnvValue, NamedProvider, Providers, Unshown, UnshownObject, merged};
+pub use reserve::{Reserve, ReserveFault, Seconds, SecondsFault};
 pub use resolve::{Flags, Resolved, Warning, files_of, overlay, resolve};
 pub use schema::{reference, schema};
 pub use setting::{Form, Key};

@@ -9,8 +9,8 @@ use clap::value_parser;
 use serde_json::{Number, Value};
 
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, OutputFormat, Percent, Providers, Span, TokenEntry,
-    Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, OutputFormat, Percent, Providers, Reserve, Seconds, Span,
+    TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
 
 /// A setting: its name in files, the variable and the option that override it, and its description.
@@ -138,7 +138,7 @@ macro_rules! setting_types {
 }
 
 setting_types! {
-    Text: String, AgentName, Span, Until, WhenAlone, Transport, CriticPromptAs, OutputFormat;
+    Text: String, AgentName, Span, Seconds, Until, WhenAlone, Transport, CriticPromptAs, OutputFormat;
     Number: u32, Percent, Cost;
 }
 
@@ -193,7 +193,7 @@ macro_rules! in_files_only {
 }
 
 in_files_only! {
-    List: Vec<String>, Vec<TokenEntry>;
+    List: Vec<String>, Vec<TokenEntry>, Vec<Reserve>;
     Object: Providers, UnshownObject;
 }
 

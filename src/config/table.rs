@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Providers, Span, TokenEntry, Transport,
-    UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Providers, Reserve, Seconds, Span, TokenEntry,
+    Transport, UnshownObject, Until, WhenAlone,
 };
 use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt};
 
@@ -158,15 +158,31 @@ settings! {
     interactive: bool = false => free().variable("CCC_INTERACTIVE").option("--interactive", "");
     /// How long ccc waits for the answer of `interactive`.
     answer_timeout: Span = Span::from_secs(60) => free().variable("CCC_ANSWER_TIMEOUT");
-    /// How usage is shown, and where it is requested.
+    /// How usage is shown, where it is requested, and what the keeper of the agents does about it.
     usage = (UsageLayer, UsageSettings) {
         /// The URL from which usage is requested, instead of `https://api.anthropic.com`. OAuth tokens are sent there.
         base_url: String => never_from_project("a project's file must not choose where your tokens are sent")
             .variable("CCC_USAGE_BASE_URL");
-        /// The percentage of a window from which usage is shown as WARN.
+        /// Watch the usage while agents work. If it is off, no threshold has an effect on agents, and the keeper asks nobody.
+        enabled: bool = true => free().variable("CCC_USAGE_ENABLED")
+            .in_file("The keeper of the agents serves all projects: it reads this and the following settings from your own file and \
+                      the environment, not from a project's.");
+        /// The percentage of a window from which usage is shown as WARN, and from which managers are told.
         warn_threshold: Percent = Percent::clamped(80) => free().variable("CCC_USAGE_WARN_THRESHOLD");
-        /// The percentage of a window from which usage is shown as CRITICAL.
+        /// The percentage of a window from which usage is shown as CRITICAL. When no token is below it, new agents are refused,
+        /// and running ones are stopped until the reset.
         critical_threshold: Percent = Percent::clamped(90) => free().variable("CCC_USAGE_CRITICAL_THRESHOLD");
+        /// The pause between two requests about usage while agents work: a number of seconds, or a duration such as 5m. A token is
+        /// never asked about more than once in two minutes.
+        check_interval: Seconds = Seconds::new(120) => free().variable("CCC_USAGE_CHECK_INTERVAL");
+        /// Tell running managers when a threshold is crossed.
+        notify_managers: bool = true => free().variable("CCC_USAGE_NOTIFY_MANAGERS");
+        /// At the critical threshold, end agents for good, as `ccc kill` does, instead of stopping them until the reset.
+        auto_nuke_on_critical: bool = false => free().variable("CCC_USAGE_AUTO_NUKE_ON_CRITICAL");
+        /// Shares of each window that are kept for you, by clock times: `20%`, `20% 09:00-18:00`, `50% mon-fri 08:30-17:00`. While
+        /// one holds, the critical threshold for agents is lower: with 20% it is at most 80.
+        reserve: Vec<Reserve> = Vec::new() => free().variable("CCC_USAGE_RESERVE")
+            .in_file("Of several that hold at the same time, the largest counts.");
     }
     /// At a terminal, continue in the agent's own interface when the task is done.
     hand_over: bool => free().variable("CCC_HAND_OVER").option("--hand-over", "").otherwise("off")

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,10 +18,14 @@ use super::clock::Clock;
 use super::timer::Timer;
 use super::worker::Worker;
 use crate::files::open_private;
+use crate::fleet::AGENT_FILE;
+use crate::keeper;
 use crate::process::observe_run;
 
 /// The time between two beats. With the delays of a busy machine it stays below the promised five seconds.
 pub(super) const INTERVAL: Duration = Duration::from_millis(4_500);
+/// An agent looks after this number of beats whether a keeper works.
+const KEEPER_BEATS: u32 = 3;
 /// The file's name.
 const FILE: &str = "heartbeat.json";
 /// The temporary file. A run has one ccc, so one name is enough.
@@ -121,6 +125,8 @@ struct Files {
     looks: AtomicBool,
     /// The last beat could not be written, and this was logged.
     failed: AtomicBool,
+    /// The keeper of the agents, if the run is one.
+    keeper: KeeperLook,
 }
 
 impl HeartbeatFile {
@@ -132,6 +138,7 @@ impl HeartbeatFile {
             waiting: Mutex::new(None),
             looks: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            keeper: KeeperLook::new(run_dir),
         };
         HeartbeatFile { run: run.to_owned(), files: Arc::new(files), thread }
     }
@@ -147,6 +154,7 @@ impl HeartbeatFile {
             let (files, run) = (Arc::clone(&self.files), self.run.clone());
             self.thread.give(move || {
                 files.write();
+                files.keeper.look();
                 if files.looks.swap(false, Ordering::Relaxed) {
                     observe_run(&run);
                 }
@@ -157,6 +165,30 @@ impl HeartbeatFile {
     /// Observes the children's processes with the next beat.
     pub(super) fn look(&self) {
         self.files.looks.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Looks from time to time whether a keeper works, on the thread of the beats. Only an agent does.
+#[derive(Debug)]
+struct KeeperLook {
+    run_dir: PathBuf,
+    beats: AtomicU32,
+}
+
+impl KeeperLook {
+    fn new(run_dir: &Path) -> KeeperLook {
+        KeeperLook { run_dir: run_dir.to_owned(), beats: AtomicU32::new(0) }
+    }
+
+    fn look(&self) {
+        if self.beats.fetch_add(1, Ordering::Relaxed) % KEEPER_BEATS != KEEPER_BEATS - 1 {
+            return;
+        }
+        let state_dir = self.run_dir.parent().and_then(Path::parent);
+        let Some(state_dir) = state_dir.filter(|_| self.run_dir.join(AGENT_FILE).exists()) else { return };
+        if let Err(error) = keeper::ensure_from_run(state_dir) {
+            tracing::warn!(%error, "no keeper works");
+        }
     }
 }
 

@@ -2,12 +2,15 @@
 //!
 //! The directories of runs are the registry. A run that `ccc new` has started has an `agent.json` ([`AgentRecord`]) beside its
 //! journal, and perhaps a name ([`crate::journal::RunNames`]); its lock says whether it lives, its `run.json` how it stands.
-//! Nothing else is kept anywhere, so no process is needed to know the fleet.
+//! `kept-down.json` ([`KeptDown`]) marks an agent that must not be started again by itself. Nothing else is kept anywhere, so no process is needed to know the fleet.
 
 mod environment;
 mod record;
 mod roster;
 
 pub use environment::add_environment;
+mod kept_down;
+
+pub use kept_down::{KEPT_DOWN_FILE, KeptDown};
 pub use record::{AGENT_FILE, AGENT_VERSION, AgentRecord, AgentTree, RecordError, Role};
 pub use roster::{Agent, Roster, State};

@@ -5,15 +5,17 @@
 //! gets its own session, and no descriptor of the terminal. Its stdout is a pipe to the starter, over which it reports that the
 //! run is reachable.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::apart::apart;
 use super::signal::ignore;
 
 /// The size limit of a host's log; a full log is emptied.
@@ -54,7 +56,19 @@ impl Host {
     /// # Errors
     /// When it cannot be started.
     pub fn start(args: &[OsString]) -> io::Result<Host> {
-        let mut child = Command::new(std::env::current_exe()?).args(args).stdout(Stdio::piped()).spawn()?;
+        Self::of(Command::new(std::env::current_exe()?).args(args))
+    }
+
+    /// The same for a process that belongs to no run, in this directory and with these variables besides.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_apart(args: &[OsString], env: &[(&str, &OsStr)], cwd: &Path) -> io::Result<Host> {
+        Self::of(&mut apart(args, env, cwd)?)
+    }
+
+    fn of(command: &mut Command) -> io::Result<Host> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let ready = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Host { child, ready })
     }

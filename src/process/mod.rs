@@ -50,6 +50,7 @@
 //! Without Linux's `/proc` there is no process table: a sweep is then a `SIGKILL` to the child's group, orphans go to init, and
 //! sweeps at start-up find nothing. Everything else is the same.
 
+mod apart;
 mod child;
 mod descriptors;
 mod echo;
@@ -78,6 +79,7 @@ mod system;
 mod user_terminal;
 mod wake;
 
+pub use apart::{EndedApart, Others, is_below_ccc, let_go, ring, run_apart};
 pub use child::{Below, Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
 pub use echo::TypedEcho;
 pub use error::{SpawnError, StdinError};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,14 @@ use super::system::{self, Process};
 
 /// How many descendants are recorded per child. Beyond that, ended ones are dropped.
 const SEEN_LIMIT: usize = 4096;
+
+/// An orphan of a child may have gone to init: see [`super::let_go`].
+static STRAYS: AtomicBool = AtomicBool::new(false);
+
+/// From now on, an orphan of a child may be elsewhere than below this process.
+pub(super) fn expect_strays() {
+    STRAYS.store(true, Ordering::Relaxed);
+}
 
 /// A child from its start until it is reaped.
 #[derive(Debug)]
@@ -178,7 +187,9 @@ impl Registry {
     /// process of the machine; this check costs four. Nothing is reaped while the registry is locked, so the list is complete.
     pub(super) fn is_without_orphans(&self) -> bool {
         let live = |children| self.orphans_among(children).iter().any(|process| !process.zombie);
-        system::is_subreaper() && system::adopted(std::process::id()).is_some_and(|children| !live(children))
+        !STRAYS.load(Ordering::Relaxed)
+            && system::is_subreaper()
+            && system::adopted(std::process::id()).is_some_and(|children| !live(children))
     }
 
     /// Removes the child without reaping it; [`super::reap_orphans`] reaps it.

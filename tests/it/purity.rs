@@ -108,6 +108,8 @@ const ROOMS: &[&[&str]] = &[
     &["control", "git", "tokens"],
     &["checkpoint", "guard"],
     &["worktree"],
+    &["fleet"],
+    &["keeper"],
     &["driver", "demo"],
     &["attach"],
     &["cli"],

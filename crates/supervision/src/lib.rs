@@ -2,7 +2,7 @@
 //!
 //! [`core`] is the state machine of a run: it takes facts with the time at which they became known and returns
 //! decisions. [`agent`] adapts a CLI: its arguments, its lines, its exit. [`words`] are the types that both use.
-//! [`stream`] turns bytes into lines and messages.
+//! [`stream`] turns bytes into lines and messages. [`upkeep`] is what one party decides for all agents of a user.
 //!
 //! This crate performs nothing. Its dependencies hold no runtime, no system call, no clock and no random source, and
 //! its `clippy.toml` forbids those of the standard library, so the same facts give the same decisions in a real run,
@@ -13,4 +13,5 @@ pub mod core;
 #[cfg(test)]
 mod recordings;
 pub mod stream;
+pub mod upkeep;
 pub mod words;

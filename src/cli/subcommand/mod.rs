@@ -14,6 +14,7 @@ pub mod gc;
 pub mod go_on;
 pub mod init;
 pub mod interrupt;
+pub mod keeper;
 pub mod kill;
 pub mod list;
 pub mod look;

@@ -9,7 +9,7 @@ use crate::cli::agent::{NewAgent, Wish};
 use crate::cli::detach::{self, Ready};
 use crate::cli::options::Options;
 use crate::cli::start::state_error;
-use crate::cli::subcommand::run::{self, RunArgs};
+use crate::cli::subcommand::run::{self, Claim, RunArgs};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, spooled};
 use crate::config::{OutputFormat, Project, Settings};
 use crate::core::Plan;
@@ -206,7 +206,8 @@ fn host(args: &NewArgs, context: &Context) -> Result<ExitCode, CliError> {
     let agent = NewAgent::new(wish, context)?;
     let claim =
         |plan: &mut Plan, project: &Project, settings: &Settings| agent.claim(plan, project, settings).map(Some);
-    let started = run::supervise(&args.run_args()?, None, &claim, context);
+    let claim = Claim { own_tree: !args.no_worktree, make: &claim };
+    let started = run::supervise(&args.run_args()?, None, claim, context);
     if started.is_err() {
         agent.take_back();
     }

@@ -10,6 +10,7 @@ use super::attach::{self, ConversationMode};
 use super::run::{self, PlanParts};
 use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
+use crate::cli::keeper_world::ensure_keeper;
 use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
 use crate::cli::redacted_texts::{RedactedTexts, is_redacted};
@@ -25,7 +26,7 @@ use crate::core::{
 };
 use crate::driver;
 use crate::files::open_private;
-use crate::fleet::State;
+use crate::fleet::{AgentRecord, KeptDown, State};
 use crate::journal::{EntryKind, FileLock, JournalReader, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::clean::lines as shown;
 use crate::ui::raised;
@@ -140,7 +141,12 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         return all(context);
     }
     if args.detach && !args.hosted {
-        return detach::start(typed, Some("resume"), args.settings.0.output_format, context);
+        let started = detach::start(typed, Some("resume"), args.settings.0.output_format, context)?;
+        let run = args.run.as_deref().and_then(|run| RunDir::resolve(&context.dirs().ok()?.state, Some(run)).ok());
+        if run.is_some_and(|run| is_agent(&run)) {
+            ensure_keeper(context);
+        }
+        return Ok(started);
     }
     run::refuse_past(args.settings.0.budgets.until)?;
     let state = &context.dirs()?.state;
@@ -284,6 +290,16 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
                 .talk(format_args!("{reason}; to raise the bound: /budget, or: ccc resume {}{more}", run_dir.id()));
         }
     }
+    // Whoever continues an agent wants it to go on.
+    if is_agent(&run_dir) {
+        if let Err(error) = KeptDown::clear(&run_dir) {
+            context.printer.warn(format_args!("{}: the keeper still leaves the agent alone: {error}", run_dir.id()));
+        }
+        // The process that has started a host does it for it.
+        if !args.hosted {
+            ensure_keeper(context);
+        }
+    }
     let request = RunRequest {
         presentation: Presentation::of(&settings, &args.settings.0).of_interface(interface.is_some()),
         credential_sentence: tokens.sentence(),
@@ -329,6 +345,11 @@ fn all(context: &Context) -> Result<ExitCode, CliError> {
         context.printer.talk("no agent is to be continued");
     }
     Ok(ExitCode::COMPLETED)
+}
+
+/// Whether the run is an agent of the fleet.
+fn is_agent(run: &RunDir) -> bool {
+    matches!(AgentRecord::read(run), Ok(Some(_)))
 }
 
 /// The shell command that continues the session of a run without ccc; `None` when the run's summary has no session.

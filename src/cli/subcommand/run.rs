@@ -256,12 +256,17 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     if args.detach && !args.hosted {
         return detach::start(typed, None, args.settings.0.output_format, context);
     }
-    let claim = |_: &mut Plan, _: &Project, _: &Settings| Ok(None);
-    supervise(&args, interface, &claim, context)
+    supervise(&args, interface, Claim { own_tree: false, make: &|_, _, _| Ok(None) }, context)
 }
 
-/// Makes the directory of a run before the run begins, and settles in the plan where it works; `None` if nothing is to be made.
-pub(in crate::cli) type Claim<'a> = &'a dyn Fn(&mut Plan, &Project, &Settings) -> Result<Option<Claimed>, CliError>;
+/// What is made for a run before it begins.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct Claim<'a> {
+    /// Whether the run gets a working tree of its own, which is set up before its agent starts.
+    pub(in crate::cli) own_tree: bool,
+    /// Makes the directory of the run, and settles in the plan where it works; `None` if nothing is to be made.
+    pub(in crate::cli) make: &'a dyn Fn(&mut Plan, &Project, &Settings) -> Result<Option<Claimed>, CliError>,
+}
 
 /// Starts a supervised run in this process.
 ///
@@ -304,7 +309,7 @@ pub(in crate::cli) fn supervise(
         given: Some(args.flags()),
         conversation: args.conversation || args.native,
         native: args.native,
-        own_tree: false,
+        own_tree: claim.own_tree,
     })?;
     let request = RunRequest {
         presentation: Presentation::of(settings, &Layer::default()).of_interface(args.native),
@@ -318,7 +323,7 @@ pub(in crate::cli) fn supervise(
         settings_of_agent: prepared.settings_of_agent.clone(),
     };
     tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
-    let claimed = claim(&mut plan, &prepared.project, settings)?;
+    let claimed = (claim.make)(&mut plan, &prepared.project, settings)?;
     begin(plan, claimed, &request, context)
 }
 

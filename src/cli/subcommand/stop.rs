@@ -2,8 +2,11 @@
 
 use clap::Args;
 
-use crate::cli::{CliError, Context, ExitCode, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::control::protocol::{Event, Reply, Request};
+use crate::driver;
+use crate::fleet::{AgentRecord, KeptDown};
+use crate::journal::RunDir;
 
 /// End a run in an orderly way.
 ///
@@ -24,12 +27,24 @@ pub struct StopArgs {
     pub wait: bool,
 }
 
+/// An agent that the user stops is not revived or taken up by the keeper.
+fn keep_down(run: &RunDir) -> Result<(), CliError> {
+    if !matches!(AgentRecord::read(run), Ok(Some(_))) {
+        return Ok(());
+    }
+    KeptDown::write(run, "ccc stop", driver::unix_ms()).map_err(|error| {
+        CliError::new(ErrorKind::Io, format!("{}: {error}", run.path().display()))
+            .hint("free some disk space: otherwise the agent would be continued by itself")
+    })
+}
+
 /// Ends the run.
 ///
 /// # Errors
 /// When the run cannot be reached, or does not end.
 pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run = steer::find(&args.run, context)?;
+    keep_down(&run)?;
     let mut client = steer::connect(&run, "stop", false)?;
     if args.wait {
         client.follow(None, None, false).map_err(|error| steer::unreachable(&error))?;

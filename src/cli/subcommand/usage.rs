@@ -362,7 +362,7 @@ mod tests {
     use jiff::tz;
 
     use super::*;
-    use crate::config::Percent;
+    use crate::config::{Percent, Settings};
     use crate::tokens::CredentialKind;
 
     /// 2027-01-15 08:00:00 UTC, a Friday.
@@ -370,7 +370,7 @@ mod tests {
 
     fn thresholds() -> UsageSettings {
         let percent = |number| Percent::new(number).expect("a percentage");
-        UsageSettings { base_url: None, warn_threshold: percent(80), critical_threshold: percent(90) }
+        UsageSettings { warn_threshold: percent(80), critical_threshold: percent(90), ..Settings::default().usage }
     }
 
     fn window(name: &str, percent: Option<f64>, in_s: Option<i64>) -> UsageWindow {

@@ -67,6 +67,8 @@ pub fn is_ignored(_: i32) -> bool {
 
 pub(in crate::process) fn become_subreaper() {}
 
+pub(in crate::process) fn stop_being_subreaper() {}
+
 pub(in crate::process) fn is_subreaper() -> bool {
     false
 }

@@ -212,6 +212,11 @@ pub(in crate::process) fn become_subreaper() {
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
+/// Lets orphaned descendants go to the next ancestor that takes them, or to init.
+pub(in crate::process) fn stop_being_subreaper() {
+    let _ = rustix::process::set_child_subreaper(None);
+}
+
 /// Whether orphans below ccc become its children.
 pub(in crate::process) fn is_subreaper() -> bool {
     rustix::process::child_subreaper().is_ok_and(|is_one| is_one.is_some())

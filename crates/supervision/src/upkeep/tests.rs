@@ -1,0 +1,362 @@
+use super::*;
+
+const NOW: i64 = 1_800_000_000_000;
+const RESET: i64 = NOW + 3_600_000;
+
+fn agent(id: &str, standing: Standing) -> AgentFact {
+    AgentFact {
+        id: id.to_owned(),
+        standing,
+        is_manager: id.starts_with('m'),
+        kept_down: false,
+        ignores_usage: false,
+        seen_unix_ms: NOW,
+    }
+}
+
+const RUNNING: Standing = Standing::Running { ending: false };
+const ENDING: Standing = Standing::Running { ending: true };
+
+fn window(name: &str, percent: f64) -> WindowUse {
+    WindowUse { name: name.to_owned(), percent: Some(percent), resets_unix_ms: Some(RESET) }
+}
+
+fn token(id: &str, windows: Vec<WindowUse>) -> TokenUsage {
+    TokenUsage { id: id.to_owned(), label: format!("token {id}"), windows, limited_until_unix_ms: None, refused: false }
+}
+
+/// A keeper that has just asked, and heard this.
+fn keeper(usage: Vec<TokenUsage>) -> Upkeep {
+    Upkeep { asked_unix_ms: Some(NOW), usage, ..Upkeep::default() }
+}
+
+/// What is decided, as words; the state is written and read between two decisions, as by a keeper that is killed.
+fn acts(upkeep: &mut Upkeep, now: i64, agents: &[AgentFact]) -> Vec<String> {
+    acts_by(upkeep, now, agents, &Rules::default())
+}
+
+fn acts_by(upkeep: &mut Upkeep, now: i64, agents: &[AgentFact], rules: &Rules) -> Vec<String> {
+    let json = serde_json::to_string(upkeep).expect("it is written");
+    *upkeep = serde_json::from_str(&json).expect("it is read");
+    // These tests look at one question at a time.
+    upkeep.asked_unix_ms = Some(now);
+    let decided = upkeep.decide(&Facts { now_unix_ms: now, agents }, rules);
+    decided
+        .acts
+        .iter()
+        .map(|act| match act {
+            Act::AskUsage => "ask".to_owned(),
+            Act::Tell { run, notice, .. } => {
+                upkeep.told(*notice, run);
+                format!("tell {run} {notice}")
+            }
+            Act::Stop { run, .. } => format!("stop {run}"),
+            Act::End { run, .. } => format!("end {run}"),
+            Act::Resume { run, why } => format!("resume {run} {why:?}"),
+        })
+        .collect()
+}
+
+const NONE: [&str; 0] = [];
+
+#[test]
+fn each_crossing_is_told_once_and_exactly_at_the_threshold_counts() {
+    let agents = [agent("m1", RUNNING), agent("m2", RUNNING), agent("w", RUNNING), agent("m3", Standing::Stopped)];
+    let mut upkeep = keeper(Vec::new());
+    let mut at = |percents: &[f64]| {
+        let windows = ["five_hour", "seven_day"].iter().zip(percents).map(|(name, percent)| window(name, *percent));
+        upkeep.heard(vec![token("a", windows.collect()), token("b", vec![window("five_hour", 1.0)])]);
+        acts(&mut upkeep, NOW, &agents)
+    };
+    assert_eq!(at(&[79.99, 0.0]), NONE);
+    assert_eq!(at(&[80.0, 0.0]), ["tell m1 1", "tell m2 1"], "exactly at the threshold");
+    assert_eq!(at(&[85.0, 0.0]), NONE, "it was said");
+    assert_eq!(at(&[85.0, 80.0]), ["tell m1 2", "tell m2 2"], "another window");
+    assert_eq!(at(&[79.0, 80.0]), NONE, "down");
+    assert_eq!(at(&[81.0, 80.0]), ["tell m1 3", "tell m2 3"], "up again is a new crossing");
+    assert_eq!(at(&[90.0, 80.0]), ["tell m1 4", "tell m2 4"], "critical, and the other token has headroom");
+    assert_eq!(at(&[99.0, 80.0]), NONE);
+    assert_eq!(at(&[85.0, 80.0]), NONE, "down to the first threshold");
+    assert_eq!(at(&[95.0, 80.0]), ["tell m1 5", "tell m2 5"]);
+}
+
+#[test]
+fn a_message_that_could_not_be_told_is_told_again_until_it_is_or_its_time_has_passed() {
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 80.0)])]);
+    let agents = [agent("m1", RUNNING)];
+    let facts = |now| Facts { now_unix_ms: now, agents: &agents };
+    let rules = Rules { check_interval_ms: i64::MAX, ..Rules::default() };
+    let tells = |upkeep: &mut Upkeep, now| upkeep.decide(&facts(now), &rules).acts;
+    let first = tells(&mut upkeep, NOW);
+    assert!(matches!(&first[..], [Act::Tell { notice: 1, run, text }]
+        if run == "m1" && text == "[ccc] 80 % of the window of 5 hours of token a is used. Start only agents that are needed."));
+    assert_eq!(tells(&mut upkeep, NOW + TELL_AGAIN_MS - 1), []);
+    assert_eq!(tells(&mut upkeep, NOW + TELL_AGAIN_MS), first, "with the same number, so that it is received once");
+    assert_eq!(tells(&mut upkeep, NOW + NOTICE_MS), []);
+    assert!(upkeep.notices.is_empty());
+    let silent = Rules { notify_managers: false, ..rules };
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 80.0)])]);
+    assert_eq!(upkeep.decide(&facts(NOW), &silent).acts, []);
+}
+
+#[test]
+fn with_no_headroom_all_are_stopped_once_and_taken_up_in_steps_after_the_reset() {
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    let mut ignoring = agent("i", RUNNING);
+    ignoring.ignores_usage = true;
+    let all = |standing| [agent("m1", standing), agent("w1", standing), agent("w2", standing), ignoring.clone()];
+    assert_eq!(acts(&mut upkeep, NOW, &all(RUNNING)), ["stop m1", "stop w1", "stop w2"]);
+    assert_eq!(acts(&mut upkeep, NOW + 1, &all(RUNNING)), NONE, "a second order would kill it");
+    assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS, &all(ENDING)), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS, &all(Standing::Stopped)), NONE);
+    let decided =
+        upkeep.decide(&Facts { now_unix_ms: NOW + STOP_AGAIN_MS, agents: &all(Standing::Stopped) }, &Rules::default());
+    assert_eq!((decided.wake_unix_ms, decided.rests), (Some(NOW + STOP_AGAIN_MS + 120_000), false));
+    // One of them is continued by the user, and another is to stay down.
+    let mut agents = all(Standing::Stopped);
+    agents[2] = agent("w2", RUNNING);
+    agents[1].kept_down = true;
+    assert_eq!(acts(&mut upkeep, RESET - 1, &agents), NONE);
+    agents[1] = agent("w1", Standing::Died);
+    let at = |upkeep: &mut Upkeep, now, agents: &[AgentFact]| {
+        upkeep.usage[0].windows[0].resets_unix_ms = Some(RESET);
+        acts(upkeep, now, agents)
+    };
+    assert_eq!(at(&mut upkeep, RESET, &agents), ["resume m1 TakenUp"]);
+    upkeep.resumed("m1", Why::TakenUp, None, RESET, &Rules::default());
+    agents[0] = agent("m1", RUNNING);
+    assert_eq!(at(&mut upkeep, RESET + 4_999, &agents), NONE);
+    assert_eq!(upkeep.stopped.len(), 0);
+}
+
+#[test]
+fn agents_are_taken_up_one_after_the_other_with_a_pause() {
+    let ids: Vec<String> = (0..5).map(|n| format!("w{n}")).collect();
+    let stopped = |id: &String| {
+        (
+            id.clone(),
+            Stopped {
+                episode: 1,
+                since_unix_ms: NOW,
+                has_ended: true,
+                released: false,
+                again_unix_ms: 0,
+                failures: 0,
+                given_up: None,
+            },
+        )
+    };
+    let mut upkeep = Upkeep { stopped: ids.iter().map(stopped).collect(), ..keeper(Vec::new()) };
+    let mut agents: Vec<AgentFact> = ids.iter().map(|id| agent(id, Standing::Stopped)).collect();
+    let mut starts = Vec::new();
+    let mut now = NOW;
+    while starts.len() < 5 {
+        for act in acts(&mut upkeep, now, &agents) {
+            let run =
+                act.strip_prefix("resume ").and_then(|act| act.strip_suffix(" TakenUp")).expect("a start").to_owned();
+            upkeep.resumed(&run, Why::TakenUp, None, now, &Rules::default());
+            let at = agents.iter().position(|agent| agent.id == run).expect("an agent");
+            agents[at].standing = RUNNING;
+            starts.push(now);
+        }
+        now += 250;
+        assert!(now < NOW + 60_000, "{starts:?}");
+    }
+    for pair in starts.windows(2) {
+        assert!((5_000..7_500).contains(&(pair[1] - pair[0])), "{starts:?}");
+    }
+}
+
+#[test]
+fn one_token_with_headroom_is_enough_and_an_unknown_usage_is_none() {
+    let full = || token("a", vec![window("five_hour", 95.0)]);
+    let unknown = WindowUse { percent: None, ..window("five_hour", 0.0) };
+    let refused = TokenUsage { refused: true, ..token("b", vec![window("five_hour", 1.0)]) };
+    let limited =
+        |until| TokenUsage { limited_until_unix_ms: Some(until), ..token("b", vec![window("five_hour", 1.0)]) };
+    let other = |percent| token("b", vec![window("five_hour", 5.0), window("seven_day", percent)]);
+    let agents = [agent("w", RUNNING)];
+    for (usage, stops) in [
+        (vec![full()], true),
+        (vec![full(), other(89.9)], false),
+        (vec![full(), other(90.0)], true),
+        (vec![other(89.9), full()], false),
+        (vec![full(), token("b", vec![unknown])], false),
+        (vec![full(), token("b", Vec::new())], false),
+        (vec![full(), refused.clone()], true),
+        (vec![full(), limited(NOW)], false),
+        (vec![full(), limited(NOW + 1)], true),
+        (vec![refused], false),
+        (vec![limited(NOW + 1)], false),
+        (Vec::new(), false),
+    ] {
+        let mut upkeep = keeper(usage.clone());
+        let expected = if stops { vec!["stop w"] } else { Vec::new() };
+        assert_eq!(acts(&mut upkeep, NOW, &agents), expected, "{usage:?}");
+        let refuses = matches!(admission(&usage, false, NOW, &Rules::default()), Admission::Refused(_));
+        assert_eq!(refuses, stops, "{usage:?}");
+    }
+}
+
+#[test]
+fn a_new_agent_is_refused_at_the_threshold_unless_the_user_ignores_it() {
+    let usage = [token("a", vec![window("five_hour", 50.0), window("seven_day", 90.0)])];
+    let rules = Rules::default();
+    let full = Full {
+        token: "token a".to_owned(),
+        window: "seven_day".to_owned(),
+        percent: 90.0,
+        resets_unix_ms: Some(RESET),
+    };
+    assert_eq!(admission(&usage, false, NOW, &rules), Admission::Refused(full.clone()));
+    assert_eq!(admission(&usage, true, NOW, &rules), Admission::Ignored(full));
+    assert_eq!(admission(&usage, false, RESET, &rules), Admission::Unknown, "after the reset");
+    let below = [token("a", vec![window("five_hour", 89.99)])];
+    assert_eq!(admission(&below, false, NOW, &rules), Admission::Allowed);
+    // A reserve for the user lowers the threshold.
+    let reserved = Rules { critical_percent: 50.0, warn_percent: 50.0, ..Rules::default() };
+    assert!(matches!(admission(&below, false, NOW, &reserved), Admission::Refused(_)));
+    let off = Rules { watches_usage: false, ..Rules::default() };
+    assert_eq!(admission(&usage, false, NOW, &off), Admission::Allowed);
+    let mut upkeep = keeper(usage.to_vec());
+    assert_eq!(acts_by(&mut upkeep, NOW, &[agent("m", RUNNING)], &off), NONE);
+}
+
+#[test]
+fn where_the_user_wants_it_agents_are_ended_instead() {
+    let rules = Rules { ends_agents: true, ..Rules::default() };
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    assert_eq!(acts_by(&mut upkeep, NOW, &[agent("w", RUNNING)], &rules), ["end w"]);
+    let mut ended = agent("w", Standing::Stopped);
+    ended.kept_down = true;
+    assert_eq!(acts_by(&mut upkeep, RESET, &[ended], &rules), NONE);
+}
+
+#[test]
+fn an_agent_that_the_user_continues_is_not_stopped_again_before_the_next_crossing() {
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    let running = [agent("w", RUNNING)];
+    assert_eq!(acts(&mut upkeep, NOW, &running), ["stop w"]);
+    assert_eq!(acts(&mut upkeep, NOW + 1_000, &[agent("w", Standing::Stopped)]), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS, &running), NONE);
+    upkeep.heard(vec![token("a", vec![window("five_hour", 20.0)])]);
+    assert_eq!(acts(&mut upkeep, NOW + 200_000, &running), NONE);
+    assert!(upkeep.stopped.is_empty());
+    upkeep.heard(vec![token("a", vec![window("five_hour", 90.0)])]);
+    assert_eq!(acts(&mut upkeep, NOW + 300_000, &running), ["stop w"]);
+    // The order did not arrive: it is given again.
+    upkeep.stop_failed("w");
+    assert_eq!(acts(&mut upkeep, NOW + 301_000, &running), ["stop w"]);
+    upkeep.begin();
+    assert_eq!(acts(&mut upkeep, NOW + 302_000, &[agent("w", ENDING)]), NONE, "it has arrived");
+    assert_eq!(acts(&mut upkeep, NOW + 302_000, &running), ["stop w"], "the keeper was killed before it was sent");
+}
+
+#[test]
+fn a_dead_agent_is_revived_within_the_limits_and_then_marked() {
+    let rules = Rules::default();
+    let mut upkeep = keeper(Vec::new());
+    let dead = [agent("w", Standing::Died)];
+    assert_eq!(acts(&mut upkeep, NOW, &dead), NONE, "it may be between two steps of its start");
+    assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS, &dead), ["resume w Died"]);
+    upkeep.resumed("w", Why::Died, None, NOW + FIRST_REVIVAL_MS, &rules);
+    assert_eq!(acts(&mut upkeep, NOW + 5_000, &[agent("w", RUNNING)]), NONE);
+    // It dies again at once.
+    let again = NOW + 6_000;
+    assert_eq!(acts(&mut upkeep, again, &dead), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 9_999, &dead), NONE, "not before the pause");
+    assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 10_000, &dead), ["resume w Died"]);
+    upkeep.resumed("w", Why::Died, Some("the agent does not exist".to_owned()), again, &rules);
+    assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 29_999, &dead), NONE, "the pause doubles");
+    assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 30_000, &dead), ["resume w Died"]);
+    assert_eq!(acts(&mut upkeep, NOW + 600_000, &dead), NONE);
+    let why = upkeep.given_up("w").expect("given up").why.clone();
+    assert_eq!(why, "it was revived 3 times in an hour: the agent does not exist");
+    let decided = upkeep.decide(&Facts { now_unix_ms: NOW + 7_200_000, agents: &dead }, &rules);
+    assert_eq!(decided.acts, [], "it stays down");
+    // The user continues it.
+    assert_eq!(acts(&mut upkeep, NOW + 7_300_000, &[agent("w", RUNNING)]), NONE);
+    assert_eq!(upkeep.given_up("w"), None);
+    let later = [AgentFact { seen_unix_ms: NOW + 7_400_000, ..agent("w", Standing::Died) }];
+    assert_eq!(acts(&mut upkeep, NOW + 7_400_000, &later), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + 7_401_000, &later), ["resume w Died"]);
+}
+
+#[test]
+fn who_is_not_to_be_revived_is_left_alone() {
+    let mut kept_down = agent("k", Standing::Died);
+    kept_down.kept_down = true;
+    let mut old = agent("o", Standing::Died);
+    old.seen_unix_ms = NOW - Rules::default().revived_within_ms;
+    let agents =
+        [kept_down, old, agent("e", Standing::Ended), agent("s", Standing::Stopped), agent("n", Standing::Starting)];
+    let mut upkeep = keeper(Vec::new());
+    for at in [0, FIRST_REVIVAL_MS, 600_000] {
+        assert_eq!(acts(&mut upkeep, NOW + at, &agents), NONE);
+    }
+    // Nobody is started past the threshold, except who ignores it.
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    let mut ignoring = agent("i", Standing::Died);
+    ignoring.ignores_usage = true;
+    let agents = [agent("d", Standing::Died), ignoring];
+    assert_eq!(acts(&mut upkeep, NOW, &agents), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS, &agents), ["resume i Died"]);
+    assert_eq!(acts(&mut upkeep, NOW + 60_000, &[agent("d", Standing::Died)]), NONE);
+    assert_eq!(acts(&mut upkeep, RESET - 1, &[agent("d", Standing::Died)]), NONE);
+    assert_eq!(acts(&mut upkeep, RESET, &[agent("d", Standing::Died)]), ["resume d Died"]);
+}
+
+#[test]
+fn after_a_reboot_the_agents_are_revived_in_steps() {
+    let mut upkeep = keeper(Vec::new());
+    let agents: Vec<AgentFact> = (0..4).map(|n| agent(&format!("w{n}"), Standing::Died)).collect();
+    assert_eq!(acts(&mut upkeep, NOW, &agents), NONE);
+    for (n, at) in [(0, 1_000), (1, 8_000), (2, 15_000), (3, 22_000)] {
+        let mut agents = agents.clone();
+        agents[..n].iter_mut().for_each(|agent| agent.standing = RUNNING);
+        assert_eq!(acts(&mut upkeep, NOW + at, &agents), [format!("resume w{n} Died")]);
+    }
+}
+
+#[test]
+fn usage_is_asked_about_once_in_an_interval_and_only_while_an_agent_lives() {
+    let rules = Rules::default();
+    let mut upkeep = Upkeep::default();
+    let agents: Vec<AgentFact> = (0..20).map(|n| agent(&format!("w{n}"), RUNNING)).collect();
+    let mut asked = Vec::new();
+    for second in 0..600 {
+        let facts = Facts { now_unix_ms: NOW + second * 1_000, agents: &agents };
+        if upkeep.decide(&facts, &rules).acts.contains(&Act::AskUsage) {
+            asked.push(second);
+            // A keeper that is killed now does not ask again.
+            upkeep = serde_json::from_str(&serde_json::to_string(&upkeep).expect("written")).expect("read");
+            upkeep.begin();
+        }
+    }
+    assert_eq!(asked, [0, 120, 240, 360, 480]);
+    let ended = [agent("w", Standing::Ended)];
+    let decided = Upkeep::default().decide(&Facts { now_unix_ms: NOW, agents: &ended }, &rules);
+    assert_eq!((decided.acts, decided.rests, decided.wake_unix_ms), (Vec::new(), false, Some(NOW + 60_000)));
+}
+
+#[test]
+fn the_keeper_rests_when_nothing_was_to_be_kept_for_the_grace_period() {
+    let rules = Rules { watches_usage: false, ..Rules::default() };
+    let mut upkeep = Upkeep::default();
+    let mut rests = |at: i64, standing| {
+        upkeep.decide(&Facts { now_unix_ms: NOW + at, agents: &[agent("w", standing)] }, &rules).rests
+    };
+    assert!(!rests(0, Standing::Ended));
+    assert!(!rests(59_999, Standing::Ended));
+    assert!(rests(60_000, Standing::Ended));
+    assert!(!rests(60_001, RUNNING));
+    assert!(!rests(60_002, Standing::Ended));
+    assert!(!rests(120_001, Standing::Ended));
+    assert!(rests(120_002, Standing::Ended));
+}
+
+#[test]
+fn a_state_of_a_newer_keeper_is_read_and_nothing_in_it_breaks() {
+    let upkeep: Upkeep = serde_json::from_str(r#"{"asked_unix_ms": 5, "dreams": [1], "stopped": {}}"#).expect("read");
+    assert_eq!(upkeep, Upkeep { asked_unix_ms: Some(5), ..Upkeep::default() });
+}

@@ -1,0 +1,46 @@
+//! What the keeper's state says about agents, for lists and dashboards.
+
+use std::path::Path;
+
+use super::store::{Store, StoreError};
+use crate::upkeep::{Critical, Upkeep};
+
+/// What the keeper's state says about agents.
+#[derive(Debug, Clone, Default)]
+pub struct Notes {
+    upkeep: Upkeep,
+}
+
+impl Notes {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the keeper's state cannot be read.
+    pub fn read(state_dir: &Path) -> Result<Notes, StoreError> {
+        Ok(Notes { upkeep: Store::new(state_dir).read()?.upkeep })
+    }
+
+    /// Everything that the keeper remembers.
+    #[must_use]
+    pub fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    /// No token has headroom.
+    #[must_use]
+    pub fn critical(&self) -> Option<&Critical> {
+        self.upkeep.critical.as_ref()
+    }
+
+    /// Whether the keeper has stopped this agent because of the usage, and takes it up again.
+    #[must_use]
+    pub fn is_taken_up_later(&self, run: &str) -> bool {
+        self.upkeep.stopped.get(run).is_some_and(|stopped| stopped.given_up.is_none() && !stopped.released)
+    }
+
+    /// Why this agent is not started again by itself, if the keeper has given up.
+    #[must_use]
+    pub fn given_up(&self, run: &str) -> Option<&str> {
+        self.upkeep.given_up(run).map(|given_up| given_up.why.as_str())
+    }
+}

@@ -1,0 +1,305 @@
+//! The keeper's work: looks, decides, remembers, acts, waits.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::ensure;
+use super::facts::Seen;
+use super::store::{Kept, Store, StoreError};
+use crate::control::protocol::{Hello, Reply, Request};
+use crate::control::{Client, ClientError};
+use crate::fleet::{Agent, KeptDown};
+use crate::process::{Others, run_apart};
+use crate::upkeep::{Act, Facts, Rules, TokenUsage, Upkeep, Why};
+
+/// How long continuing a run may take until it can be reached.
+const RESUME_LIMIT: Duration = Duration::from_secs(90);
+/// How long removing an agent may take.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(90);
+/// How often agents are looked at whose end the system does not report, and after a fault.
+const LOOK_MS: i64 = 10_000;
+/// How soon an agent that is about to begin is looked at again.
+const BEGINNING_MS: i64 = 2_000;
+/// The longest wait.
+const LONGEST_WAIT_MS: i64 = 10 * 60_000;
+/// The shortest wait, so that a fault cannot make the keeper busy.
+const SHORTEST_WAIT_MS: i64 = 50;
+/// The phase of a run that is ending.
+const ENDING: &str = "ending";
+
+/// What the keeper needs of the program around it.
+pub trait World {
+    /// The present time, unix milliseconds.
+    fn now_unix_ms(&self) -> i64;
+    /// The rules in force now.
+    fn rules(&mut self, now_unix_ms: i64) -> Rules;
+    /// Asks about the usage of the tokens that agents in these projects use, each token once, and returns what is known. Blocks for
+    /// as long as the providers take.
+    fn usage(&mut self, projects: &[PathBuf], now_unix_ms: i64) -> Vec<TokenUsage>;
+    /// Writes a line to the log.
+    fn log(&mut self, line: &str);
+}
+
+/// Why the keeper cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// Its state is of a newer ccc, or cannot be moved aside.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Keeps the agents of the state directory until there is nothing to keep. The caller holds the keeper's lock. With `anew`, earlier
+/// failures are forgotten, because the machine has been started anew.
+///
+/// # Errors
+/// When the keeper's state cannot be used.
+pub fn keep(state_dir: &Path, anew: bool, world: &mut dyn World) -> Result<(), KeepError> {
+    let store = Store::new(state_dir);
+    let mut upkeep = match store.read() {
+        Ok(kept) => kept.upkeep,
+        Err(error @ StoreError::Damaged { .. }) => {
+            let aside = store.move_aside()?;
+            world.log(&format!("{error}; it was moved to {}, and the keeper begins anew", aside.display()));
+            Upkeep::default()
+        }
+        Err(error @ (StoreError::Io { .. } | StoreError::TooNew { .. })) => return Err(error.into()),
+    };
+    upkeep.begin();
+    if anew {
+        upkeep.forget_failures();
+    }
+    let mut keeper = Keeper { state_dir, store, upkeep, written: None, world, others: Others::default() };
+    match ensure::open_bell(state_dir) {
+        Ok((bell, _)) => keeper.others.listen(&bell),
+        Err(error) => keeper.world.log(&format!("the keeper cannot be woken: {error}")),
+    }
+    keeper.run();
+    Ok(())
+}
+
+struct Keeper<'a> {
+    state_dir: &'a Path,
+    store: Store,
+    upkeep: Upkeep,
+    /// What is on the disk.
+    written: Option<Upkeep>,
+    world: &'a mut dyn World,
+    others: Others,
+}
+
+impl Keeper<'_> {
+    fn run(&mut self) {
+        // Whoever removes the state directory removes the agents, too.
+        while self.state_dir.is_dir() {
+            let now = self.world.now_unix_ms();
+            let rules = self.world.rules(now);
+            let seen = match Seen::look(self.state_dir, now) {
+                Ok(seen) => seen,
+                Err(error) => {
+                    self.world.log(&format!("the agents cannot be looked at: {error}"));
+                    self.wait_until(now, now + LOOK_MS);
+                    continue;
+                }
+            };
+            let before = self.upkeep.clone();
+            let decided = self.upkeep.decide(&Facts { now_unix_ms: now, agents: &seen.facts }, &rules);
+            // An act that is not on the disk could be done twice.
+            if !self.is_written() {
+                self.upkeep = before;
+                self.wait_until(now, now + LOOK_MS);
+                continue;
+            }
+            if decided.rests {
+                self.world.log("no agent is left: the keeper ends");
+                return;
+            }
+            let acted = !decided.acts.is_empty();
+            for act in decided.acts {
+                self.perform(act, &seen, &rules);
+            }
+            self.is_written();
+            let now = self.world.now_unix_ms();
+            let mut wake = decided.wake_unix_ms.unwrap_or(now + LONGEST_WAIT_MS);
+            if !self.others.watch(&seen.pids) {
+                wake = wake.min(now + LOOK_MS);
+            }
+            if seen.begins || acted {
+                wake = wake.min(now + BEGINNING_MS);
+            }
+            self.wait_until(now, wake);
+        }
+    }
+
+    fn wait_until(&mut self, now: i64, wake: i64) {
+        let wait = wake.saturating_sub(now).clamp(SHORTEST_WAIT_MS, LONGEST_WAIT_MS);
+        if let Err(error) = self.others.wait(Duration::from_millis(wait.unsigned_abs())) {
+            self.world.log(&format!("the keeper cannot wait for the ends of processes: {error}"));
+            self.others = Others::default();
+        }
+    }
+
+    /// Writes what the keeper remembers, if it has changed.
+    fn is_written(&mut self) -> bool {
+        if self.written.as_ref() == Some(&self.upkeep) {
+            return true;
+        }
+        match self.store.write(&Kept::of(self.upkeep.clone())) {
+            Ok(()) => {
+                self.written = Some(self.upkeep.clone());
+                true
+            }
+            Err(error) => {
+                self.world.log(&format!("nothing is done, because it could not be remembered: {error}"));
+                false
+            }
+        }
+    }
+
+    fn perform(&mut self, act: Act, seen: &Seen, rules: &Rules) {
+        match act {
+            Act::AskUsage => {
+                let mut projects: Vec<PathBuf> =
+                    seen.agents.iter().filter(|agent| agent.state.is_active()).map(place).collect();
+                projects.extend(seen.agents.iter().filter(|agent| self.is_down_by_us(&agent.record.id)).map(place));
+                projects.sort();
+                projects.dedup();
+                let now = self.world.now_unix_ms();
+                let usage = self.world.usage(&projects, now);
+                self.upkeep.heard(usage);
+            }
+            Act::Tell { notice, run, text } => {
+                let at =
+                    self.upkeep.notices.iter().find(|waiting| waiting.id == notice).map(|waiting| waiting.at_unix_ms);
+                let key = format!("keeper-{notice}-{}", at.unwrap_or_default());
+                let said = seen.agent(&run).map_or(Ok(()), |agent| tell(agent, key, text));
+                match said {
+                    Ok(()) => {
+                        self.world.log(&format!("{run} was told of the usage"));
+                        self.upkeep.told(notice, &run);
+                    }
+                    Err(error) => self.world.log(&format!("{run} could not be told of the usage: {error}")),
+                }
+            }
+            Act::Stop { run, reason } => {
+                let Some(agent) = seen.agent(&run) else { return };
+                match stop(agent, &reason) {
+                    Ok(()) => self.world.log(&format!("{run} is stopped: {reason}")),
+                    Err(error) => {
+                        self.world.log(&format!("{run} could not be stopped: {error}"));
+                        self.upkeep.stop_failed(&run);
+                    }
+                }
+            }
+            Act::End { run, reason } => {
+                let Some(agent) = seen.agent(&run) else { return };
+                match self.end(agent, &reason) {
+                    Ok(()) => self.world.log(&format!("{run} was ended: {reason}")),
+                    Err(error) => {
+                        self.world.log(&format!("{run} could not be ended: {error}"));
+                        self.upkeep.stop_failed(&run);
+                    }
+                }
+            }
+            Act::Resume { run, why } => {
+                let failure = self.resume(&run).err();
+                let word = match why {
+                    Why::Died => "its ccc died",
+                    Why::TakenUp => "the usage allows it",
+                };
+                match &failure {
+                    None => self.world.log(&format!("{run} was continued: {word}")),
+                    Some(failure) => self.world.log(&format!("{run} could not be continued: {failure}")),
+                }
+                let now = self.world.now_unix_ms();
+                self.upkeep.resumed(&run, why, failure, now, rules);
+            }
+        }
+    }
+
+    /// Whether the keeper starts this agent later, so that its tokens matter.
+    fn is_down_by_us(&self, run: &str) -> bool {
+        self.upkeep.stopped.contains_key(run) || self.upkeep.revivals.contains_key(run)
+    }
+
+    fn resume(&mut self, run: &str) -> Result<(), String> {
+        self.ccc(&["resume", run, "--detach"], RESUME_LIMIT)
+    }
+
+    /// Ends the agent and removes it, as the user would; if that is not possible, it is stopped and kept down.
+    fn end(&mut self, agent: &Agent, reason: &str) -> Result<(), String> {
+        let now = self.world.now_unix_ms();
+        KeptDown::write(&agent.dir, reason, now).map_err(|error| error.to_string())?;
+        match self.ccc(&["kill", &agent.record.id, "--yes"], REMOVAL_LIMIT) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.world.log(&format!("{} cannot be removed, and is stopped: {error}", agent.record.id));
+                stop(agent, reason).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Runs a command of ccc to its end.
+    fn ccc(&self, args: &[&str], limit: Duration) -> Result<(), String> {
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        let env = [("CCC_STATE_DIR", self.state_dir.as_os_str())];
+        let ended = run_apart(&args, &env, self.state_dir, limit).map_err(|error| error.to_string())?;
+        match ended.code {
+            Some(0) => Ok(()),
+            Some(code) => Err(first_error(&ended.said).unwrap_or_else(|| format!("exit code {code}"))),
+            None => {
+                Err(first_error(&ended.said).unwrap_or_else(|| format!("it took longer than {} s", limit.as_secs())))
+            }
+        }
+    }
+}
+
+/// The error that a command of ccc has printed, in one line.
+fn first_error(said: &str) -> Option<String> {
+    const CHARS: usize = 300;
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines.clone().find_map(|line| line.strip_prefix("error: ")).or_else(|| lines.clone().last())?;
+    Some(error.chars().filter(|c| !c.is_control()).take(CHARS).collect())
+}
+
+/// Where the tokens and settings of an agent are looked for.
+fn place(agent: &Agent) -> PathBuf {
+    let tree = agent.record.tree.as_ref().map(|tree| &tree.path);
+    tree.filter(|path| path.is_dir()).unwrap_or(&agent.record.project).clone()
+}
+
+fn connect(agent: &Agent) -> Result<Client, ClientError> {
+    Client::connect(&agent.dir, &Hello::new("keeper", false))
+}
+
+/// Sends a message, which is received once however often it is sent.
+fn tell(agent: &Agent, key: String, text: String) -> Result<(), ClientError> {
+    match connect(agent)?.call(&Request::Say { key: Some(key), text, images: Vec::new() })? {
+        Reply::Done
+        | Reply::Queued { .. }
+        | Reply::Already
+        | Reply::Following { .. }
+        | Reply::Status(_)
+        | Reply::Output(_)
+        // The run does not take messages: it is not asked again.
+        | Reply::Fault(_) => Ok(()),
+    }
+}
+
+/// Stops a run, unless it is ending: a second order would end it at once.
+fn stop(agent: &Agent, reason: &str) -> Result<(), ClientError> {
+    let mut client = connect(agent)?;
+    if client.welcome().phase == ENDING {
+        return Ok(());
+    }
+    match client.call(&Request::Stop { reason: Some(reason.to_owned()) })? {
+        Reply::Fault(fault) if !fault.is_ending() => Err(ClientError::Refused { run: agent.record.id.clone(), fault }),
+        Reply::Done
+        | Reply::Queued { .. }
+        | Reply::Already
+        | Reply::Following { .. }
+        | Reply::Status(_)
+        | Reply::Output(_)
+        | Reply::Fault(_) => Ok(()),
+    }
+}

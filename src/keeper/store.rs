@@ -1,0 +1,154 @@
+//! `state.json`: what the keeper remembers.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::KEEPER_DIR;
+use crate::files::{KEEPER, read_private, replace_json};
+use crate::upkeep::Upkeep;
+
+/// The version of the file. A reader refuses a higher one. A field added without raising it needs a default.
+const VERSION: u32 = 1;
+
+/// The content of the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The version of the writer.
+    version: u32,
+    /// What the keeper remembers.
+    #[serde(default)]
+    pub upkeep: Upkeep,
+}
+
+impl Default for Kept {
+    fn default() -> Kept {
+        Kept { version: VERSION, upkeep: Upkeep::default() }
+    }
+}
+
+impl Kept {
+    /// With this content.
+    #[must_use]
+    pub fn of(upkeep: Upkeep) -> Kept {
+        Kept { version: VERSION, upkeep }
+    }
+}
+
+/// Why the state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be read or replaced.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// `state.json`.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// It is not the state of a keeper.
+    #[error("{}: damaged: {source}", path.display())]
+    Damaged {
+        /// `state.json`.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A newer ccc wrote it.
+    #[error("{}: version {version} is newer than the {VERSION} that this ccc reads; use a newer ccc", path.display())]
+    TooNew {
+        /// `state.json`.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
+/// The file in a state directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    path: PathBuf,
+}
+
+impl Store {
+    /// The file in this state directory. Nothing is opened yet.
+    #[must_use]
+    pub fn new(state_dir: &Path) -> Store {
+        Store { path: state_dir.join(KEEPER_DIR).join("state.json") }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its content; nothing remembered when there is no file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged or too new.
+    pub fn read(&self) -> Result<Kept, StoreError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let path = || self.path.clone();
+        let bytes = match read_private(&self.path, KEEPER) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Kept::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+            Err(source) => return Err(StoreError::Io { path: path(), source }),
+        };
+        let damaged = |source| StoreError::Damaged { path: path(), source };
+        let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if version > VERSION {
+            return Err(StoreError::TooNew { path: path(), version });
+        }
+        serde_json::from_slice(&bytes).map_err(damaged)
+    }
+
+    /// Replaces the file as a whole. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the old file remains.
+    pub fn write(&self, kept: &Kept) -> Result<(), StoreError> {
+        replace_json(&self.path, kept, true).map_err(|source| StoreError::Io { path: self.path.clone(), source })
+    }
+
+    /// Moves a file that cannot be read aside; returns its new name.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn move_aside(&self) -> Result<PathBuf, StoreError> {
+        let aside = self.path.with_file_name("state.json.damaged");
+        let moved = std::fs::rename(&self.path, &aside);
+        moved.map(|()| aside).map_err(|source| StoreError::Io { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_what_is_damaged_or_too_new_is_named() {
+        let state = tempfile::tempdir().expect("a directory");
+        let store = Store::new(state.path());
+        assert_eq!(store.read().expect("nothing"), Kept::default());
+        let kept = Kept::of(Upkeep { episodes: 3, ..Upkeep::default() });
+        store.write(&kept).expect("written");
+        assert_eq!(store.read().expect("read"), kept);
+        let mode = |path: &Path| path.metadata().expect("metadata").permissions().mode() & 0o777;
+        assert_eq!(mode(store.path()), 0o600);
+        for (text, says) in [("{", "damaged"), ("[]", "damaged"), (r#"{"version": 2}"#, "use a newer ccc")] {
+            std::fs::write(store.path(), text).expect("written");
+            assert!(store.read().expect_err("unusable").to_string().contains(says), "{text}");
+        }
+        let aside = store.move_aside().expect("moved");
+        assert!(aside.is_file());
+        assert_eq!(store.read().expect("nothing"), Kept::default());
+    }
+}
