@@ -4,13 +4,18 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use jiff::tz::TimeZone;
+
 use super::start::{Claimed, state_error};
-use super::{CliError, Context, ErrorKind, agent_tree, steer};
+use super::{CliError, Context, ErrorKind, agent_tree, keeper_world, steer};
 use crate::config::{Project, Settings};
 use crate::core::Plan;
 use crate::driver;
 use crate::fleet::{AGENT_VERSION, AgentRecord, RecordError, Role};
 use crate::journal::{NameError, RunDir, RunNames, name_of_task};
+use crate::keeper;
+use crate::ui::format;
+use crate::upkeep::{Admission, Full};
 
 /// What is asked for a new agent, besides its run.
 #[derive(Debug, Clone)]
@@ -65,6 +70,7 @@ impl<'a> NewAgent<'a> {
     /// When the name is taken, or something cannot be made.
     pub(super) fn claim(&self, plan: &mut Plan, project: &Project, settings: &Settings) -> Result<Claimed, CliError> {
         let state = &self.context.dirs()?.state;
+        self.admitted(state, settings)?;
         let claimed = Claimed::new(state, &plan.run_id)?;
         *self.made.borrow_mut() = Some(Made { run_dir: claimed.run_dir.clone(), name: None, record: None });
         let name = self.name(state, plan)?;
@@ -102,6 +108,30 @@ impl<'a> NewAgent<'a> {
         Ok(claimed)
     }
 
+    /// Refuses a new agent while the usage is critical.
+    fn admitted(&self, state: &Path, settings: &Settings) -> Result<(), CliError> {
+        let now_unix_ms = driver::unix_ms();
+        let zone = super::zone::of_process();
+        let rules = keeper_world::rules_of(&settings.usage, now_unix_ms, &zone);
+        match keeper::admits(state, &rules, now_unix_ms, self.wish.ignore_usage) {
+            Ok(Admission::Allowed | Admission::Unknown) => Ok(()),
+            Ok(Admission::Ignored(full)) => {
+                self.context.printer.warn(full_in_words(&full, now_unix_ms, &zone));
+                Ok(())
+            }
+            Ok(Admission::Refused(full)) => Err(CliError::new(
+                ErrorKind::Failed,
+                format!("no agent is started: {}", full_in_words(&full, now_unix_ms, &zone)),
+            )
+            .hint("to start it all the same, add --ignore-usage; to see the usage: ccc usage")),
+            // What cannot be read refuses nobody: the agent's own run watches its limits.
+            Err(error) => {
+                self.context.printer.warn(error);
+                Ok(())
+            }
+        }
+    }
+
     /// What was made so far.
     fn has(&self, record: &AgentRecord) {
         if let Some(made) = self.made.borrow_mut().as_mut() {
@@ -135,6 +165,15 @@ impl<'a> NewAgent<'a> {
         }
         let _ = std::fs::remove_dir_all(run_dir.path());
     }
+}
+
+/// That no token has headroom.
+fn full_in_words(full: &Full, now_unix_ms: i64, zone: &TimeZone) -> String {
+    let reset = match full.resets_unix_ms {
+        Some(reset) => format!("; it resets {}", format::due(reset, now_unix_ms, zone)),
+        None => String::new(),
+    };
+    format!("the window {} is used by {:.0} % and no other token has room{reset}", full.window, full.percent)
 }
 
 /// The record of a run that must be an agent.

@@ -8,7 +8,7 @@ use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::driver;
 use crate::files::TimedLock;
-use crate::fleet::{Agent, AgentRecord};
+use crate::fleet::{Agent, AgentRecord, KeptDown};
 use crate::journal::{FileLock, RunDir, RunNames};
 
 /// How long a run that was told to end at once may take.
@@ -75,6 +75,8 @@ pub(super) struct Left {
 pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<Left, CliError> {
     let state = &context.dirs()?.state;
     // First, so that nothing revives it.
+    let kept = KeptDown::write(&agent.dir, "it was removed", driver::unix_ms());
+    kept.map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", agent.dir.path().display())))?;
     let record = AgentRecord { removed_unix_ms: Some(driver::unix_ms()), ..agent.record.clone() };
     record.write(&agent.dir).map_err(|error| record_error(&error))?;
     let _lock = match end_now(&agent.dir, "ccc kill") {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cli::agent::{NewAgent, Wish};
 use crate::cli::detach::{self, Ready};
+use crate::cli::keeper_world::ensure_keeper;
 use crate::cli::options::Options;
 use crate::cli::start::state_error;
 use crate::cli::subcommand::run::{self, Claim, RunArgs};
@@ -148,6 +149,7 @@ pub fn run(args: NewArgs, typed: &[OsString], context: &Context) -> Result<ExitC
             Err(code) => return Ok(code),
         }
     }
+    ensure_keeper(context);
     detach::warn_of_logout(context);
     Ok(ExitCode::COMPLETED)
 }
