@@ -15,6 +15,7 @@ mod conversation;
 mod fuzzed;
 mod import_graph;
 mod journal;
+mod keeper;
 mod supervise;
 #[macro_use]
 mod whole_runs;
