@@ -26,6 +26,8 @@ use crate::process::observe_run;
 pub(super) const INTERVAL: Duration = Duration::from_millis(4_500);
 /// An agent looks after this number of beats whether a keeper works.
 const KEEPER_BEATS: u32 = 3;
+/// Stack of the thread that starts a keeper.
+const KEEPER_STACK_BYTES: usize = 512 * 1024;
 /// The file's name.
 const FILE: &str = "heartbeat.json";
 /// The temporary file. A run has one ccc, so one name is enough.
@@ -138,7 +140,7 @@ impl HeartbeatFile {
             waiting: Mutex::new(None),
             looks: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            keeper: KeeperLook::new(run_dir),
+            keeper: KeeperLook::new(run, run_dir),
         };
         HeartbeatFile { run: run.to_owned(), files: Arc::new(files), thread }
     }
@@ -173,11 +175,15 @@ impl HeartbeatFile {
 struct KeeperLook {
     run_dir: PathBuf,
     beats: AtomicU32,
+    /// One is being started.
+    starts: Arc<AtomicBool>,
 }
 
 impl KeeperLook {
-    fn new(run_dir: &Path) -> KeeperLook {
-        KeeperLook { run_dir: run_dir.to_owned(), beats: AtomicU32::new(0) }
+    fn new(run: &str, run_dir: &Path) -> KeeperLook {
+        // Not all agents look at the same beat.
+        let first = run.bytes().fold(0_u32, |sum, byte| sum.wrapping_add(byte.into())) % KEEPER_BEATS;
+        KeeperLook { run_dir: run_dir.to_owned(), beats: AtomicU32::new(first), starts: Arc::default() }
     }
 
     fn look(&self) {
@@ -186,8 +192,19 @@ impl KeeperLook {
         }
         let state_dir = self.run_dir.parent().and_then(Path::parent);
         let Some(state_dir) = state_dir.filter(|_| self.run_dir.join(AGENT_FILE).exists()) else { return };
-        if let Err(error) = keeper::ensure_from_run(state_dir) {
-            tracing::warn!(%error, "no keeper works");
+        if matches!(keeper::holder(state_dir), Ok(Some(_))) || self.starts.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // The beats must not wait for the start.
+        let (state_dir, starts) = (state_dir.to_owned(), Arc::clone(&self.starts));
+        let start = move || {
+            if let Err(error) = keeper::ensure_from_run(&state_dir) {
+                tracing::warn!(%error, "no keeper works");
+            }
+            starts.store(false, Ordering::Relaxed);
+        };
+        if std::thread::Builder::new().name("keeper".to_owned()).stack_size(KEEPER_STACK_BYTES).spawn(start).is_err() {
+            self.starts.store(false, Ordering::Relaxed);
         }
     }
 }

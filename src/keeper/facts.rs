@@ -7,10 +7,13 @@ use std::time::UNIX_EPOCH;
 use crate::core::Outcome;
 use crate::fleet::{Agent, KeptDown, Role, Roster, State};
 use crate::journal::{FileLock, RunDirError, Word};
+use crate::process::booted_unix_ms;
 use crate::upkeep::{AgentFact, Standing};
 
 /// How long an agent that has not begun may still begin.
 const BEGINNING_MS: i64 = 2 * 60_000;
+/// How long before the start of the machine its shutdown may have begun.
+const SHUTDOWN_MS: i64 = 10 * 60_000;
 /// The phase of a run that is ending.
 const ENDING: &str = "ending";
 
@@ -32,7 +35,8 @@ impl Seen {
     /// When the directory of runs cannot be read.
     pub(super) fn look(state_dir: &Path, now_unix_ms: i64) -> Result<Seen, RunDirError> {
         let agents = Roster::read(state_dir)?.agents;
-        let facts: Vec<AgentFact> = agents.iter().map(|agent| fact(agent, now_unix_ms)).collect();
+        let booted_unix_ms = booted_unix_ms();
+        let facts: Vec<AgentFact> = agents.iter().map(|agent| fact(agent, booted_unix_ms, now_unix_ms)).collect();
         let running = agents.iter().filter(|agent| agent.state.is_active());
         let pids = running.filter_map(|agent| Some(FileLock::holder(&agent.dir.lock()).ok()??.pid)).collect();
         let begins = facts.iter().any(|fact| fact.standing == Standing::Starting);
@@ -45,10 +49,16 @@ impl Seen {
     }
 }
 
-fn fact(agent: &Agent, now_unix_ms: i64) -> AgentFact {
+fn fact(agent: &Agent, booted_unix_ms: Option<i64>, now_unix_ms: i64) -> AgentFact {
+    let ended_unix_ms = agent.summary.as_ref().and_then(|summary| summary.ended_unix_ms);
+    let by_shutdown = booted_unix_ms
+        .zip(ended_unix_ms)
+        .is_some_and(|(booted, ended)| ended < booted && booted.saturating_sub(ended) < SHUTDOWN_MS);
     let standing = match &agent.state {
         State::Active(phase) => Standing::Running { ending: phase == ENDING },
         State::Ready => Standing::Running { ending: false },
+        // The system interrupts all runs before it goes down, and that is no wish of the user about this one.
+        State::Ended(Word::Known(Outcome::Interrupted)) if by_shutdown => Standing::Died,
         State::Ended(Word::Known(Outcome::Interrupted)) => Standing::Stopped,
         State::Ended(Word::Known(_) | Word::Other(_)) => Standing::Ended,
         State::Died if agent.summary.is_some() => Standing::Died,
@@ -73,4 +83,96 @@ fn last_seen(agent: &Agent) -> i64 {
     let beat = beat.and_then(|since| i64::try_from(since.as_millis()).ok());
     let written = agent.summary.as_ref().map(|summary| summary.updated_unix_ms);
     beat.max(written).unwrap_or(agent.record.created_unix_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{AGENT_VERSION, AgentRecord};
+    use crate::journal::{RunDir, RunSummary, SUMMARY_VERSION};
+    use redaction::Redactor;
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn agent(state: &Path, outcome: Option<Outcome>, ended_unix_ms: Option<i64>) -> Agent {
+        let id = format!("20261128-100000-{}", std::fs::read_dir(state.join("runs")).map_or(0, Iterator::count));
+        let dir = RunDir::create(state, &id).expect("a run");
+        let record = AgentRecord {
+            version: AGENT_VERSION,
+            id,
+            name: "a".to_owned(),
+            role: Role::Manager.into(),
+            manager: None,
+            depth: 0,
+            created_unix_ms: NOW,
+            project: "/project".into(),
+            tree: None,
+            ports: Vec::new(),
+            ignore_usage: false,
+        };
+        record.write(&dir).expect("written");
+        let summary = RunSummary {
+            version: SUMMARY_VERSION,
+            id: record.id.clone(),
+            task: String::new(),
+            cwd: "/project".to_owned(),
+            session_id: None,
+            agent_version: None,
+            pid: 1,
+            started_unix_ms: NOW,
+            updated_unix_ms: NOW + 7,
+            ended_unix_ms,
+            phase: "working".to_owned(),
+            iteration: 0,
+            outcome: outcome.map(Word::Known),
+            reason: None,
+            restarts: 0,
+            rotations: 0,
+            waited_ms: 0,
+            cost_usd: None,
+            result: None,
+            resume: None,
+            kind: None,
+            demo: None,
+        };
+        summary.write(&dir.summary(), &Redactor::default()).expect("written");
+        Agent::of(dir, record)
+    }
+
+    #[test]
+    fn what_the_shutdown_of_the_machine_has_interrupted_counts_as_dead() {
+        let state = tempfile::tempdir().expect("a directory");
+        let interrupted = |ended| agent(state.path(), Some(Outcome::Interrupted), Some(ended));
+        let booted = Some(NOW);
+        for (ended, standing) in [
+            (NOW - 1, Standing::Died),
+            (NOW - SHUTDOWN_MS + 1, Standing::Died),
+            (NOW - SHUTDOWN_MS, Standing::Stopped),
+            (NOW, Standing::Stopped),
+        ] {
+            assert_eq!(fact(&interrupted(ended), booted, NOW + 60_000).standing, standing, "{}", ended - NOW);
+        }
+        assert_eq!(fact(&interrupted(NOW - 1), None, NOW).standing, Standing::Stopped, "nobody knows when");
+        let completed = agent(state.path(), Some(Outcome::Completed), Some(NOW - 1));
+        assert_eq!(fact(&completed, booted, NOW).standing, Standing::Ended);
+    }
+
+    #[test]
+    fn an_agent_that_has_not_begun_is_about_to_and_one_without_a_ccc_is_dead() {
+        let state = tempfile::tempdir().expect("a directory");
+        let dead = agent(state.path(), None, None);
+        let found = fact(&dead, None, NOW);
+        assert_eq!((found.standing, found.seen_unix_ms, found.kept_down), (Standing::Died, NOW + 7, false));
+        KeptDown::write(&dead.dir, "ccc kill", NOW).expect("written");
+        assert!(fact(&dead, None, NOW).kept_down);
+        std::fs::remove_file(dead.dir.summary()).expect("removed");
+        let new = Agent::of(dead.dir.clone(), dead.record.clone());
+        assert_eq!(fact(&new, None, NOW).standing, Standing::Starting);
+        assert_eq!(fact(&new, None, NOW + BEGINNING_MS).standing, Standing::Ended);
+        let lock = dead.dir.take_lock(std::process::id(), NOW).expect("a lock");
+        let seen = Seen::look(state.path(), NOW).expect("seen");
+        assert_eq!(seen.facts[0].standing, Standing::Running { ending: false });
+        assert_eq!(seen.pids, BTreeSet::from([std::process::id()]));
+        drop(lock);
+    }
 }

@@ -91,6 +91,12 @@ pub fn is_below_ccc() -> bool {
     true
 }
 
+/// When this machine was started, unix milliseconds; `None` if the system does not report it.
+#[must_use]
+pub fn booted_unix_ms() -> Option<i64> {
+    system::unix_ms(0)
+}
+
 /// Lets what is started here, and left by the process that starts it, go to init instead of this process. What a child of this
 /// process leaves at the same moment goes there, too: from then on sweeps look at all processes.
 pub fn let_go<T>(start: impl FnOnce() -> T) -> T {

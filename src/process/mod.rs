@@ -79,7 +79,7 @@ mod system;
 mod user_terminal;
 mod wake;
 
-pub use apart::{EndedApart, Others, is_below_ccc, let_go, ring, run_apart};
+pub use apart::{EndedApart, Others, booted_unix_ms, is_below_ccc, let_go, ring, run_apart};
 pub use child::{Below, Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
 pub use echo::TypedEcho;
 pub use error::{SpawnError, StdinError};

@@ -16,6 +16,7 @@ mod fleet;
 mod fuzzed;
 mod import_graph;
 mod journal;
+mod keeper;
 mod supervise;
 #[macro_use]
 mod whole_runs;

@@ -90,6 +90,8 @@ fn be_keeper(args: &RunKeeperArgs, context: &Context) -> Result<ExitCode, CliErr
     let state = &context.dirs()?.state;
     let lock = match keeper::take_lock(state, driver::unix_ms()) {
         Ok(lock) => lock,
+        // For a service manager that is no failure.
+        Err(LockError::Held { .. }) if args.revive => return Ok(ExitCode::COMPLETED),
         Err(error @ LockError::Held { .. }) => {
             return Err(CliError::new(ErrorKind::Usage, error.to_string()).hint("to see it: ccc keeper"));
         }
@@ -164,7 +166,9 @@ fn status(as_json: bool, context: &Context) -> Result<ExitCode, CliError> {
             holder.pid,
             away(now, holder.since_unix_ms)
         )),
-        None => context.printer.line("no keeper works: there is no agent to keep"),
+        None => {
+            context.printer.line("no keeper works; one is started with the next agent, or by an agent that works");
+        }
     }
     if let Some(at) = upkeep.asked_unix_ms.filter(|_| rules(context, now).watches_usage) {
         context.printer.line(format_args!("usage was last asked about {} ago; to see it: ccc usage", away(now, at)));
