@@ -13,5 +13,6 @@ pub mod journal;
 pub mod process;
 pub mod tokens;
 pub mod ui;
+pub mod watch;
 
 pub use supervision::{agent, core, stream, words};

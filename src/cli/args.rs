@@ -3,7 +3,7 @@ use clap::{Args, Parser, Subcommand};
 use super::ExitCode;
 use super::subcommand::{
     answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    prompt, providers, replay, resume, run, runs, scripted_agent, send, status_line, stop, supervise, tokens, trust, usage, watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -62,6 +62,9 @@ pub enum Command {
     Stop(stop::StopArgs),
     #[command(about = "List the runs, the newest first")]
     Runs(runs::RunsArgs),
+    Watch(watch::WatchArgs),
+    #[command(about = "Print how many agents work and ask, and the usage, in one line")]
+    StatusLine(status_line::StatusLineArgs),
     Tokens(tokens::TokensArgs),
     Providers(providers::ProvidersArgs),
     Replay(replay::ReplayArgs),

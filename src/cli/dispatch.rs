@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
     answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    prompt, providers, replay, resume, run, runs, scripted_agent, send, status_line, stop, supervise, tokens, trust, usage, watch,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -80,6 +80,8 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Stop(args)) => stop::run(args, context),
         Some(Command::Supervise(args)) => supervise::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
+        Some(Command::Watch(args)) => watch::run(args, context),
+        Some(Command::StatusLine(args)) => status_line::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Providers(args)) => providers::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
@@ -115,6 +117,8 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Stop(_)
             | Command::Supervise(_)
             | Command::Runs(_)
+            | Command::Watch(_)
+            | Command::StatusLine(_)
             | Command::Tokens(_)
             | Command::Providers(_)
             | Command::Replay(_)

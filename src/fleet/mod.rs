@@ -4,8 +4,10 @@
 //! journal, and perhaps a name ([`crate::journal::RunNames`]); its lock says whether it lives, its `run.json` how it stands.
 //! Nothing else is kept anywhere, so no process is needed to know the fleet.
 
+mod census;
 mod record;
 mod roster;
 
+pub use census::Census;
 pub use record::{AGENT_FILE, AGENT_VERSION, AgentRecord, AgentTree, RecordError, Role};
 pub use roster::{Agent, Roster, State};
