@@ -19,5 +19,5 @@ mod preview;
 pub(crate) mod screen;
 pub(crate) mod signals;
 
-pub(crate) use link::answer;
 pub use client::{AttachEnd, AttachSetup, EndReason, attach, span_ms};
+pub(crate) use link::answer;

@@ -3,7 +3,8 @@ use clap::{Args, Parser, Subcommand};
 use super::ExitCode;
 use super::subcommand::{
     answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, status_line, stop, supervise, tokens, trust, usage, watch,
+    prompt, providers, replay, resume, run, runs, scripted_agent, send, status_line, stop, supervise, tokens, trust,
+    usage, watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.

@@ -8,7 +8,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
     answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, man, pause,
-    prompt, providers, replay, resume, run, runs, scripted_agent, send, status_line, stop, supervise, tokens, trust, usage, watch,
+    prompt, providers, replay, resume, run, runs, scripted_agent, send, status_line, stop, supervise, tokens, trust,
+    usage, watch,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 

@@ -6,9 +6,9 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
 
 use super::session::Message;
-use crate::control::protocol::{Event, FromRun, Hello, Request, Welcome};
 use crate::attach::answer;
 use crate::control::Connection;
+use crate::control::protocol::{Event, FromRun, Hello, Request, Welcome};
 use crate::journal::RunDir;
 use crate::ui::conversation::Done;
 

@@ -186,6 +186,8 @@ struct Session {
     messages: Sender<Message>,
     signals: Signals,
     origin: Instant,
+    /// The wall clock at that moment. The dashboard's times begin with it, so that no run began before them.
+    origin_unix_ms: u64,
     roster: Roster,
     dirs: Directories,
     /// The runs to read, and whether all are.
@@ -231,8 +233,7 @@ impl Session {
         let signals = Signals::listen()?;
         let guard = setup.terminal.guard();
         let writes = messages.clone();
-        let screen =
-            Screen::open(&setup.terminal, SWITCH, move || writes.blocking_send(Message::Written).is_ok())?;
+        let screen = Screen::open(&setup.terminal, SWITCH, move || writes.blocking_send(Message::Written).is_ok())?;
         let keys = Keys::of(&setup.terminal, Sink(messages.clone()))?;
         keys.to_ccc();
         let size = size_of(&setup.terminal);
@@ -248,6 +249,7 @@ impl Session {
             messages,
             signals,
             origin: now,
+            origin_unix_ms: u64::try_from(unix_ms()).unwrap_or(0),
             roster: Roster::default(),
             dirs: Directories::of(&setup.state),
             due: BTreeSet::new(),
@@ -278,7 +280,12 @@ impl Session {
     }
 
     fn at(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.origin_unix_ms.saturating_add(u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment of a time of the dashboard.
+    fn moment(&self, at: u64) -> Instant {
+        self.origin + Duration::from_millis(at.saturating_sub(self.origin_unix_ms))
     }
 
     fn tell(&mut self, news: News) {
@@ -344,7 +351,7 @@ impl Session {
             self.settles_at.map_or(frame, |settles| frame.max(settles))
         });
         let timed = self.dashboard.poll_timeout(self.at(), unix_ms());
-        let timed = self.away.is_none().then(|| self.origin + Duration::from_millis(timed));
+        let timed = self.away.is_none().then(|| self.moment(timed));
         let read = (!self.is_reading).then(|| self.next_reading());
         let again = self.again.values().min().copied();
         let follow = self.next_follow();
@@ -564,7 +571,8 @@ impl Session {
             });
             None
         };
-        self.followed = Some(Followed { agent, number, link, is_joined: false, has_ended: false, again: now + CONNECT_AGAIN });
+        self.followed =
+            Some(Followed { agent, number, link, is_joined: false, has_ended: false, again: now + CONNECT_AGAIN });
     }
 
     fn transcript_said(&mut self, said: Said) {
@@ -573,7 +581,8 @@ impl Session {
         match said {
             Said::Joined(welcome) => {
                 followed.is_joined = true;
-                self.tell(News::TranscriptBegins { agent, cwd: welcome.cwd.clone() });
+                let now_ms = Some(welcome.t / 1_000);
+                self.tell(News::TranscriptBegins { agent, cwd: welcome.cwd.clone(), now_ms });
             }
             Said::Event(Event::Show(shown)) => {
                 followed.has_ended |= matches!(shown.show, Show::Finished { .. });
@@ -593,7 +602,11 @@ impl Session {
                     return;
                 }
                 let run = self.roster.get(&agent).map_or(agent.as_str(), |agent| agent.record.name.as_str());
-                let why = if was_joined { format!("the connection to the run has ended; ccc resume {run} continues a run whose ccc has died") } else { why };
+                let why = if was_joined {
+                    format!("the connection has ended; to continue a run that has died: ccc resume {run}")
+                } else {
+                    why
+                };
                 self.tell(News::TranscriptEnds { agent, why });
             }
         }
@@ -609,7 +622,7 @@ impl Session {
         let Some(followed) = self.followed.as_ref().filter(|followed| followed.number == number) else { return };
         let agent = followed.agent.clone();
         let cwd = self.roster.get(&agent).and_then(|agent| agent.summary.as_ref()).map(|summary| summary.cwd.clone());
-        self.tell(News::TranscriptBegins { agent: agent.clone(), cwd: cwd.unwrap_or_default() });
+        self.tell(News::TranscriptBegins { agent: agent.clone(), cwd: cwd.unwrap_or_default(), now_ms: None });
         match events {
             Ok(events) => events.into_iter().for_each(|shown| self.transcribe(agent.clone(), shown)),
             Err(why) => self.tell(News::TranscriptEnds { agent, why }),
@@ -779,7 +792,9 @@ impl Session {
 
     /// The terminal is the dashboard's again.
     fn come_back(&mut self) {
-        self.away = None;
+        if let Some(Away::Output) = self.away.take() {
+            let _ = self.setup.terminal.write(b"\r\n");
+        }
         let _ = self.screen.enter();
         self.keys.to_ccc();
         self.all_due = true;

@@ -17,11 +17,11 @@ use other as this;
 
 pub(in crate::process) use table::{Process, Table};
 use this::environment;
+pub use this::{DirWatch, is_ignored, use_one_heap, watch_names};
 pub(super) use this::{
     HAS_TABLE, adopted, become_subreaper, children, close_range, close_range_on_exec, end_with_parent, here, holds,
     is_subreaper, kill_by, look_up, name, open_pidfd, owner, read_table, split, unix_ms, written_bytes,
 };
-pub use this::{DirWatch, is_ignored, use_one_heap, watch_names};
 
 /// An entry that was made, moved or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -113,24 +113,25 @@ impl OpenRequest {
         }
     }
 
-    /// What it is about, in one line.
-    pub(super) fn about(&self) -> String {
+    /// What it is about, in one line, with the time that is left.
+    pub(super) fn about(&self, now_unix_ms: i64) -> String {
         if let Show::Question { question, .. } = &self.show {
             return clean::one_line(&question.text(), ACTION_CHARS);
         }
-        let asked = requests::asked(&self.asked());
+        let asked = requests::asked(&self.asked(now_unix_ms));
         let about = asked.split_once(": ").map_or(asked.as_str(), |(_, about)| about);
         clean::one_line(about, ACTION_CHARS)
     }
 
-    /// Everything that the user decides on, as lines.
-    pub(super) fn whole(&self) -> String {
+    /// Everything that the user decides on, as lines, with the time that is left.
+    pub(super) fn whole(&self, now_unix_ms: i64) -> String {
         if let Show::Question { question, .. } = &self.show {
             let choices = question.choices().into_iter().enumerate();
-            let choices = choices.map(|(at, choice)| format!("  {} {} ({})\n", at + 1, choice.text, choice.answer.name()));
+            let choices =
+                choices.map(|(at, choice)| format!("  {} {} ({})\n", at + 1, choice.text, choice.answer.name()));
             return format!("{}\n{}", question.text(), choices.collect::<String>());
         }
-        let ask = self.asked();
+        let ask = self.asked(now_unix_ms);
         let mut text = requests::block(&ask, true);
         for one in &ask.questions {
             text.push_str(&format!("  {}\n", one.question));
@@ -154,7 +155,7 @@ impl OpenRequest {
             let names: Vec<&str> = question.choices().iter().map(|choice| choice.answer.name()).collect();
             return names.join(" · ");
         }
-        let ask = self.asked();
+        let ask = self.asked(0);
         if matches!(ask.kind, AskedKind::Permission | AskedKind::Plan) {
             let session = if ask.rules.is_empty() { "" } else { " · session" };
             format!("allow{session} · deny · or why not")
@@ -165,8 +166,13 @@ impl OpenRequest {
         }
     }
 
-    fn asked(&self) -> Asked {
-        if let Show::Asked { ask } = &self.show { (**ask).clone() } else { Asked::default() }
+    /// The request, with the time that is left at this moment. Nothing is said of it if its beginning is not known.
+    fn asked(&self, now_unix_ms: i64) -> Asked {
+        let Show::Asked { ask } = &self.show else { return Asked::default() };
+        let passed = self.since_unix_ms.map(|since| u64::try_from(now_unix_ms.saturating_sub(since)).unwrap_or(0));
+        // Whole seconds, because it counts down.
+        let left = ask.deny_in_ms.zip(passed).map(|(ms, passed)| ms.saturating_sub(passed).div_ceil(1_000) * 1_000);
+        Asked { deny_in_ms: left, ..(**ask).clone() }
     }
 }
 

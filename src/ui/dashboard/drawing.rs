@@ -80,7 +80,7 @@ impl Dashboard {
             }
             put_all(buffer, self.ask_rows(layout.asks, columns, now_unix_ms), layout.asks, &mut y);
             put_all(buffer, vec![self.rule(columns)], layout.rule, &mut y);
-            put_all(buffer, self.pane_rows(layout.pane, columns, at), layout.pane, &mut y);
+            put_all(buffer, self.pane_rows(layout.pane, columns, at, now_unix_ms), layout.pane, &mut y);
             let note = self.note.as_ref().map(|(note, _)| Row::of(Look::of(Colour::Yellow), note).cut(columns));
             put_all(buffer, note.into_iter().collect(), layout.note, &mut y);
             let cursor = text.as_ref().map(|text| text.cursor);
@@ -116,9 +116,7 @@ impl Dashboard {
         let head = take(usize::from(rows >= 8), 2);
         let asked = self.inbox().len();
         let asks = match self.mode {
-            Mode::Agents | Mode::Typing { .. } | Mode::Stopping { .. } if rows >= 14 => {
-                take(asked.min(ASKS_ROWS), 8)
-            }
+            Mode::Agents | Mode::Typing { .. } | Mode::Stopping { .. } if rows >= 14 => take(asked.min(ASKS_ROWS), 8),
             Mode::Agents
             | Mode::Typing { .. }
             | Mode::Stopping { .. }
@@ -161,7 +159,8 @@ impl Dashboard {
     fn agent_rows(&self, room: usize, columns: usize, now_unix_ms: i64) -> (Row, Vec<Row>) {
         let agents = self.agents.all();
         if agents.is_empty() {
-            let text = if self.is_listed { "  no agents yet; n starts one, as does: ccc new \"TASK\"" } else { "  …" };
+            let text =
+                if self.is_listed { "  no agents yet; n starts one, as does: ccc new \"TASK\"" } else { "  …" };
             return (Row::new(), vec![Row::of(Look::DIM, text).cut(columns)]);
         }
         let first = window(self.selected_at, agents.len(), room);
@@ -276,9 +275,9 @@ impl Dashboard {
     }
 
     /// What the selected agent does, or what is asked.
-    fn pane_rows(&self, room: usize, columns: usize, at: u64) -> Vec<Row> {
+    fn pane_rows(&self, room: usize, columns: usize, at: u64, now_unix_ms: i64) -> Vec<Row> {
         if let Some((_, open)) = self.open_shown() {
-            return whole_rows(&open, room, columns);
+            return whole_rows(&open, room, columns, now_unix_ms);
         }
         let rows = self.transcript.shown(room, at);
         if !rows.is_empty() || !self.transcript.is_empty() {
@@ -353,7 +352,11 @@ impl Dashboard {
     fn hints(&self) -> Vec<String> {
         let hints: &[&str] = match &self.mode {
             Mode::Agents if !self.inbox().is_empty() => &["? help", "a answer", "s send", "Enter attach", "q leave"],
-            Mode::Agents => &["? help", "s send", "Enter attach", "n new", "x stop", "q leave"],
+            Mode::Agents if self.selected().is_some_and(Agent::is_active) => {
+                &["? help", "s send", "Enter attach", "n new", "x stop", "q leave"]
+            }
+            Mode::Agents if self.selected.is_some() => &["? help", "Enter history", "n new", "q leave"],
+            Mode::Agents => &["? help", "n new", "q leave"],
             Mode::Inbox { .. } => &["Esc back", "Enter answer", "↑↓ select"],
             Mode::Typing { .. } => &["Esc leaves it", "Enter sends", "Alt-Enter new line"],
             Mode::Answering { open, .. } => {
@@ -402,12 +405,12 @@ fn question(agent: &Agent, open: &OpenRequest, now_unix_ms: i64) -> Row {
     let name = if agent.listed.name.is_empty() { &agent.listed.id } else { &agent.listed.name };
     Row::of(Look::BOLD, &clean::one_line(name, 40))
         .and(Look::DIM, &format!(" {age} "))
-        .and(Look::PLAIN, &format!("#{} {}", open.number(), open.about()))
+        .and(Look::PLAIN, &format!("#{} {}", open.number(), open.about(now_unix_ms)))
 }
 
 /// Everything that is asked, in at most `room` rows; the end is kept where the beginning does not fit.
-fn whole_rows(open: &OpenRequest, room: usize, columns: usize) -> Vec<Row> {
-    let whole = clean::lines(open.whole().trim_end());
+fn whole_rows(open: &OpenRequest, room: usize, columns: usize, now_unix_ms: i64) -> Vec<Row> {
+    let whole = clean::lines(open.whole(now_unix_ms).trim_end());
     let lines = whole.split('\n').flat_map(|line| {
         let body = line.trim_start_matches(' ');
         let indent = Row::of(Look::PLAIN, &line[..line.len() - body.len()]);

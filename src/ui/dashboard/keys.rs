@@ -121,7 +121,7 @@ impl Dashboard {
             (Code::PageDown, _) => self.transcript.scroll(false, page),
             (Code::Char('q'), false) | (Code::Char('c' | 'd'), true) => self.jobs.push_back(Job::Leave),
             (Code::Char('?' | 'h'), false) => self.mode = Mode::Help { first: 0 },
-            (Code::Char('i'), false) | (Code::Tab, _) => self.mode = Mode::Inbox { selected: None },
+            (Code::Char('i'), false) | (Code::Tab, _) => self.mode = self.inbox_mode(),
             (Code::Char('s'), false) => {
                 if let Some(agent) = self.running(at) {
                     self.type_for(TypedFor::Message(agent));
@@ -248,6 +248,11 @@ impl Dashboard {
         }
     }
 
+    /// The inbox with its oldest question selected. It stays selected when an older one is learnt of.
+    pub(super) fn inbox_mode(&self) -> Mode {
+        Mode::Inbox { selected: self.inbox().first().map(|(agent, open)| (agent.listed.id.clone(), open.id)) }
+    }
+
     /// The place of the selected question among these.
     pub(super) fn inbox_at<'a>(&self, mut inbox: impl Iterator<Item = (&'a str, OpenId)>) -> usize {
         let Mode::Inbox { selected: Some((agent, open)) } = &self.mode else { return 0 };
@@ -320,7 +325,7 @@ impl Dashboard {
             self.jobs.push_back(Job::Answer { number, agent, show: Box::new(open.show.clone()), text });
         }
         if from_inbox && !self.inbox().is_empty() {
-            self.mode = Mode::Inbox { selected: None };
+            self.mode = self.inbox_mode();
         }
     }
 }

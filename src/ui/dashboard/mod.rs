@@ -88,6 +88,8 @@ pub enum News {
         agent: String,
         /// The agent's directory.
         cwd: String,
+        /// The run's present time, if it is running.
+        now_ms: Option<u64>,
     },
     /// An event of the transcript of the selected agent.
     Transcript {
@@ -261,7 +263,7 @@ impl Dashboard {
         }
     }
 
-    /// Takes an event that became known at `at`, in milliseconds.
+    /// Takes an event that became known at `at`, in milliseconds since a moment before all runs began.
     pub fn take(&mut self, at: u64, news: News) {
         match news {
             News::Agents(listed) => {
@@ -283,8 +285,8 @@ impl Dashboard {
                 self.agents.live(&agent).left();
                 self.forget_settled(at);
             }
-            News::TranscriptBegins { agent, cwd } if self.is_selected(&agent) => {
-                self.transcript.begin(&cwd);
+            News::TranscriptBegins { agent, cwd, now_ms } if self.is_selected(&agent) => {
+                self.transcript.begin(at, &cwd, now_ms);
             }
             News::Transcript { agent, news } if self.is_selected(&agent) => self.transcript.take(at, news),
             News::TranscriptEnds { agent, why } if self.is_selected(&agent) => self.transcript.remark = Some(why),
@@ -350,7 +352,7 @@ impl Dashboard {
         self.selected_at = at;
         if self.selected != id {
             self.selected = id.clone();
-            self.transcript.begin("");
+            self.transcript.begin(0, "", None);
             self.jobs.push_back(Job::Follow(id));
         }
     }
@@ -381,7 +383,7 @@ impl Dashboard {
             && !is_open(agent, open.id)
         {
             let gone = format!("request {} is not open any more; nothing was answered", open.number());
-            self.mode = if *from_inbox { Mode::Inbox { selected: None } } else { Mode::Agents };
+            self.mode = if *from_inbox { self.inbox_mode() } else { Mode::Agents };
             self.tell(at, gone);
         }
     }

@@ -20,6 +20,8 @@ pub(super) struct Transcript {
     /// Why nothing is shown, or nothing more.
     pub(super) remark: Option<String>,
     cwd: String,
+    /// What the dashboard's time is ahead of the run's, if known.
+    ahead_ms: Option<i64>,
     conversation: Conversation,
     news: VecDeque<News>,
     rows: VecDeque<Row>,
@@ -33,6 +35,7 @@ impl Transcript {
         Transcript {
             remark: None,
             cwd: String::new(),
+            ahead_ms: None,
             conversation: Conversation::watching(""),
             news: VecDeque::new(),
             rows: VecDeque::new(),
@@ -41,10 +44,12 @@ impl Transcript {
         }
     }
 
-    /// Begins the transcript of an agent that works in `cwd`: paths below it are shown relative to it.
-    pub(super) fn begin(&mut self, cwd: &str) {
+    /// Begins the transcript of an agent that works in `cwd`: paths below it are shown relative to it. At `at` the run's time
+    /// is `now_ms`, if known.
+    pub(super) fn begin(&mut self, at: u64, cwd: &str, now_ms: Option<u64>) {
         let conversation = Conversation::watching(cwd);
-        *self = Transcript { cwd: cwd.to_owned(), conversation, ..Transcript::new(self.size) };
+        let ahead_ms = now_ms.map(|now_ms| at.wrapping_sub(now_ms).cast_signed());
+        *self = Transcript { cwd: cwd.to_owned(), ahead_ms, conversation, ..Transcript::new(self.size) };
     }
 
     /// Takes an event of the run.
@@ -62,6 +67,13 @@ impl Transcript {
     }
 
     fn hear(&mut self, at: u64, news: News) {
+        // An event of the past happened then, and not when it was told.
+        let then = if let News::Show { run_ms, .. } = &news {
+            self.ahead_ms.map(|by| run_ms.saturating_add_signed(by))
+        } else {
+            None
+        };
+        let at = then.unwrap_or(at);
         self.conversation.take(at, news);
         // A transcript performs nothing.
         while self.conversation.poll_job().is_some() {}
@@ -101,7 +113,8 @@ impl Transcript {
 
     /// Shows rows further up, or down again.
     pub(super) fn scroll(&mut self, up: bool, by: usize) {
-        self.below = if up { (self.below + by).min(self.rows.len().saturating_sub(1)) } else { self.below.saturating_sub(by) };
+        self.below =
+            if up { (self.below + by).min(self.rows.len().saturating_sub(1)) } else { self.below.saturating_sub(by) };
     }
 
     /// The last rows, at most `count`; below them what is in progress.
