@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod process;
 pub mod tokens;
 pub mod ui;
+pub mod watch;
 pub mod worktree;
 
 pub use supervision::{agent, core, stream, upkeep, words};

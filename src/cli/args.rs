@@ -4,7 +4,7 @@ use super::ExitCode;
 use super::subcommand::{
     answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
     keeper, kill, list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
-    scripted_agent, send, setup, status, stop, supervise, tokens, tree, trust, usage, wait,
+    scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait, watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -85,6 +85,9 @@ pub enum Command {
     Nuke(nuke::NukeArgs),
     #[command(about = "Remove the working trees that are needed no more")]
     Gc(gc::GcArgs),
+    Watch(watch::WatchArgs),
+    #[command(about = "Print how many agents work and ask, and the usage, in one line")]
+    StatusLine(status_line::StatusLineArgs),
     Tokens(tokens::TokensArgs),
     Providers(providers::ProvidersArgs),
     Replay(replay::ReplayArgs),

@@ -9,7 +9,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use super::subcommand::{
     answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
     keeper, kill, list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
-    scripted_agent, send, setup, status, stop, supervise, tokens, tree, trust, usage, wait,
+    scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait, watch,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -100,6 +100,8 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Wait(args)) => wait::run(args, context),
         Some(Command::Kill(args)) => kill::run(args, context),
         Some(Command::Nuke(args)) => nuke::run(args, context),
+        Some(Command::Watch(args)) => watch::run(args, context),
+        Some(Command::StatusLine(args)) => status_line::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Providers(args)) => providers::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
@@ -148,6 +150,8 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Wait(_)
             | Command::Kill(_)
             | Command::Nuke(_)
+            | Command::Watch(_)
+            | Command::StatusLine(_)
             | Command::Tokens(_)
             | Command::Providers(_)
             | Command::Replay(_)

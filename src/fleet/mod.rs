@@ -12,5 +12,8 @@ pub use environment::add_environment;
 mod kept_down;
 
 pub use kept_down::{KEPT_DOWN_FILE, KeptDown};
+mod census;
+
+pub use census::Census;
 pub use record::{AGENT_FILE, AGENT_VERSION, AgentRecord, AgentTree, RecordError, Role};
 pub use roster::{Agent, Roster, State};

@@ -87,6 +87,7 @@ pub mod clean;
 pub(crate) mod columns;
 pub mod composer;
 pub mod conversation;
+pub mod dashboard;
 mod denials;
 mod diff;
 mod ending;
