@@ -786,9 +786,10 @@ fn a_conflict_or_a_failed_check_changes_nothing() {
 fn a_merge_that_would_disturb_the_user_is_refused_in_words() {
     let (fleet, tree) = with_work();
     let ground = &fleet.ground;
-    let refused = |strategy| match fleet.merge("fox", strategy) {
-        MergeOutcome::Refused(refusal) => refusal,
-        other => panic!("{other:?}"),
+    let refused = |strategy| {
+        let outcome = fleet.merge("fox", strategy);
+        let MergeOutcome::Refused(refusal) = outcome else { panic!("{outcome:?}") };
+        refusal
     };
     ground.write("src/a.rs", "changed\n");
     let refusal = refused(Strategy::Merge);
