@@ -68,6 +68,7 @@ mod stored;
 mod submodules;
 mod take_back;
 mod trash;
+mod work;
 
 pub use add::{AddRequest, Added, BranchWish, CloneWish, add};
 pub use admin::checked_out;
@@ -82,6 +83,7 @@ pub use ports::{DEFAULT_RANGE, PORT_VARIABLE, PortError, Ports, port_variables};
 pub use record::{DIR, Stage, Worktree, Worktrees};
 pub use remove::{BranchFate, RemoveRequest, Removed, TreeFate, remove};
 pub use salvage::{SALVAGE, Salvage};
+pub use work::{Work, work};
 
 #[cfg(test)]
 mod tests;
