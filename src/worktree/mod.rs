@@ -38,6 +38,7 @@
 //! | the user's tree has changes that are not committed | the agent starts from the commit; [`Note::NotInBase`] names the files |
 //! | no commit yet | [`WorktreeError::NoCommits`], with the command to type |
 //! | a bare repository | as any other; no files are copied |
+//! | a partial clone that lacks files | [`WorktreeError::PartialClone`], with the command to type |
 //! | the branch exists | another name, `-2`, `-3`; an error if the user has named it |
 //! | submodules | cloned from those of the user's tree, without the network; [`Note::SubmodulesMissing`] names the others |
 //! | a sparse tree | the new one is as sparse |

@@ -408,6 +408,25 @@ fn a_bare_a_sparse_and_a_shallow_repository_have_worktrees_too() {
 }
 
 #[test]
+fn a_partial_clone_that_lacks_files_is_told_as_such_and_nothing_is_fetched() {
+    let fleet = Fleet::new();
+    let ground = &fleet.ground;
+    ground.git(&["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", ground.project().display());
+    ground.git_in(&ground.at(""), &["clone", "-q", "--no-checkout", "--filter=blob:none", &url, "partial"]);
+    let partial = ground.at("partial");
+    let refs = ground.git_in(&partial, &["for-each-ref"]);
+    let error = add(&ground.ours(), &fleet.request(&partial, "fox")).expect_err("files are missing");
+    let WorktreeError::PartialClone { base, .. } = &error else { panic!("{error}") };
+    assert_eq!(ground.git_in(&partial, &["for-each-ref"]), refs);
+    assert_eq!(ground.git_in(&partial, &["worktree", "list"]).lines().count(), 1);
+    // What the error says to type.
+    ground.git_in(&partial, &["archive", "--output=/dev/null", base]);
+    let added = add(&ground.ours(), &fleet.request(&partial, "fox")).expect("added");
+    assert!(added.worktree.path.join("src/a.rs").exists());
+}
+
+#[test]
 fn submodules_are_cloned_from_the_users_and_their_work_is_not_lost() {
     let (ground, library) = (Ground::new(), Ground::new());
     let deep = Ground::new();
