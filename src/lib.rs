@@ -8,6 +8,7 @@ pub mod control;
 pub mod demo;
 pub mod driver;
 pub mod files;
+pub mod fleet;
 pub mod git;
 pub mod guard;
 pub mod journal;

@@ -8,19 +8,22 @@
 //! - [`read_within`] refuses a link that leads out of a directory, [`read_no_link`] any link.
 //! - [`open_private`] opens the files of ccc's own state: it follows no link, and accepts only files of the user in
 //!   directories that nobody else can write to.
+//! - [`TimedLock`] is a lock between processes for a short time, waited for with a limit.
 //!
 //! This module does not interpret contents and prints nothing.
 
 mod kind;
 mod private;
 mod read;
+mod timed_lock;
 
 pub use kind::{
-    AGENT_SETTINGS, CERTIFICATES, CONFIGURATION, CONTROL, FileKind, GIT_STATE, HEARTBEAT, IMAGE, LOCK, LOGIND, PAYLOAD,
-    PROCESSES, PROJECT_RECORD, PROMPT, SESSION_RECORD, SHARED_STATE, SUMMARY, TASK, TIME_ZONE, TOKENS,
-    WORKTREE_INCLUDE, WORKTREE_RECORD,
+    AGENT_RECORD, AGENT_SETTINGS, CERTIFICATES, CONFIGURATION, CONTROL, FileKind, GIT_STATE, HEARTBEAT, IMAGE, LOCK,
+    LOGIND, PAYLOAD, PROCESSES, PROJECT_RECORD, PROMPT, RUN_NAME, SESSION_RECORD, SHARED_STATE, SUMMARY, TASK,
+    TIME_ZONE, TOKENS, WORKTREE_INCLUDE, WORKTREE_RECORD,
 };
 pub use private::{
     DirFault, make_private_dir, open_private, private_dir_fault, private_subdir_fault, read_private, replace_json,
 };
 pub use read::{ReadFault, open_no_link, open_regular, read, read_if_there, read_no_link, read_with_mode, read_within};
+pub use timed_lock::TimedLock;

@@ -69,9 +69,11 @@ pub mod disk;
 mod disk_thread;
 pub mod export;
 mod lock;
+mod lookup;
 mod reader;
 mod record;
 mod run_dir;
+mod run_name;
 mod sink;
 mod summary;
 mod sync;
@@ -86,6 +88,7 @@ pub use record::{
     MAX_LINE_BYTES, RunKind, sha256_hex,
 };
 pub use run_dir::{RunDir, RunDirError, RunList, run_id};
+pub use run_name::{NameError, RunNames, is_run_name, name_of_task};
 pub use sink::{CLOSE_WAIT_MS, FileSink, Sink};
 pub use summary::{RunSummary, SUMMARY_VERSION, SummaryError, TASK_CHARS};
 pub use sync::{Durable, SYNC_WAIT_MS};

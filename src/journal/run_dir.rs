@@ -1,16 +1,13 @@
-//! The directory of a run: its id, its files, and its lookup by id or prefix.
+//! The directory of a run: its id and its files.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::disk::{Disk, SystemDisk};
 use super::lock::{FileLock, Holder, LockError};
 use super::summary::{RunSummary, SummaryError};
 use super::{BLOBS_DIR, JOURNAL_FILE};
 
-/// How many candidates an error lists.
-const CANDIDATES_SHOWN: usize = 8;
 /// `20261120-191822`: the part of a run's id that holds its start time.
 const TIME_PART_BYTES: usize = 15;
 
@@ -180,46 +177,12 @@ impl RunDir {
         FileLock::take(&self.lock(), &format!("run {}", self.id), &holder)
     }
 
-    /// Finds the run that the user names: `None` or `last` is the run that was active last; otherwise its id, a prefix of it,
-    /// or its directory.
+    /// The directories of all runs, newest first.
     ///
     /// # Errors
-    /// When there is none, or more than one.
-    pub fn resolve(state_dir: &Path, wanted: Option<&str>) -> Result<RunDir, RunDirError> {
-        let all = newest_first(state_dir)?;
-        if all.is_empty() {
-            return Err(RunDirError::NoRuns { path: state_dir.join("runs") });
-        }
-        let Some(wanted) = wanted.filter(|wanted| *wanted != "last") else {
-            // Of those written to at the same moment, the newest.
-            let latest = all.iter().rev().max_by_key(|dir| dir.last_written());
-            return latest.cloned().ok_or_else(|| RunDirError::NoRuns { path: state_dir.join("runs") });
-        };
-        if wanted.contains('/')
-            && let Ok(path) = Path::new(wanted).canonicalize()
-            && let Some(there) = all.iter().find(|dir| dir.path.canonicalize().is_ok_and(|it| it == path))
-        {
-            return Ok(there.clone());
-        }
-        if let Some(exact) = all.iter().find(|dir| dir.id == wanted) {
-            return Ok(exact.clone());
-        }
-        let fits: Vec<&RunDir> = all.iter().filter(|dir| !wanted.is_empty() && dir.id.starts_with(wanted)).collect();
-        match fits.as_slice() {
-            [one] => Ok((*one).clone()),
-            [] => Err(RunDirError::Unknown { wanted: wanted.to_owned(), candidates: names(all.iter()) }),
-            [..] => Err(RunDirError::Ambiguous {
-                wanted: wanted.to_owned(),
-                count: fits.len(),
-                candidates: names(fits.iter().copied()),
-            }),
-        }
-    }
-
-    /// When its journal was last written to; the epoch if there is none.
-    fn last_written(&self) -> SystemTime {
-        let written = std::fs::metadata(self.journal()).and_then(|journal| journal.modified());
-        written.unwrap_or(SystemTime::UNIX_EPOCH)
+    /// When the directory of runs exists but cannot be read.
+    pub fn all(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
+        newest_first(state_dir)
     }
 
     /// All runs, newest first. Damaged ones are listed separately, with the error.
@@ -236,10 +199,6 @@ impl RunDir {
         }
         Ok(list)
     }
-}
-
-fn names<'a>(dirs: impl Iterator<Item = &'a RunDir>) -> Vec<String> {
-    dirs.take(CANDIDATES_SHOWN).map(|dir| dir.id.clone()).collect()
 }
 
 fn newest_first(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {

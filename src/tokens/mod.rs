@@ -11,7 +11,6 @@
 mod agent_settings;
 mod credential;
 mod fetch;
-mod file_lock;
 mod fingerprint;
 mod hosts;
 mod http;

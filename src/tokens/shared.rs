@@ -35,12 +35,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::credential::{Credential, CredentialKind};
-use super::file_lock::FileLock;
 use super::fingerprint::Fingerprint;
 use crate::config::Provider;
 use crate::core::policy::merge_windows;
 use crate::core::{TokenId, TokenReport, WindowFact};
-use crate::files::{SHARED_STATE, make_private_dir, open_private};
+use crate::files::{SHARED_STATE, TimedLock, make_private_dir, open_private};
 
 /// The version that this ccc writes. It reads every minor of that major.
 pub const TOKENS_VERSION: (u64, u64) = (1, 0);
@@ -296,10 +295,10 @@ impl SharedTokens {
         move |source| SharedError::Io { path, source }
     }
 
-    fn lock(&self) -> Result<FileLock, SharedError> {
+    fn lock(&self) -> Result<TimedLock, SharedError> {
         make_private_dir(&self.dir).map_err(Self::io(&self.dir))?;
         let path = self.dir.join("tokens.lock");
-        FileLock::take(&path, self.wait).map_err(Self::io(&path))?.ok_or(SharedError::Busy { path, waited: self.wait })
+        TimedLock::take(&path, self.wait).map_err(Self::io(&path))?.ok_or(SharedError::Busy { path, waited: self.wait })
     }
 
     fn load(&self) -> Result<Loaded, SharedError> {

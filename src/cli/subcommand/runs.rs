@@ -13,7 +13,8 @@ use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::Client;
 use crate::control::protocol::{Hello, Welcome};
-use crate::core::{Outcome, RestKind, Show};
+use crate::core::{RestKind, Show};
+use crate::fleet::State;
 use crate::journal::{FileLock, RunDir, RunKind, RunList, RunSummary, Word};
 use crate::ui::{clean, columns, format};
 
@@ -21,8 +22,6 @@ use crate::ui::{clean, columns, format};
 const TASK_CHARS: usize = 60;
 /// How many characters of an open item are shown.
 const ABOUT_CHARS: usize = 70;
-/// The state of a run that waits for its user.
-const READY: &str = "ready";
 /// How long a run may take to answer.
 const ANSWER: Duration = Duration::from_millis(200);
 /// How many runs are asked at the same time.
@@ -168,20 +167,10 @@ struct Row {
 
 impl Row {
     fn of(dir: &RunDir, run: &RunSummary, zone: &TimeZone) -> Row {
-        let state =
-            match &run.outcome {
-                Some(Word::Known(outcome)) => outcome.in_words().to_owned(),
-                Some(Word::Other(outcome)) => outcome.clone(),
-                // A run that waits for its user has the phase of its last verdict.
-                None if matches!(FileLock::holder(&dir.lock()), Ok(Some(_))) => {
-                    if Outcome::named(&run.phase).is_some() { READY.to_owned() } else { run.phase.clone() }
-                }
-                // No process holds the run's lock, so its ccc died.
-                None => "died".to_owned(),
-            };
+        let state = State::of(dir, Some(run));
         Row {
             id: dir.id().to_owned(),
-            state: clean::one_line(&state, 20),
+            state: clean::one_line(state.in_words(), 20),
             started: format::date_and_time(run.started_unix_ms, zone),
             iterations: run.iteration.to_string(),
             cost: format::money(run.cost_usd),
@@ -203,7 +192,7 @@ impl Row {
         if !live.reachable {
             self.state = format!("{}, unreachable", self.state);
         } else if live.open.is_empty() && live.rests {
-            READY.clone_into(&mut self.state);
+            State::Ready.in_words().clone_into(&mut self.state);
         }
         self.open.clone_from(&live.open);
         self

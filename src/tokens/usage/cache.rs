@@ -26,11 +26,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::credential::CredentialKind;
-use super::super::file_lock::FileLock;
 use super::super::probe::ProbeVerdict;
 use super::window::{ExtraUsage, FIVE_HOUR, SEVEN_DAY, UsageWindow};
 use crate::core::TokenId;
-use crate::files::{self, SHARED_STATE, make_private_dir};
+use crate::files::{self, SHARED_STATE, TimedLock, make_private_dir};
 
 /// The version that this ccc writes.
 const VERSION: Version = Version { major: 1, minor: 0 };
@@ -187,7 +186,7 @@ impl UsageCache {
     /// When it cannot be locked or replaced; then the old file remains.
     pub fn update(&self, change: impl FnOnce(&mut UsageFile)) -> io::Result<()> {
         make_private_dir(&self.dir)?;
-        let lock = FileLock::take(&self.dir.join("usage-cache.lock"), LOCK_WAIT)?;
+        let lock = TimedLock::take(&self.dir.join("usage-cache.lock"), LOCK_WAIT)?;
         let Some(_lock) = lock else { return Err(io::ErrorKind::TimedOut.into()) };
         let old = self.read();
         let mut new = old.clone();
@@ -206,12 +205,12 @@ impl UsageCache {
     ///
     /// # Errors
     /// When the lock's file cannot be used.
-    pub(super) fn poll_lock(&self, id: &TokenId, wait: Duration) -> io::Result<Option<FileLock>> {
+    pub(super) fn poll_lock(&self, id: &TokenId, wait: Duration) -> io::Result<Option<TimedLock>> {
         let dir = self.dir.join("usage");
         make_private_dir(&dir)?;
         // Handles are hexadecimal digits and words, but file names must not depend on that.
         let name: String = id.0.chars().take(64).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        FileLock::take(&dir.join(format!("{name}.lock")), wait)
+        TimedLock::take(&dir.join(format!("{name}.lock")), wait)
     }
 }
 

@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
-use crate::files::open_private;
+use super::open_private;
 
 /// The retry interval while others hold the lock. It is held for a few milliseconds.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 
-/// A lock between all processes of the user, held while this value lives. The system releases it when the process
+/// A lock between all processes of the user that is waited for with a limit, held while this value lives. The system releases it when the process
 /// dies.
 #[derive(Debug)]
-pub(super) struct FileLock(File);
+pub struct TimedLock(File);
 
-impl FileLock {
+impl TimedLock {
     /// Takes the lock of this file, whose directory must exist; `None` when others held it for longer than `wait`.
     ///
     /// # Errors
     /// When the file cannot be used.
-    pub(super) fn take(path: &Path, wait: Duration) -> io::Result<Option<Self>> {
+    pub fn take(path: &Path, wait: Duration) -> io::Result<Option<Self>> {
         let file = open_private(path, OFlags::WRONLY | OFlags::CREATE)?;
         match file.try_lock() {
             Ok(()) => return Ok(Some(Self(file))),
@@ -44,12 +44,12 @@ impl FileLock {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "tokens/ is an edge: waits for other processes")]
+#[allow(clippy::disallowed_methods, reason = "files/ waits here for other processes, with a deadline")]
 fn now() -> Instant {
     Instant::now()
 }
 
-impl Drop for FileLock {
+impl Drop for TimedLock {
     fn drop(&mut self) {
         // Unlock explicitly: a forked child may briefly hold a copy of this descriptor.
         let _ = self.0.unlock();
@@ -60,22 +60,22 @@ impl Drop for FileLock {
 mod tests {
     use std::time::Duration;
 
-    use super::{FileLock, now};
+    use super::{TimedLock, now};
 
     #[test]
     fn a_lock_that_is_never_let_go_costs_no_thread_and_no_more_than_the_wait() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("lock");
-        let held = FileLock::take(&path, Duration::ZERO).expect("the file").expect("it is free");
+        let held = TimedLock::take(&path, Duration::ZERO).expect("the file").expect("it is free");
         let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
         let before = threads();
         for _ in 0..20 {
-            assert!(FileLock::take(&path, Duration::from_millis(10)).expect("the file").is_none());
+            assert!(TimedLock::take(&path, Duration::from_millis(10)).expect("the file").is_none());
         }
         assert_eq!(threads(), before);
         let waiting = std::thread::spawn({
             let path = path.clone();
-            move || FileLock::take(&path, Duration::from_secs(60)).expect("the file").is_some()
+            move || TimedLock::take(&path, Duration::from_secs(60)).expect("the file").is_some()
         });
         let began = now();
         drop(held);

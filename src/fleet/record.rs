@@ -1,0 +1,150 @@
+//! `agent.json`: what makes a run an agent of the fleet.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::{AGENT_RECORD, read_private, replace_json};
+use crate::journal::{RunDir, Word};
+
+/// The file in a run's directory.
+pub const AGENT_FILE: &str = "agent.json";
+/// The version of `agent.json`. A reader refuses a higher one. A field added without raising it needs a default.
+pub const AGENT_VERSION: u32 = 1;
+
+/// What an agent may do in the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It may start agents, and is told when they end.
+    Manager,
+    /// It may start none.
+    Worker,
+}
+
+impl Role {
+    /// The word for users and files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Manager => "manager",
+            Role::Worker => "worker",
+        }
+    }
+}
+
+/// The working tree of an agent: a git worktree of its own, with a branch of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentTree {
+    /// The worktree's directory.
+    pub path: PathBuf,
+    /// Its branch, without `refs/heads/`.
+    pub branch: String,
+    /// The commit at which the branch began.
+    pub base: String,
+    /// The branch that `base` was taken from, if it was one: the work is merged into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onto: Option<String>,
+    /// The repository: the directory in which `ccc new` was typed belongs to this working tree.
+    pub repository: PathBuf,
+    /// The git directory that all worktrees of the repository share.
+    pub common_dir: PathBuf,
+}
+
+/// An agent of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRecord {
+    /// [`AGENT_VERSION`] of the writer.
+    pub version: u32,
+    /// The id of its run.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: Word<Role>,
+    /// The run of its manager, which is told of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
+    /// How many managers are above it.
+    #[serde(default)]
+    pub depth: u32,
+    /// When it was made.
+    pub created_unix_ms: i64,
+    /// The project: the working tree in which `ccc new` was typed.
+    pub project: PathBuf,
+    /// Its own working tree; `None` if it works in the project's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<AgentTree>,
+    /// The ports that are reserved for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
+    /// It was started although the usage was critical.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_usage: bool,
+}
+
+/// Why a record cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file cannot be read or replaced.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// `agent.json`.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// It is not a record.
+    #[error("{}: damaged: {source}", path.display())]
+    Damaged {
+        /// `agent.json`.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A newer ccc wrote it.
+    #[error("{}: version {version} is newer than the {AGENT_VERSION} that this ccc reads; use a newer ccc", path.display())]
+    TooNew {
+        /// `agent.json`.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
+impl AgentRecord {
+    /// The record of a run; `None` for a run that is not an agent of the fleet.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged or too new.
+    pub fn read(run: &RunDir) -> Result<Option<AgentRecord>, RecordError> {
+        let path = file_of(run.path());
+        let bytes = match read_private(&path, AGENT_RECORD) {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => bytes,
+            // The run was removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(RecordError::Io { path, source }),
+        };
+        let record: AgentRecord =
+            serde_json::from_slice(&bytes).map_err(|source| RecordError::Damaged { path: path.clone(), source })?;
+        if record.version > AGENT_VERSION {
+            return Err(RecordError::TooNew { path, version: record.version });
+        }
+        Ok(Some(record))
+    }
+
+    /// Replaces the record of its run as a whole.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, run: &RunDir) -> Result<(), RecordError> {
+        let path = file_of(run.path());
+        replace_json(&path, self, true).map_err(|source| RecordError::Io { path, source })
+    }
+}
+
+fn file_of(run: &Path) -> PathBuf {
+    run.join(AGENT_FILE)
+}
