@@ -160,3 +160,117 @@ impl Family for RunFamily {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::fleet::AGENT_VERSION;
+
+    const OURS: &str = "20261128-100000-aaaa";
+
+    struct Ended(Child);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn record(state: &Path, id: &str, role: Role, manager: Option<&str>, depth: u32) -> RunDir {
+        let dir = RunDir::create(state, id).expect("a run");
+        let record = AgentRecord {
+            version: AGENT_VERSION,
+            id: id.to_owned(),
+            name: format!("name-{id}"),
+            role: role.into(),
+            manager: manager.map(str::to_owned),
+            depth,
+            created_unix_ms: 1,
+            project: "/p".into(),
+            tree: None,
+            ports: Vec::new(),
+            ignore_usage: false,
+        };
+        record.write(&dir).expect("written");
+        dir
+    }
+
+    fn family(state: &Path, fleet: FleetSettings) -> RunFamily {
+        RunFamily {
+            state_dir: state.to_owned(),
+            run: RunDir::at(state, OURS).expect("a run"),
+            cwd: "/p".into(),
+            fleet,
+            starting: Mutex::new(()),
+            starts: AtomicU32::new(0),
+        }
+    }
+
+    #[test]
+    fn a_client_belongs_to_the_nearest_run_of_whose_ccc_it_descends() {
+        let state = tempfile::tempdir().expect("a directory");
+        record(state.path(), OURS, Role::Manager, Some("20261128-090000-bbbb"), 1);
+        let family = family(state.path(), Settings::default().fleet);
+        // It has no mark of a run, as after `env -i`.
+        let child = Ended(Command::new("sleep").arg("60").env_clear().spawn().expect("sleep starts"));
+        let (below, us) = (child.0.id(), std::process::id());
+        assert_eq!(family.owner(below), None, "no run is active");
+        for (other, role, manager, kin) in [
+            ("20261128-110000-cccc", Role::Worker, Some(OURS), Some(Kin::Worker)),
+            ("20261128-090000-bbbb", Role::Manager, None, Some(Kin::Manager)),
+            ("20261128-120000-dddd", Role::Manager, None, None),
+        ] {
+            let run = record(state.path(), other, role, manager, 0);
+            let lock = run.take_lock(us, 1).expect("the lock");
+            let owner = |is_host| Owner { run: other.to_owned(), name: format!("name-{other}"), kin, is_host };
+            assert_eq!(family.owner(below), Some(owner(false)), "{other}");
+            assert_eq!(family.owner(us), Some(owner(true)), "{other}");
+            drop(lock);
+        }
+        let own = RunDir::at(state.path(), OURS).expect("a run").take_lock(us, 1).expect("the lock");
+        assert_eq!(family.owner(below), None, "its own");
+        drop(own);
+    }
+
+    #[test]
+    fn only_a_manager_within_the_bounds_of_the_fleet_starts_agents() {
+        let state = tempfile::tempdir().expect("a directory");
+        let fleet = |max_depth, max_agents| FleetSettings { max_depth, max_agents };
+        let refusal = |family: &RunFamily| {
+            let record = family.record(OURS);
+            family.refuse_start(record.as_ref()).map_or_else(|fault| fault.message, |_| String::new())
+        };
+        assert!(refusal(&family(state.path(), fleet(2, 16))).contains("no agent of the fleet"));
+        let own = record(state.path(), OURS, Role::Manager, None, 1);
+        assert_eq!(refusal(&family(state.path(), fleet(2, 16))), "");
+        assert!(refusal(&family(state.path(), fleet(1, 16))).contains("2 deep, and fleet.max_depth is 1"));
+        let worker = record(state.path(), "20261128-110000-cccc", Role::Worker, Some(OURS), 2);
+        assert_eq!(refusal(&family(state.path(), fleet(2, 1))), "", "one that has ended does not count");
+        let _lock = worker.take_lock(std::process::id(), 1).expect("the lock");
+        assert!(refusal(&family(state.path(), fleet(2, 1))).contains("has 1 running agents"));
+        std::fs::remove_dir_all(own.path()).expect("removed");
+        record(state.path(), OURS, Role::Worker, None, 0);
+        assert!(refusal(&family(state.path(), fleet(2, 16))).contains("workers start no agents"));
+    }
+
+    #[test]
+    fn an_agent_starts_agents_only_in_its_own_directory() {
+        let state = tempfile::tempdir().expect("a directory");
+        record(state.path(), OURS, Role::Manager, None, 0);
+        let cwd = state.path().join("project");
+        std::fs::create_dir(&cwd).expect("made");
+        let family = RunFamily { cwd, ..family(state.path(), Settings::default().fleet) };
+        for (args, cwd, part) in [
+            (vec!["x".to_owned()], "/", "only in its own directory"),
+            (vec!["x".to_owned()], "/nowhere/at/all", "only in its own directory"),
+            (vec!["--no-worktree".to_owned()], "/", "may not give --no-worktree"),
+        ] {
+            let wanted = Wanted { args, cwd: cwd.to_owned(), stdin: None };
+            let fault = family.start(&wanted).expect_err(part);
+            assert!(fault.message.contains(part), "{}", fault.message);
+        }
+    }
+}

@@ -9,6 +9,7 @@ use crate::journal::RunDir;
 use crate::process::{RUN_ID_VARIABLE, marks_above};
 
 /// How long the start of an agent may take: the checkout of a large repository.
+#[allow(dead_code, reason = "the command `ccc new` calls `new`")]
 const START: Duration = Duration::from_secs(600);
 
 /// The run inside which this command was typed; `None` if there is none in this state directory. It is read from the environment
@@ -40,6 +41,7 @@ pub(super) fn refuse(command: &str, context: &Context) -> Result<(), CliError> {
 ///
 /// # Errors
 /// When the run cannot be reached, or refuses.
+#[allow(dead_code, reason = "the command `ccc new` calls it")]
 pub(super) fn new(
     run: &RunDir,
     typed: &[OsString],
