@@ -1,6 +1,7 @@
 //! ccc keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
 
 pub mod attach;
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -8,11 +9,14 @@ pub mod demo;
 pub mod driver;
 pub mod files;
 pub mod fleet;
+pub mod git;
 pub mod guard;
 pub mod journal;
 pub mod keeper;
 pub mod process;
 pub mod tokens;
 pub mod ui;
+pub mod watch;
+pub mod worktree;
 
 pub use supervision::{agent, core, stream, upkeep, words};

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep_until};
 
@@ -16,7 +15,8 @@ use super::memory::Memory;
 use super::message::Message;
 use super::past;
 use super::preview::Preview;
-use super::screen::Screen;
+use super::screen::{Screen, ScreenSwitch};
+use super::signals::Signals;
 use crate::config::Span;
 use crate::control::protocol::{Event, FromRun, Reply, Request, Shown, Welcome, WordsOf};
 use crate::control::{ClientError, request_of};
@@ -145,25 +145,6 @@ fn label(welcome: &Welcome) -> String {
     told.last().unwrap_or_default()
 }
 
-/// The signals that an attached terminal handles.
-struct Signals {
-    resized: Signal,
-    continued: Signal,
-    ends: [Signal; 4],
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        let ends = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
-        let [first, second, third, fourth] = ends.map(signal);
-        Ok(Signals {
-            resized: signal(SignalKind::window_change())?,
-            continued: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
-            ends: [first?, second?, third?, fourth?],
-        })
-    }
-}
-
 /// Why the loop woke.
 enum Woken {
     Message(Message),
@@ -234,7 +215,10 @@ impl<'a> Session<'a> {
     ) -> std::io::Result<Session<'a>> {
         let signals = Signals::listen()?;
         let guard = setup.terminal.guard();
-        let screen = Screen::open(&setup.terminal, messages.clone())?;
+        let writes = messages.clone();
+        let screen = Screen::open(&setup.terminal, ScreenSwitch::IN_SCROLLBACK, move || {
+            writes.blocking_send(Message::Written).is_ok()
+        })?;
         let keys = Keys::of(&setup.terminal, Sink(messages.clone()))?;
         keys.to_ccc();
         let memory = Memory::of(&setup.state);

@@ -75,7 +75,7 @@ fn receive(mut listener: EventReceiver, link: u32, messages: &Sender<Message>) {
 }
 
 /// The result of an order.
-pub(super) fn answer(reply: Reply) -> Result<Done, String> {
+pub(crate) fn answer(reply: Reply) -> Result<Done, String> {
     match reply {
         Reply::Done | Reply::Following { .. } | Reply::Status(_) | Reply::Output(_) => Ok(Done::Done),
         Reply::Queued { ahead } => Ok(Done::Queued(ahead)),

@@ -16,6 +16,8 @@ mod memory;
 mod message;
 mod past;
 mod preview;
-mod screen;
+pub(crate) mod screen;
+pub(crate) mod signals;
 
 pub use client::{AttachEnd, AttachSetup, EndReason, attach, span_ms};
+pub(crate) use link::answer;

@@ -3,9 +3,6 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::mpsc::Sender;
-
-use super::message::Message;
 use crate::process::UserTerminal;
 use crate::ui::ScreenModes;
 
@@ -13,62 +10,82 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Bracketed paste, and unambiguous keys (the first level of kitty's protocol).
 const MODES_ON: &str = "\x1b[?2004h\x1b[>1u";
 
+/// What is switched on when the screen is taken, and off when it is given back, besides [`ScreenModes::ALL_OFF`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ScreenSwitch {
+    pub(crate) on: &'static str,
+    pub(crate) off: &'static str,
+}
+
+impl ScreenSwitch {
+    /// For rows that stay in the terminal's scrollback.
+    pub(super) const IN_SCROLLBACK: ScreenSwitch = ScreenSwitch { on: MODES_ON, off: "" };
+}
+
 /// The screen of the terminal.
 #[derive(Debug)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     terminal: UserTerminal,
+    switch: ScreenSwitch,
     paints: Option<SyncSender<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
     is_busy: bool,
 }
 
 impl Screen {
-    /// Sets raw mode, and starts the thread that writes to the terminal.
-    pub(super) fn open(terminal: &UserTerminal, messages: Sender<Message>) -> std::io::Result<Screen> {
+    /// Sets raw mode, and starts the thread that writes to the terminal. It calls `written` after each paint, and ends when that
+    /// returns `false`.
+    pub(crate) fn open(
+        terminal: &UserTerminal,
+        switch: ScreenSwitch,
+        written: impl FnMut() -> bool + Send + 'static,
+    ) -> std::io::Result<Screen> {
         let (paints, taken) = sync_channel(1);
         let theirs = terminal.clone();
         let thread = thread::Builder::new()
             .name("screen".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || write(&theirs, &taken, &messages))?;
-        let screen = Screen { terminal: terminal.clone(), paints: Some(paints), thread: Some(thread), is_busy: false };
+            .spawn(move || write(&theirs, &taken, written))?;
+        let (paints, thread) = (Some(paints), Some(thread));
+        let screen = Screen { terminal: terminal.clone(), switch, paints, thread, is_busy: false };
         screen.enter()?;
         Ok(screen)
     }
 
     /// Sets raw mode and the modes that we use.
-    pub(super) fn enter(&self) -> std::io::Result<()> {
+    pub(crate) fn enter(&self) -> std::io::Result<()> {
         self.terminal.make_raw()?;
-        self.terminal.write(MODES_ON.as_bytes())
+        self.terminal.write(self.switch.on.as_bytes())
     }
 
     /// The process continues after a stop that it did not make itself: the shell has set the terminal's modes meanwhile.
-    pub(super) fn enter_again(&self) -> std::io::Result<()> {
+    pub(crate) fn enter_again(&self) -> std::io::Result<()> {
         self.terminal.restore();
         self.terminal.make_raw()?;
-        self.terminal.write(format!("\x1b[<u{MODES_ON}").as_bytes())
+        self.terminal.write(format!("\x1b[<u{}", self.switch.on).as_bytes())
     }
 
     /// Writes the last bytes, and switches off the modes that were set.
-    pub(super) fn last(&mut self, mut bytes: Vec<u8>) {
+    pub(crate) fn last(&mut self, mut bytes: Vec<u8>) {
         if self.terminal.is_raw() {
+            bytes.extend(self.switch.off.as_bytes());
             bytes.extend(ScreenModes::ALL_OFF.as_bytes());
             self.paint(bytes);
         }
     }
 
     /// Restores the user's modes.
-    pub(super) fn restore(&self) {
+    pub(crate) fn restore(&self) {
         self.terminal.restore();
     }
 
     /// Whether a paint is being written.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.is_busy
     }
 
     /// Writes a paint, unless one is being written.
-    pub(super) fn paint(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn paint(&mut self, bytes: Vec<u8>) {
         let Some(paints) = &self.paints else { return };
         match paints.try_send(bytes) {
             Ok(()) => self.is_busy = true,
@@ -78,7 +95,7 @@ impl Screen {
     }
 
     /// The paint was written.
-    pub(super) fn written(&mut self) {
+    pub(crate) fn written(&mut self) {
         self.is_busy = false;
     }
 }
@@ -88,6 +105,7 @@ impl Drop for Screen {
         // Only after a panic: erases from the cursor's row down, and restores the modes.
         if self.terminal.is_raw() {
             let _ = self.terminal.write(b"\r\x1b[J");
+            let _ = self.terminal.write(self.switch.off.as_bytes());
             let _ = self.terminal.write(ScreenModes::ALL_OFF.as_bytes());
         }
         self.restore();
@@ -97,10 +115,10 @@ impl Drop for Screen {
     }
 }
 
-fn write(terminal: &UserTerminal, paints: &Receiver<Vec<u8>>, messages: &Sender<Message>) {
+fn write(terminal: &UserTerminal, paints: &Receiver<Vec<u8>>, mut written: impl FnMut() -> bool) {
     while let Ok(bytes) = paints.recv() {
         let is_gone = terminal.write(&bytes).is_err();
-        if messages.blocking_send(Message::Written).is_err() || is_gone {
+        if !written() || is_gone {
             return;
         }
     }
@@ -118,10 +136,9 @@ mod tests {
     fn a_panic_in_the_conversation_gives_the_terminal_back_as_it_was() {
         let (terminal, mut seen, modes) = UserTerminal::of_test();
         let before = modes();
-        let (messages, _hears) = tokio::sync::mpsc::channel(16);
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             let _guard = terminal.guard();
-            let mut screen = Screen::open(&terminal, messages).expect("a screen");
+            let mut screen = Screen::open(&terminal, ScreenSwitch::IN_SCROLLBACK, || true).expect("a screen");
             assert_ne!(modes(), before, "it is raw");
             screen.paint(b"\x1b[?25l> draft".to_vec());
             panic!("in the middle of a paint");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::agent::{Asked, AskedField, AskedKind, AskedQuestion};
+use crate::agent::{AnswerForm, Asked, AskedField, AskedQuestion};
 use crate::control::protocol::{Request, Welcome};
 use crate::core::{Question, Ruling, Show};
 use crate::ui;
@@ -42,7 +42,7 @@ impl Open {
     pub(super) fn about(&self) -> String {
         match self {
             Open::Question(question) => question.text(),
-            Open::Asked(ask) if ask.kind == AskedKind::Choices => {
+            Open::Asked(ask) if ask.kind.answer_form() == AnswerForm::Questions => {
                 ask.questions.first().map(|question| question.question.clone()).unwrap_or_default()
             }
             Open::Asked(ask) => format!("{} {}", ask.tool, ask.target).trim_end().to_owned(),
@@ -60,15 +60,15 @@ impl Open {
         let first = |question: &AskedQuestion| {
             question.options.first().map_or_else(|| "TEXT".to_owned(), |option| option.label.clone())
         };
-        match (ask.kind, ask.questions.as_slice()) {
-            (AskedKind::Permission | AskedKind::Plan, _) => "allow".to_owned(),
-            (AskedKind::Choices, [one]) if one.options.is_empty() => "TEXT".to_owned(),
-            (AskedKind::Choices, [_]) => "1".to_owned(),
-            (AskedKind::Choices, several) => {
+        match (ask.kind.answer_form(), ask.questions.as_slice()) {
+            (AnswerForm::YesOrNo, _) => "allow".to_owned(),
+            (AnswerForm::Questions, [one]) if one.options.is_empty() => "TEXT".to_owned(),
+            (AnswerForm::Questions, [_]) => "1".to_owned(),
+            (AnswerForm::Questions, several) => {
                 let answers = several.iter().map(|one| (one.question.clone(), first(one).into()));
                 serde_json::Value::Object(answers.collect()).to_string()
             }
-            (AskedKind::Form, _) => {
+            (AnswerForm::Fields, _) => {
                 let value = |field: &AskedField| field.choices.first().cloned().unwrap_or_else(|| sample(&field.kind));
                 ui::filled_form(ask, ask.fields.iter().map(value))
             }
@@ -109,10 +109,10 @@ fn ruling(ask: &Asked, text: &str) -> Result<Ruling, String> {
         return Ok(ruling);
     }
     let expected = |what: &str| Err(format!("{text:?} is not an answer to request {}; answer {what}", ask.id));
-    match ask.kind {
-        AskedKind::Permission | AskedKind::Plan if ask.rules.is_empty() => expected("allow, deny or `deny because …`"),
-        AskedKind::Permission | AskedKind::Plan => expected("allow, session, deny or `deny because …`"),
-        AskedKind::Choices => match ask.questions.as_slice() {
+    match ask.kind.answer_form() {
+        AnswerForm::YesOrNo if ask.rules.is_empty() => expected("allow, deny or `deny because …`"),
+        AnswerForm::YesOrNo => expected("allow, session, deny or `deny because …`"),
+        AnswerForm::Questions => match ask.questions.as_slice() {
             [one] => {
                 let answers = BTreeMap::from([(one.question.clone(), chosen(one, text))]);
                 Ok(Ruling::Answers { answers, notes: BTreeMap::new() })
@@ -122,7 +122,7 @@ fn ruling(ask: &Asked, text: &str) -> Result<Ruling, String> {
                 Err(_) => expected(&all_answers(ask)),
             },
         },
-        AskedKind::Form => match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text) {
+        AnswerForm::Fields => match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text) {
             Ok(_) => Ok(Ruling::Fill { content: text.to_owned() }),
             Err(_) => {
                 let names: Vec<String> = ask.fields.iter().map(|field| format!("{:?}: …", field.name)).collect();
@@ -155,7 +155,7 @@ fn all_answers(ask: &Asked) -> String {
 
 /// Whether the request can only be allowed or denied.
 pub(super) fn is_yes_or_no(ask: &Asked) -> bool {
-    matches!(ask.kind, AskedKind::Permission | AskedKind::Plan)
+    ask.kind.answer_form() == AnswerForm::YesOrNo
 }
 
 /// Yes or no, in words or by number. Questions can only be denied in words, because a number chooses an option.
@@ -188,7 +188,7 @@ fn chosen(question: &AskedQuestion, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::AskedOption;
+    use crate::agent::{AskedKind, AskedOption};
     use crate::core::AskId;
 
     fn asked(kind: AskedKind) -> Asked {

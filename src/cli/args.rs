@@ -2,8 +2,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    answer, attach, completions, config, demo, doctor, explain, export, follow, go_on, init, interrupt, keeper, man,
-    pause, prompt, providers, replay, resume, run, runs, scripted_agent, send, stop, supervise, tokens, trust, usage,
+    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
+    keeper, kill, list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
+    scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait, watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -47,6 +48,7 @@ pub struct HelpArgs {
 #[allow(missing_docs, reason = "the struct of each command's arguments has its text")]
 pub enum Command {
     Resume(resume::ResumeArgs),
+    Setup(setup::SetupArgs),
     Supervise(supervise::SuperviseArgs),
     #[command(about = "Attach this terminal to a run: watch it, and send it messages")]
     Attach(attach::AttachArgs),
@@ -62,6 +64,30 @@ pub enum Command {
     Stop(stop::StopArgs),
     #[command(about = "List the runs, the newest first")]
     Runs(runs::RunsArgs),
+    #[command(about = "Start an agent in the background, in a git worktree of its own")]
+    New(new::NewArgs),
+    #[command(about = "List the agents, the oldest first")]
+    List(list::ListArgs),
+    Tree(tree::TreeArgs),
+    #[command(about = "Show the latest of what an agent has done")]
+    Look(look::LookArgs),
+    #[command(about = "Show what an agent has changed since its branch began")]
+    Diff(diff::DiffArgs),
+    #[command(about = "Show how one agent or run stands")]
+    Status(status::StatusArgs),
+    #[command(about = "List everything that waits for you, over all agents")]
+    Questions(questions::QuestionsArgs),
+    #[command(about = "Wait until agents or other runs have ended")]
+    Wait(wait::WaitArgs),
+    #[command(about = "Remove agents: end their runs, keep their work")]
+    Kill(kill::KillArgs),
+    #[command(about = "Remove all agents")]
+    Nuke(nuke::NukeArgs),
+    #[command(about = "Remove the working trees that are needed no more")]
+    Gc(gc::GcArgs),
+    Watch(watch::WatchArgs),
+    #[command(about = "Print how many agents work and ask, and the usage, in one line")]
+    StatusLine(status_line::StatusLineArgs),
     Tokens(tokens::TokensArgs),
     Providers(providers::ProvidersArgs),
     Replay(replay::ReplayArgs),

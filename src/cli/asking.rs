@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::answering::{Open, decided, is_yes_or_no};
-use crate::agent::{Asked, AskedField, AskedKind, AskedQuestion};
+use crate::agent::{AnswerForm, Asked, AskedField, AskedQuestion};
 use crate::control::protocol::Request;
 use crate::core::Ruling;
 use crate::ui;
@@ -174,10 +174,9 @@ impl Step {
             return "why not? The agent gets this reason. (Enter without a text: no reason)\n".to_owned();
         }
         let at = self.given.len();
-        match ask.kind {
-            AskedKind::Permission | AskedKind::Plan => {
-                let yes = if ask.kind == AskedKind::Plan { "yes, carry it out" } else { "yes, this once" };
-                let mut text = format!("1: {yes}\n");
+        match ask.kind.answer_form() {
+            AnswerForm::YesOrNo => {
+                let mut text = format!("1: {}\n", ui::RequestWords::of(ask).yes);
                 if !ask.rules.is_empty() {
                     text.push_str(&format!(
                         "2: yes, for this session: {}\n",
@@ -187,10 +186,10 @@ impl Step {
                 text.push_str("3: no\n4: no, because …\ntype a number and Enter\n");
                 text
             }
-            AskedKind::Choices => {
+            AnswerForm::Questions => {
                 ask.questions.get(at).map(|one| asked(one, at, ask.questions.len())).unwrap_or_default()
             }
-            AskedKind::Form => ask.fields.get(at).map(field).unwrap_or_default(),
+            AnswerForm::Fields => ask.fields.get(at).map(field).unwrap_or_default(),
         }
     }
 
@@ -212,17 +211,17 @@ impl Step {
         if let Some(ruling) = decided(ask, line) {
             return rule(ruling);
         }
-        match ask.kind {
-            AskedKind::Permission | AskedKind::Plan => {
+        match ask.kind.answer_form() {
+            AnswerForm::YesOrNo => {
                 let numbers = if ask.rules.is_empty() { "1, 3 or 4" } else { "1, 2, 3 or 4" };
                 Err(format!("{:?} is not one of the choices: type {numbers}", one_line(line, 60)))
             }
-            AskedKind::Choices => {
+            AnswerForm::Questions => {
                 let Some(question) = ask.questions.get(given.len()) else { return rule(answers(ask, given)) };
                 given.push(chosen(question, line)?);
                 if given.len() < ask.questions.len() { Ok(None) } else { rule(answers(ask, given)) }
             }
-            AskedKind::Form => {
+            AnswerForm::Fields => {
                 let Some(field) = ask.fields.get(given.len()) else { return rule(filled(ask, given)) };
                 given.push(entered(field, line)?);
                 if given.len() < ask.fields.len() { Ok(None) } else { rule(filled(ask, given)) }
@@ -322,7 +321,7 @@ fn filled(ask: &Asked, given: &[String]) -> Ruling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::AskedOption;
+    use crate::agent::{AskedKind, AskedOption};
     use crate::core::AskId;
 
     fn permission(id: u32) -> Asked {

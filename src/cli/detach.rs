@@ -52,6 +52,12 @@ pub(super) fn start(
     context.printer.talk(format_args!(
         "the run continues in the background; to see it: ccc attach {id}; to end it: ccc stop {id}"
     ));
+    warn_of_logout(context);
+    Ok(ExitCode::COMPLETED)
+}
+
+/// Warns if the system ends a run in the background at the user's logout.
+pub(super) fn warn_of_logout(context: &Context) {
     if let Some(file) = logout::ends_runs(context) {
         context.printer.warn(format_args!(
             "the run ends when you log out: systemd ends what a session has started (KillUserProcesses in {}); to prevent this, type \
@@ -60,7 +66,6 @@ pub(super) fn start(
             logout::ADVICE
         ));
     }
-    Ok(ExitCode::COMPLETED)
 }
 
 /// Starts the same command in a process of its own, as a conversation or not. Returns its exit code if it ends before its run

@@ -1,11 +1,13 @@
 //! Prints the events of a run, each once: first those of its journal, then those of its socket.
 
+use std::collections::VecDeque;
+
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Event, Shown, WordsOf};
 use crate::core::supervised::CommandAction;
 use crate::core::{Finish, Plan, Show, Tick};
 use crate::driver::{self, ReplayError};
-use crate::journal::{EntryKind, JournalReader, RunDir, RunKind, run_kind};
+use crate::journal::{EntryKind, JournalReader, ReadError, RunDir, RunKind, run_kind};
 use crate::ui::parts::{GAP, Joint, Parts};
 use crate::ui::{Ending, Form, Printer, Stream, StreamJson, Style, clean, columns};
 use redaction::Redactor;
@@ -36,6 +38,8 @@ pub(super) struct EventPrinter<'a> {
     /// The parts of the text in progress that were printed.
     parts: Parts,
     below: Option<Below>,
+    /// The last lines of the history, if only these are printed.
+    last_lines: Option<LastLines>,
     /// Whether the end of the run, as it was printed, has the command that continues it.
     says_how_to_continue: bool,
 }
@@ -70,6 +74,27 @@ impl Below {
     }
 }
 
+/// The last lines of what is printed.
+struct LastLines {
+    /// With their ends.
+    lines: VecDeque<String>,
+    count: usize,
+}
+
+impl LastLines {
+    fn push(&mut self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            match self.lines.back_mut() {
+                Some(open) if !open.ends_with('\n') => open.push_str(line),
+                Some(_) | None => self.lines.push_back(line.to_owned()),
+            }
+            if self.lines.len() > self.count {
+                self.lines.pop_front();
+            }
+        }
+    }
+}
+
 impl<'a> EventPrinter<'a> {
     /// A printer of lines, or of `stream-json`.
     pub(super) fn new(run_dir: &RunDir, json: bool, context: &'a Context) -> EventPrinter<'a> {
@@ -94,6 +119,7 @@ impl<'a> EventPrinter<'a> {
             word_by_word: false,
             parts: Parts::default(),
             below: None,
+            last_lines: None,
             says_how_to_continue: false,
         }
     }
@@ -116,7 +142,15 @@ impl<'a> EventPrinter<'a> {
         self.below = Some(below);
     }
 
+    /// Prints only the last `count` lines of the history.
+    pub(super) fn only_last(&mut self, count: usize) {
+        self.last_lines = Some(LastLines { lines: VecDeque::new(), count });
+    }
+
     fn put(&mut self, text: &str) {
+        if let Some(last) = &mut self.last_lines {
+            return last.push(text);
+        }
         match &mut self.below {
             None => self.context.printer.data(text),
             Some(below) => {
@@ -150,7 +184,14 @@ impl<'a> EventPrinter<'a> {
     /// # Errors
     /// When the journal cannot be read.
     pub(super) fn history(&mut self, since: Option<u64>, from: Option<u64>) -> Result<(), CliError> {
-        let told = driver::catch_up(from, || self.retell(since, from.unwrap_or(u64::MAX)));
+        let told = driver::catch_up(from, || match self.retell(since, from.unwrap_or(u64::MAX)) {
+            // The run is just beginning: its journal's first line is not on the disk yet.
+            Err(ReplayError::Read(ReadError::NoHeader { .. })) if from.is_some() => Ok(0),
+            told => told,
+        });
+        if let Some(last) = self.last_lines.take() {
+            self.context.printer.data(&last.lines.into_iter().collect::<String>());
+        }
         if let Some(mut below) = self.below.take() {
             self.context.printer.data(&below.lifted(""));
         }
@@ -331,6 +372,20 @@ mod tests {
                 assert_eq!(commands(&text), commands(&piped), "{run} {width}:\n{text}");
                 assert!(!text.contains("[TASK_COMPLETED]"), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_just_beginning_has_no_history_and_one_that_is_over_must_have_one() {
+        let state = tempfile::tempdir().expect("a directory");
+        let dir = RunDir::create(state.path(), "20261127-084409-q3px").expect("a run");
+        let seen = crate::cli::captured::Captured::default();
+        let context = seen.context(state.path(), None);
+        for begun in ["", r#"{"format":"#] {
+            std::fs::write(dir.journal(), begun).expect("written");
+            EventPrinter::new(&dir, false, &context).history(None, Some(1)).expect("nothing to tell");
+            let fault = EventPrinter::new(&dir, false, &context).history(None, None).expect_err("no journal");
+            assert!(fault.message.contains("the journal has no header"), "{}", fault.message);
         }
     }
 

@@ -8,6 +8,8 @@
 //! Data goes to stdout and messages go to stderr, both through [`Printer`]; nothing else here writes. Errors of other
 //! modules become a [`CliError`] in one place, `error.rs`.
 
+mod agent;
+mod agent_tree;
 mod answering;
 mod args;
 mod asking;
@@ -35,8 +37,11 @@ mod presentation;
 mod printer;
 mod recording;
 mod redacted_texts;
+mod removal;
 mod serving;
 mod settled;
+mod spooled;
+mod standing;
 mod start;
 mod steer;
 pub mod subcommand;

@@ -19,6 +19,7 @@ use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, Control, End, Interface, Program, Setup, Visibility, Workers};
 use crate::files::{self, open_private};
+use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
 use crate::process::{self, Detached, Recording, TypedEcho, UserTerminal};
@@ -71,23 +72,54 @@ pub(super) struct Continuation {
 ///
 /// # Errors
 /// When its directory, its journal or a lock is not available.
-pub(super) fn begin(plan: Plan, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
-    prepare_new(plan, request, context)?.supervise(request, context)
+pub(super) fn begin(
+    plan: Plan,
+    claimed: Option<Claimed>,
+    request: &RunRequest<'_>,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
+    prepare_new(plan, claimed, request, context)?.supervise(request, context)
 }
 
-/// Prepares a new run for any host ([`driver::Run`]).
+/// The directory of a run that has not begun, and its lock.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub(super) run_dir: RunDir,
+    pub(super) run_lock: FileLock,
+}
+
+impl Claimed {
+    /// Creates the directory of a run, and locks it.
+    ///
+    /// # Errors
+    /// When the directory or the lock is not available.
+    pub(super) fn new(state: &Path, run_id: &str) -> Result<Claimed, CliError> {
+        let run_dir = RunDir::create(state, run_id).map_err(|error| state_error(&error))?;
+        let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
+        Ok(Claimed { run_dir, run_lock })
+    }
+}
+
+/// Prepares a new run for any host ([`driver::Run`]), in its directory if that was claimed before.
 ///
 /// # Errors
 /// When its directory, its journal or a lock is not available.
-pub(super) fn prepare_new(mut plan: Plan, request: &RunRequest<'_>, context: &Context) -> Result<Prepared, CliError> {
+pub(super) fn prepare_new(
+    mut plan: Plan,
+    claimed: Option<Claimed>,
+    request: &RunRequest<'_>,
+    context: &Context,
+) -> Result<Prepared, CliError> {
     let state = &context.dirs()?.state;
     // Fail here, before anything of the run exists.
     critic_settings(&plan)?;
     let session_lock = lock_session(&plan, planned_session(&plan, context)?, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
-    let run_dir = RunDir::create(state, &plan.run_id).map_err(|error| state_error(&error))?;
+    let Claimed { run_dir, run_lock } = match claimed {
+        Some(claimed) => claimed,
+        None => Claimed::new(state, &plan.run_id)?,
+    };
     let started_unix_ms = driver::unix_ms();
-    let run_lock = run_dir.take_lock(std::process::id(), started_unix_ms).map_err(|error| lock_error(&error))?;
     keep_prompt(&mut plan, &run_dir)?;
     keep_critic_settings(&mut plan, &run_dir)?;
     keep_interface_settings(&mut plan, &run_dir)?;
@@ -309,7 +341,7 @@ fn prepare(
     let session_id = life.core.session_id().map(str::to_owned);
     process::become_subreaper();
     let recording = survivors::record(&run_dir, context);
-    let whole = child_env(request, context);
+    let whole = child_env(request, &run_dir, context);
     let bare_env = bare(&whole);
     let tell_of_plan = || {
         if request.extra_env.is_empty() {
@@ -608,10 +640,13 @@ fn tell_of_checks_without_rule(plan: &Plan, redactor: &Redactor, context: &Conte
 }
 
 /// This process's environment without the tokens of the agent's provider.
-fn child_env(request: &RunRequest<'_>, context: &Context) -> ChildEnv {
+fn child_env(request: &RunRequest<'_>, run_dir: &RunDir, context: &Context) -> ChildEnv {
     let ours = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut env = request.tokens.env_without().apply(ours);
     env.extend(request.extra_env.iter().cloned());
+    if let Ok(Some(record)) = AgentRecord::read(run_dir) {
+        add_environment(&record, std::env::current_exe().ok().as_deref(), &mut env);
+    }
     ChildEnv(env)
 }
 

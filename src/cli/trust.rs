@@ -151,14 +151,19 @@ pub(super) fn settings_told(context: &Context) -> Result<Settings, CliError> {
     Ok(resolved.settings)
 }
 
-/// Asks for a yes. Anything else counts as no.
+/// Asks whether the user agrees. Anything but a yes counts as no.
 ///
 /// # Errors
 /// None at present.
 pub(super) fn ask(context: &Context) -> Result<bool, CliError> {
-    context.printer.talk_raw("Do you agree? [y/N] ");
+    Ok(says_yes("Do you agree?", context))
+}
+
+/// Asks for a yes. Anything else counts as no.
+pub(super) fn says_yes(question: &str, context: &Context) -> bool {
+    context.printer.talk_raw(&format!("{question} [y/N] "));
     let answer = context.stdin.read_line(ANSWER_LIMIT_BYTES).to_ascii_lowercase();
-    Ok(answer == "y" || answer == "yes")
+    answer == "y" || answer == "yes"
 }
 
 /// Whether a user can see and answer a question.

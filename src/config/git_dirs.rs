@@ -22,6 +22,23 @@ impl GitDirs {
         let common = read(&own.join("commondir")).map_or_else(|| own.clone(), |named| own.join(named.trim()));
         Self { own, common }
     }
+
+    /// For a linked working tree, the main one of its repository; for that of a bare repository, the repository itself. A
+    /// directory can name any repository as its own, so the repository must know it, too.
+    #[must_use]
+    pub fn main_tree(top: &Path) -> Option<PathBuf> {
+        let top = top.canonicalize().ok()?;
+        let dirs = Self::of(&top);
+        let (own, common) = (dirs.own.canonicalize().ok()?, dirs.common.canonicalize().ok()?);
+        let link = read(&own.join("gitdir"))?;
+        let known = own.join(link.trim_end_matches('\n')).canonicalize().ok()?;
+        if own.parent() != Some(&*common.join("worktrees")) || known != top.join(".git") {
+            return None;
+        }
+        let main = common.parent().filter(|_| common.file_name().is_some_and(|name| name == ".git"));
+        let main = main.filter(|main| main.join(".git").canonicalize().is_ok_and(|found| found == common));
+        Some(main.map_or_else(|| common.clone(), Path::to_owned))
+    }
 }
 
 fn read(path: &Path) -> Option<String> {

@@ -322,6 +322,8 @@ fn settle(voices: &[SourcedLayer], after_dashes: Vec<String>, origins: &mut Vec<
     settings.agent.args.extend(after_dashes);
     let tool_timeout = settings.tool_timeout;
     settings.checks = settings.checks.into_iter().map(|check| check.with_timeout(tool_timeout)).collect();
+    let setup = std::mem::take(&mut settings.worktree.setup).into_iter();
+    settings.worktree.setup = setup.map(|setup| setup.with_timeout(tool_timeout)).collect();
     settings.tokens = tokens;
     settings.providers = providers(voices);
     settings
@@ -372,9 +374,14 @@ fn check_sense(resolved: &Resolved, dirs: &Dirs) -> Result<(), ConfigError> {
         Origin::Default => "usage.critical_threshold",
         Origin::File(_) | Origin::Variable(_) | Origin::Flag(_) => "usage.warn_threshold",
     };
-    let senseless: [(&'static str, bool, &'static str); 7] = [
+    let senseless: [(&'static str, bool, &'static str); 8] = [
         ("agent.path", settings.agent.path.as_deref().is_some_and(blank), "the program's name is empty"),
         ("checks", settings.checks.iter().any(|check| blank(check.command())), "a check's command is empty"),
+        (
+            "worktree.setup",
+            settings.worktree.setup.iter().any(|setup| blank(setup.command())),
+            "a command of the setup is empty",
+        ),
         ("critic.prompt_file", settings.critic.prompt_file.as_deref().is_some_and(blank), "the file's name is empty"),
         ("critic.model", settings.critic.model.as_deref().is_some_and(blank), "the model's name is empty"),
         ("usage.base_url", usage.base_url.as_deref().is_some_and(blank), "the URL is empty"),

@@ -24,6 +24,8 @@ use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt};
 const CRITIC_WATCH_MS: u64 = 250;
 /// Why a project's file must not name a provider.
 const NOT_THE_PROJECTS: &str = "a project's file must not choose the provider under which your agent is started";
+/// Why a project's file must not bound the fleet.
+const NOT_THE_PROJECTS_FLEET: &str = "a project's file must not decide how many agents are started with your tokens";
 
 settings! {
     /// The agent's CLI.
@@ -55,6 +57,27 @@ settings! {
     checks: Vec<CheckEntry> = Vec::new() => needs_consent("are run at each stop")
         .variable("CCC_CHECK").option("--check", "CMD")
         .in_file("A list of commands for `/bin/sh -c`, each a text or {\"command\": …, \"timeout\": …}.");
+    /// The git worktrees of agents that `ccc new` starts.
+    worktree = (WorktreeLayer, WorktreeSettings) {
+        /// Commands that set a new worktree up, in order, before its agent starts, for example `npm ci`. If one fails, the agent
+        /// does not start; `ccc setup` tries again.
+        setup: Vec<CheckEntry> = Vec::new() => needs_consent("are run in each new worktree")
+            .in_file("A list of commands for `/bin/sh -c`, each a text or {\"command\": …, \"timeout\": …}.");
+        /// Ignored files that are copied into a new worktree, such as `.env`: patterns as in .gitignore.
+        include: Vec<String> = Vec::new() => free().otherwise("the patterns in .worktreeinclude");
+        /// Ignored directories that a new worktree gets, such as `target/`: patterns as in .gitignore. Their files share their
+        /// contents with yours until they are changed; where the file system cannot do that, they are left out.
+        clone: Vec<String> = Vec::new() => free();
+        /// How many ports are reserved for each agent; it finds them in CCC_PORT, CCC_PORT_1, …
+        ports: u32 = 1 => free();
+    }
+    /// What agents may start by themselves, with `ccc new`.
+    fleet = (FleetLayer, FleetSettings) {
+        /// How deep managers may stand below each other: with 1 the workers of an agent start no agents.
+        max_depth: u32 = 2 => never_from_project(NOT_THE_PROJECTS_FLEET).variable("CCC_FLEET_MAX_DEPTH");
+        /// How many running agents one manager may have.
+        max_agents: u32 = 16 => never_from_project(NOT_THE_PROJECTS_FLEET).variable("CCC_FLEET_MAX_AGENTS");
+    }
     /// Tokens in addition to those of the environment, in the order in which they are used; they come before those.
     tokens: Vec<TokenEntry> = Vec::new() => needs_consent("are used as tokens, after your own");
     /// The providers by name, which `ccc NAME` starts the agent under: `env` (each value a text, or {"env": …}, {"file": …} or

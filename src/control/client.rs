@@ -17,7 +17,7 @@ use crate::journal::{FileLock, RunDir};
 use crate::process::poll;
 
 /// The timeout for the greeting and the welcome of a run.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout for the reply to a request.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The size of one read.
@@ -336,14 +336,18 @@ fn reach(run: &RunDir) -> Result<UnixStream, ClientError> {
         Some(record) => {
             UnixStream::connect(&record.path).map_err(|error| format!("{}: {error}", record.path.display()))
         }
-        None => Err("it has no control socket".to_owned()),
+        None => Err(NO_SOCKET.to_owned()),
     };
-    let why = match connected {
-        Ok(stream) => return Ok(stream),
-        Err(why) => why,
-    };
+    connected.map_err(|why| unreachable(run, why))
+}
+
+/// Why a run without `control.json` cannot be reached.
+pub(super) const NO_SOCKET: &str = "it has no control socket";
+
+/// The error for a socket to which nobody can connect: the run may not be running at all.
+pub(super) fn unreachable(run: &RunDir, why: String) -> ClientError {
     match FileLock::holder(&run.lock()) {
-        Ok(Some(holder)) => Err(ClientError::Unreachable { run: run.id().to_owned(), pid: holder.pid, why }),
-        Ok(None) | Err(_) => Err(ClientError::NotRunning { run: run.id().to_owned() }),
+        Ok(Some(holder)) => ClientError::Unreachable { run: run.id().to_owned(), pid: holder.pid, why },
+        Ok(None) | Err(_) => ClientError::NotRunning { run: run.id().to_owned() },
     }
 }

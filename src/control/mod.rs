@@ -2,7 +2,7 @@
 //!
 //! [`protocol`] defines the messages and is pure. A run puts what it shows into a [`Hub`]; [`Server`] is a thread that listens
 //! at a [`Places`] and passes orders of clients to the run ([`ToRun`]), which journals them as operator's inputs like any
-//! other. [`Client`] is the client side, for the commands of ccc.
+//! other. [`Client`] is the client side, for the commands of ccc; [`Connection`] is the same for a thread that holds many of them.
 //!
 //! Permissions: a client of another user has none; a process inside the run (an agent, and its descendants) may watch; everyone
 //! else may do everything. A hook of the agent's own interface may report to the run, and nothing else; it authenticates with
@@ -14,6 +14,7 @@
 
 mod bounds;
 mod client;
+mod connection;
 mod hooks;
 mod hub;
 mod orders;
@@ -22,6 +23,7 @@ pub mod protocol;
 mod server;
 
 pub use client::{Client, ClientError, EventReceiver, RequestSender};
+pub use connection::Connection;
 pub use hooks::{HOOK_BYTES, Hook, hook_key, tell};
 pub use hub::Hub;
 pub use orders::{Order, reply_of, request_of};

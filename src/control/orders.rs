@@ -58,6 +58,8 @@ pub fn request_of(input: OperatorInput) -> Option<Request> {
         | OperatorInput::Budgets(_)
         | OperatorInput::Plan(_)
         | OperatorInput::TakeUp
+        | OperatorInput::WorkerStarted { .. }
+        | OperatorInput::WorkerEnded { .. }
         | OperatorInput::Attended { .. } => return None,
     })
 }

@@ -43,6 +43,10 @@ pub const AGENT_RECORD: FileKind = kind("agent's record", 64 * KIB);
 pub const KEEPER: FileKind = kind("keeper's state", 16 * MIB);
 /// The file of a run's name.
 pub const RUN_NAME: FileKind = kind("run's name", KIB);
+/// What ccc remembers about an agent's working tree, and its ports.
+pub const WORKTREE_RECORD: FileKind = kind("record of a worktree", 64 * KIB);
+/// `.worktreeinclude`.
+pub const WORKTREE_INCLUDE: FileKind = kind("list of files for worktrees", 256 * KIB);
 /// The holder that a lock's file names.
 pub const LOCK: FileKind = kind("lock file", 4 * KIB);
 /// Where a run's control socket is.

@@ -20,7 +20,7 @@ mod timed_lock;
 pub use kind::{
     AGENT_RECORD, AGENT_SETTINGS, CERTIFICATES, CONFIGURATION, CONTROL, FileKind, GIT_STATE, HEARTBEAT, IMAGE, KEEPER,
     LOCK, LOGIND, PAYLOAD, PROCESSES, PROJECT_RECORD, PROMPT, RUN_NAME, SESSION_RECORD, SHARED_STATE, SUMMARY, TASK,
-    TIME_ZONE, TOKENS,
+    TIME_ZONE, TOKENS, WORKTREE_INCLUDE, WORKTREE_RECORD,
 };
 pub use private::{
     DirFault, make_private_dir, open_private, private_dir_fault, private_subdir_fault, read_private, replace_json,

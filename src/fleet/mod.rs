@@ -4,10 +4,16 @@
 //! journal, and perhaps a name ([`crate::journal::RunNames`]); its lock says whether it lives, its `run.json` how it stands.
 //! `kept-down.json` ([`KeptDown`]) marks an agent that must not be started again by itself. Nothing else is kept anywhere, so no process is needed to know the fleet.
 
-mod kept_down;
+mod environment;
 mod record;
 mod roster;
 
+pub use environment::add_environment;
+mod kept_down;
+
 pub use kept_down::{KEPT_DOWN_FILE, KeptDown};
+mod census;
+
+pub use census::Census;
 pub use record::{AGENT_FILE, AGENT_VERSION, AgentRecord, AgentTree, RecordError, Role};
 pub use roster::{Agent, Roster, State};

@@ -79,6 +79,9 @@ pub struct AgentRecord {
     /// The ports that are reserved for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<u16>,
+    /// When the user removed it (`ccc kill`): it works no more, and nothing revives it. Its run is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_unix_ms: Option<i64>,
     /// It was started although the usage was critical.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_usage: bool,

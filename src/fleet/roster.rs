@@ -85,11 +85,21 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Reads the agents of all projects.
+    /// Reads the agents of all projects, but those that the user has removed.
     ///
     /// # Errors
     /// When the directory of runs exists but cannot be read.
     pub fn read(state_dir: &Path) -> Result<Roster, RunDirError> {
+        let mut roster = Self::read_all(state_dir)?;
+        roster.agents.retain(|agent| agent.record.removed_unix_ms.is_none());
+        Ok(roster)
+    }
+
+    /// Reads the agents of all projects, also those that the user has removed.
+    ///
+    /// # Errors
+    /// When the directory of runs exists but cannot be read.
+    pub fn read_all(state_dir: &Path) -> Result<Roster, RunDirError> {
         let mut roster = Roster::default();
         for dir in RunDir::all(state_dir)? {
             match AgentRecord::read(&dir) {
@@ -161,6 +171,7 @@ mod tests {
             project: "/project".into(),
             tree: None,
             ports: Vec::new(),
+            removed_unix_ms: None,
             ignore_usage: false,
         };
         record.write(&dir).expect("written");

@@ -1,12 +1,13 @@
 //! What a user has agreed to for a project, by the hash of its content.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::record_name;
-use crate::config::{Consents, Wish};
+use crate::config::{Consents, GitDirs, Wish};
 use crate::files::{PROJECT_RECORD, make_private_dir, private_dir_fault, read_private, replace_json};
 
 /// The version that this ccc writes. A newer major counts as no agreement.
@@ -79,15 +80,19 @@ impl ConsentStore {
     /// What the user has agreed to in this project. A file that cannot be read or understood counts as no agreement.
     #[must_use]
     pub fn of(&self, project: &Path) -> Consents {
-        let real = real(project);
-        let hashes = self.read(&real).map(|consented| consented.agreed.into_iter().map(|one| one.sha256));
-        hashes.map(Consents::to).unwrap_or_default()
+        Consents::to(self.all(project).into_iter().map(|one| one.sha256))
+    }
+
+    /// The agreements in this project, and in the main working tree of its repository.
+    fn all(&self, project: &Path) -> Vec<Agreement> {
+        let found = [real(project), whole(project)].into_iter().collect::<BTreeSet<PathBuf>>();
+        found.iter().filter_map(|real| self.read(real)).flat_map(|consented| consented.agreed).collect()
     }
 
     /// Whether the user has agreed to another content of the same setting of the same file.
     #[must_use]
     pub fn agreed_to_another(&self, project: &Path, wish: &Wish) -> bool {
-        let found = self.read(&real(project)).map(|consented| consented.agreed).unwrap_or_default();
+        let found = self.all(project);
         found.iter().any(|one| one.file == wish.name && one.key == wish.key && one.sha256 != wish.sha256)
     }
 
@@ -105,7 +110,7 @@ impl ConsentStore {
     /// # Errors
     /// When it cannot be written. Then there is no agreement.
     pub fn agree(&self, project: &Path, wishes: &[Wish], at_unix_ms: i64) -> Result<(), StoreError> {
-        let real = real(project);
+        let real = whole(project);
         let found = self.read(&real);
         let mut new =
             found.unwrap_or_else(|| Consented { version: VERSION, project: real.clone(), agreed: Vec::new() });
@@ -136,12 +141,16 @@ impl ConsentStore {
     /// # Errors
     /// When the file cannot be removed.
     pub fn revoke(&self, project: &Path) -> Result<bool, StoreError> {
-        let path = self.path(&real(project));
-        match std::fs::remove_file(&path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(StoreError { path, source }),
+        let mut any = false;
+        for project in [real(project), whole(project)] {
+            let path = self.path(&project);
+            match std::fs::remove_file(&path) {
+                Ok(()) => any = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(StoreError { path, source }),
+            }
         }
+        Ok(any)
     }
 
     /// All projects with an agreement, by their paths.
@@ -174,6 +183,12 @@ fn parse(bytes: &[u8]) -> Option<Consented> {
     (found.version.major == VERSION.major).then_some(found)
 }
 
+/// The project that an agreement counts for: that of the main working tree, for all working trees of a repository. So the
+/// worktree of an agent needs no agreement of its own while its files ask for the same.
+fn whole(project: &Path) -> PathBuf {
+    GitDirs::main_tree(project).unwrap_or_else(|| real(project))
+}
+
 /// The project's path without links; the path as it is if the project does not exist any more.
 fn real(project: &Path) -> PathBuf {
     project.canonicalize().unwrap_or_else(|_| project.to_owned())
@@ -187,6 +202,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::git::tests::Ground;
 
     fn wish(key: &str) -> Wish {
         Wish::new(Path::new("/p"), Path::new("/p/.ccc.json"), key, "runs", &json!("a secret"))
@@ -218,6 +234,42 @@ mod tests {
         assert!(store.revoke(&project).expect("taken back"));
         assert_eq!(store.of(&project), Consents::default());
         assert_eq!(store.list().expect("listed"), []);
+    }
+
+    #[test]
+    fn agreement_counts_in_all_working_trees_of_the_repository_and_only_where_git_knows_them() {
+        let ground = Ground::new();
+        let (tree, fake) = (ground.at("tree"), ground.at("fake"));
+        ground.git(&["worktree", "add", "-q", "-b", "agent/fox", &tree.display().to_string()]);
+        ground.git_in(&ground.at(""), &["clone", "-q", "--bare", "project", "bare.git"]);
+        let (first, second) = (ground.at("first"), ground.at("second"));
+        for (tree, branch) in [(&first, "one"), (&second, "two")] {
+            let tree = tree.display().to_string();
+            ground.git_in(&ground.at("bare.git"), &["worktree", "add", "-q", "-b", branch, &tree, "main"]);
+        }
+        let store = ConsentStore::new(&ground.at("state"));
+        let covers = |place: &Path, key: &str| store.of(place).cover(&wish(key));
+        store.agree(&ground.project(), &[wish("checks")], 1).expect("kept");
+        store.agree(&first, &[wish("agent.path")], 1).expect("kept");
+        assert!(covers(&tree, "checks") && !covers(&tree, "agent.path"));
+        assert!(covers(&second, "agent.path") && !covers(&second, "checks"));
+        // Directories that only say that they belong to the repository.
+        fs::create_dir_all(fake.join("git/worktrees/tree")).expect("mkdir");
+        let common = ground.project().join(".git");
+        for (own, told) in [
+            (common.join("worktrees/tree"), "the place of another tree"),
+            (fake.join("git/worktrees/tree"), "a place of its own"),
+        ] {
+            fs::write(fake.join(".git"), format!("gitdir: {}\n", own.display())).expect("write");
+            fs::write(fake.join("git/worktrees/tree/commondir"), common.display().to_string()).expect("write");
+            fs::write(fake.join("git/worktrees/tree/gitdir"), fake.join(".git").display().to_string()).expect("write");
+            assert!(!covers(&fake, "checks"), "{told}");
+        }
+        // Given or taken back in any of them, it is so in all.
+        store.agree(&tree, &[wish("tokens")], 2).expect("kept");
+        assert!(covers(&ground.project(), "tokens"));
+        assert!(store.revoke(&tree).expect("taken back"));
+        assert!(!covers(&ground.project(), "checks") && !covers(&tree, "tokens"));
     }
 
     #[test]

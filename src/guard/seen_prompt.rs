@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::record_name;
+use crate::config::GitDirs;
 use crate::config::prompt::{Prompt, PromptOrigin};
 use crate::files::{PROJECT_RECORD, read_private, replace_json};
 
@@ -76,9 +77,15 @@ impl SeenPrompt {
         self.dir.join(record_name(&self.project))
     }
 
+    /// The record of this project; for a new worktree that of the repository's main working tree.
     fn read(&self) -> Option<Seen> {
-        let seen: Seen = serde_json::from_slice(&read_private(&self.path(), PROJECT_RECORD).ok()??).ok()?;
-        (seen.version == VERSION && seen.project == self.project).then_some(seen)
+        self.read_of(&self.project).or_else(|| self.read_of(&GitDirs::main_tree(&self.project)?))
+    }
+
+    fn read_of(&self, project: &Path) -> Option<Seen> {
+        let path = self.dir.join(record_name(project));
+        let seen: Seen = serde_json::from_slice(&read_private(&path, PROJECT_RECORD).ok()??).ok()?;
+        (seen.version == VERSION && seen.project == project).then_some(seen)
     }
 
     /// The prompt's file if it is in the project, no matter which setting named it.
@@ -96,6 +103,25 @@ impl SeenPrompt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::tests::Ground;
+
+    #[test]
+    fn the_prompt_of_the_repository_is_no_news_in_a_new_worktree() {
+        let ground = Ground::new();
+        let tree = ground.at("tree");
+        ground.git(&["worktree", "add", "-q", "-b", "agent/fox", &tree.display().to_string()]);
+        let prompt = |root: &Path, text: &str| Prompt {
+            text: text.to_owned(),
+            origin: PromptOrigin::Project(root.join("SUPERVISOR.md")),
+            sha256: crate::journal::sha256_hex(text.as_bytes()),
+        };
+        SeenPrompt::new(&ground.at("state"), &ground.project())
+            .remember(&prompt(&ground.project(), "one"))
+            .expect("remembered");
+        let seen = SeenPrompt::new(&ground.at("state"), &tree);
+        assert_eq!(seen.news(&prompt(&tree, "one")), None);
+        assert_eq!(seen.news(&prompt(&tree, "two")), Some(PromptNews::Changed));
+    }
 
     #[test]
     fn a_prompt_of_the_project_is_news_when_it_is_new_changed_or_gone() {

@@ -15,6 +15,8 @@ use crate::files::{LOCK, make_private_dir, open_private};
 const LOOK_OUTWAITED_MS: u64 = 10_000;
 /// The pause between two tries.
 const ASK_AGAIN_MS: u64 = 1;
+/// The pause between two tries of [`FileLock::wait`]. What is waited for takes many times as long.
+const TRY_AGAIN_MS: u64 = 10;
 
 /// The holder of a lock, as written in the lock's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +93,25 @@ impl FileLock {
         // Only the lock itself counts. The holder in the file is information for others, and a full disk may prevent it.
         let _ = write_holder(&mut file, holder);
         Ok(FileLock(file))
+    }
+
+    /// As [`FileLock::take`], but waits up to `limit` while another ccc holds it.
+    ///
+    /// # Errors
+    /// When another ccc holds it for that long, or the file cannot be used.
+    pub fn wait(path: &Path, what: &str, holder: &Holder, limit: Duration) -> Result<FileLock, LockError> {
+        let mut left = limit;
+        let pause = Duration::from_millis(TRY_AGAIN_MS);
+        loop {
+            match FileLock::take(path, what, holder) {
+                Err(LockError::Held { .. }) if left >= pause => {
+                    // The system has no lock with a timeout.
+                    std::thread::park_timeout(pause);
+                    left -= pause;
+                }
+                taken_or_not => return taken_or_not,
+            }
+        }
     }
 
     /// Takes the lock `<state>/<dir>/<name>`, as [`FileLock::take`] does.

@@ -185,6 +185,14 @@ impl RunDir {
         newest_first(state_dir)
     }
 
+    /// The directories of all runs, in no order.
+    ///
+    /// # Errors
+    /// When the directory of runs exists but cannot be read.
+    pub fn unsorted(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
+        found_in(state_dir)
+    }
+
     /// All runs, newest first. Damaged ones are listed separately, with the error.
     ///
     /// # Errors
@@ -201,7 +209,7 @@ impl RunDir {
     }
 }
 
-fn newest_first(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
+fn found_in(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
     let runs = state_dir.join("runs");
     let io = |source| RunDirError::Io { path: runs.clone(), source };
     let entries = match std::fs::read_dir(&runs) {
@@ -219,6 +227,11 @@ fn newest_first(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
             dirs.push(dir);
         }
     }
+    Ok(dirs)
+}
+
+fn newest_first(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
+    let mut dirs = found_in(state_dir)?;
     dirs.sort_by(|a, b| b.id.cmp(&a.id));
     // Runs of the same second are sorted by the milliseconds in their summaries.
     for same in dirs.chunk_by_mut(|a, b| second(a) == second(b)) {

@@ -95,7 +95,7 @@ fn arguments(needs: &Needs, plan: &Plan, complaint: &str) -> String {
                 (instead, _) => format!(" --{}", words(instead)),
             }
         }
-        Needs::Reset { .. } | Needs::Checks { .. } | Needs::Agreement => String::new(),
+        Needs::Reset { .. } | Needs::Checks { .. } | Needs::Agreement | Needs::Setup => String::new(),
     }
 }
 

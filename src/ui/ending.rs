@@ -32,7 +32,8 @@ impl Ending<'_> {
     /// failed before a session began and other arguments would not help.
     pub(crate) fn resume(&self, tick: Tick) -> Option<String> {
         let refused = matches!(self.finish.needs, Some(Needs::Arguments { .. }));
-        if self.finish.session_id.is_none() && self.finish.outcome != Outcome::Interrupted && !refused {
+        let sets_up = self.finish.needs == Some(Needs::Setup);
+        if self.finish.session_id.is_none() && self.finish.outcome != Outcome::Interrupted && !refused && !sets_up {
             return None;
         }
         self.go_on(tick).or_else(|| self.session())
@@ -41,6 +42,9 @@ impl Ending<'_> {
     /// The command that continues the run; `None` when it is completed or the provider rejects its session.
     fn go_on(&self, tick: Tick) -> Option<String> {
         let finish = self.finish;
+        if finish.needs == Some(Needs::Setup) {
+            return Some(format!("ccc setup {}", quoted(&self.plan.run_id)));
+        }
         let more = advice::more(finish, self.plan, tick.as_ms());
         (finish.outcome != Outcome::Completed && !finish.session_rejected)
             .then(|| format!("ccc resume {}{more}", quoted(&self.plan.run_id)))
@@ -54,9 +58,10 @@ impl Ending<'_> {
         let (agent, given) = (self.plan.agent, &self.plan.agent_args);
         let given = match &self.finish.needs {
             Some(Needs::Arguments { proven, .. }) => agent.amended_args(given, proven, &self.finish.reason).kept,
-            Some(Needs::Permission { .. } | Needs::Reset { .. } | Needs::Checks { .. } | Needs::Agreement) | None => {
-                given.clone()
-            }
+            Some(
+                Needs::Permission { .. } | Needs::Reset { .. } | Needs::Checks { .. } | Needs::Agreement | Needs::Setup,
+            )
+            | None => given.clone(),
         };
         let args = agent.interface_args(session, &given)?;
         Some(format!("cd {} && {}{}", quoted(&self.plan.cwd), quoted(self.agent), words(&args)))
@@ -77,7 +82,8 @@ impl Ending<'_> {
                 | Needs::Permission { .. }
                 | Needs::Arguments { .. }
                 | Needs::Checks { .. }
-                | Needs::Agreement,
+                | Needs::Agreement
+                | Needs::Setup,
             )
             | None => reason.clone(),
         }

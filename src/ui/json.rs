@@ -137,8 +137,8 @@ impl StreamJson {
             Show::Denied { role, tool, target } => {
                 self.opened("denied", tick).field("role", role).field("tool", tool).field("target", target)
             }
-            Show::Check { command, passed, summary, duration_ms, tail } => self
-                .opened("check", tick)
+            Show::Check { command, passed, summary, duration_ms, tail, setup } => self
+                .opened(if *setup { "setup" } else { "check" }, tick)
                 .field("command", command)
                 .field("passed", passed)
                 .field("summary", summary)

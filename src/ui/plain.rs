@@ -333,8 +333,8 @@ impl Plain {
                 };
                 self.row("⊘ ", Ink::Warn, &format!("{whom}{tool} {target}"))
             }
-            Show::Check { command, passed, summary, duration_ms, tail } => {
-                self.check(command, *passed, summary, *duration_ms, tail)
+            Show::Check { command, passed, summary, duration_ms, tail, setup } => {
+                self.check(command, *passed, summary, *duration_ms, tail, *setup)
             }
             Show::Verdict { verdict, text, iteration } => self.verdict(verdict, text, *iteration),
             Show::Cost { usd } => {
@@ -463,6 +463,7 @@ impl Plain {
         self.denials.begin_turn();
         match kind {
             TurnKind::Task => self.said_hanging("task: ", Ink::Bold, text, TEXT_INDENT, columns::wrap),
+            TurnKind::Worker => self.said_hanging("worker: ", Ink::Bold, text, TEXT_INDENT, columns::wrap),
             TurnKind::Operator => self.said_hanging("you: ", Ink::Bold, text, TEXT_INDENT, columns::wrap),
             // ccc wrote this text, so a terminal shows only its beginning.
             TurnKind::Continue if self.style.live => self.row("→ continue: ", Ink::Dim, text),
@@ -558,12 +559,12 @@ impl Plain {
         self.row("  ✗ ", Ink::Bad, &format!("{name} failed{why}"))
     }
 
-    fn check(&self, command: &str, passed: bool, summary: &str, duration_ms: u64, tail: &str) -> String {
-        let took = span(duration_ms);
+    fn check(&self, command: &str, passed: bool, summary: &str, duration_ms: u64, tail: &str, setup: bool) -> String {
+        let (took, what) = (span(duration_ms), if setup { "setup" } else { "check" });
         if passed {
-            return self.row("✓ ", Ink::Good, &format!("check passed: {command} ({took})"));
+            return self.row("✓ ", Ink::Good, &format!("{what} passed: {command} ({took})"));
         }
-        let text = format!("check failed: {command} ({took}): {summary}");
+        let text = format!("{what} failed: {command} ({took}): {summary}");
         let mut out = self.row("✗ ", Ink::Bad, text.trim_end_matches([':', ' ']));
         let tail = end(tail.trim_end(), TAIL_BYTES);
         let skipped = tail.lines().count().saturating_sub(TAIL_ROWS);

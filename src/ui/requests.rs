@@ -6,29 +6,106 @@ use similar::ChangeTag;
 use super::clean;
 use super::diff::Change;
 use super::format::count;
-use crate::agent::{Asked, AskedKind};
+use crate::agent::{AnswerForm, Asked, AskedKind, Edit};
 
 /// How many lines of a request are shown at once.
 const ABOUT_LINES: usize = 200;
 /// Unchanged lines around each change.
 const CONTEXT: usize = 3;
 
+/// What is said of a request. All that the interfaces know of its kind stands in [`Words::of`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Words<'a> {
+    /// What stands above it in a conversation. That of a change ends with its file and its size, which are added.
+    pub(super) heading: String,
+    /// The same in lines, after the request's number.
+    in_lines: String,
+    /// What is asked, in one row.
+    in_a_row: String,
+    /// Its subject, in one row.
+    pub(super) subject: String,
+    /// What the user decides on, where that is no question or field.
+    pub(super) content: Content<'a>,
+    /// The choice that allows it, and the one that denies it.
+    pub yes: &'static str,
+    pub(super) no: &'static str,
+}
+
+/// What the user decides on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Content<'a> {
+    /// The input of the tool.
+    Input,
+    /// The change that the tool makes.
+    Change(&'a Edit),
+    /// A text of the agent, in Markdown.
+    Text(&'a str),
+    /// Only the questions or the fields.
+    Nothing,
+}
+
+impl<'a> Words<'a> {
+    /// The words of this request.
+    #[must_use]
+    pub fn of(ask: &'a Asked) -> Words<'a> {
+        let (name, target) = (&ask.tool, &ask.target);
+        let tool = clean::one_line(name, 60);
+        let (yes, no) = ("yes, this once", "no");
+        match ask.kind {
+            AskedKind::Permission => Words {
+                heading: format!("The agent wants to use {tool}{}", if ask.edit.is_some() { "" } else { "." }),
+                in_lines: format!("the agent wants to use {tool}"),
+                in_a_row: format!("may it use {name} {target}"),
+                subject: format!("{name} {target}"),
+                content: ask.edit.as_ref().map_or(Content::Input, Content::Change),
+                yes,
+                no,
+            },
+            AskedKind::Plan => Words {
+                heading: "The agent has a plan.".to_owned(),
+                in_lines: "the agent has a plan; may it carry it out?".to_owned(),
+                in_a_row: "may it carry out its plan".to_owned(),
+                subject: "the plan".to_owned(),
+                content: Content::Text(ask.plan.as_deref().unwrap_or("(The agent has not written the plan down.)")),
+                yes: "yes, carry it out",
+                no: "no, keep planning",
+            },
+            AskedKind::Choices => {
+                let questions: Vec<&str> = ask.questions.iter().map(|question| question.question.as_str()).collect();
+                Words {
+                    heading: "The agent has a question.".to_owned(),
+                    in_lines: format!("the agent has {}", count(questions.len(), "question")),
+                    in_a_row: format!("the agent asks: {}", questions.join(" ")),
+                    subject: questions.first().copied().unwrap_or_default().to_owned(),
+                    content: Content::Nothing,
+                    yes,
+                    no,
+                }
+            }
+            AskedKind::Form => Words {
+                heading: format!("{tool} asks you to fill in a form."),
+                in_lines: format!("{tool} asks you to fill in a form"),
+                in_a_row: format!("the MCP server {name} asks: {}", ask.said),
+                subject: format!("the form of {name}"),
+                content: Content::Nothing,
+                yes,
+                no,
+            },
+        }
+    }
+}
+
 /// A request with everything that the user decides on: the tool, the whole command or change, the reason. Omitted lines of a long
 /// request are counted, with the command that shows them; `whole` omits nothing.
 #[must_use]
 pub fn block(ask: &Asked, whole: bool) -> String {
-    let tool = clean::one_line(&ask.tool, 60);
-    let mut text = match ask.kind {
-        AskedKind::Permission => format!("request {}: the agent wants to use {tool}", ask.id),
-        AskedKind::Plan => format!("request {}: the agent has a plan; may it carry it out?", ask.id),
-        AskedKind::Choices => format!("request {}: the agent has {}", ask.id, count(ask.questions.len(), "question")),
-        AskedKind::Form => format!("request {}: {tool} asks you to fill in a form", ask.id),
-    };
+    let words = Words::of(ask);
+    let mut text = format!("request {}: {}", ask.id, words.in_lines);
     if ask.under.is_some() {
         text.push_str(" (a sub-agent asks)");
     }
     text.push('\n');
-    let about = about(ask);
+    let about = about(ask, words.content);
     let most = if whole { usize::MAX } else { ABOUT_LINES };
     for line in about.iter().take(most) {
         text.push_str(&format!("  {}\n", line.trim_end()));
@@ -65,7 +142,7 @@ pub fn filled_form(ask: &Asked, values: impl Iterator<Item = String>) -> String 
 }
 
 /// The subject of the request, line by line.
-fn about(ask: &Asked) -> Vec<String> {
+fn about(ask: &Asked, content: Content<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut push = |text: &str| lines.extend(clean::lines(text.trim_end()).split('\n').map(str::to_owned));
     // What the agent says of it may be only the file that follows.
@@ -74,10 +151,10 @@ fn about(ask: &Asked) -> Vec<String> {
     if !ask.said.is_empty() && !is_file {
         push(&ask.said);
     }
-    match (ask.kind, &ask.edit) {
-        (AskedKind::Plan, _) => push(ask.plan.as_deref().unwrap_or("(The agent has not written the plan down.)")),
-        (AskedKind::Choices | AskedKind::Form, _) => {}
-        (AskedKind::Permission, Some(edit)) => {
+    match content {
+        Content::Text(text) => push(text),
+        Content::Nothing => {}
+        Content::Change(edit) => {
             push(&edit.path);
             match Change::of(edit) {
                 Change::New(text) => text.lines().for_each(|line| push(&format!("+{line}"))),
@@ -101,7 +178,7 @@ fn about(ask: &Asked) -> Vec<String> {
                 }
             }
         }
-        (AskedKind::Permission, None) => {
+        Content::Input => {
             match serde_json::from_str::<Value>(&ask.input) {
                 Ok(Value::Object(fields)) => {
                     for (name, value) in fields {
@@ -121,19 +198,10 @@ fn about(ask: &Asked) -> Vec<String> {
 
 /// What is asked, its number, and when it is denied if nobody answers.
 pub(super) fn asked(ask: &Asked) -> String {
-    let Asked { id, tool, target, said, .. } = ask;
-    let what = match ask.kind {
-        AskedKind::Permission => format!("may it use {tool} {target}"),
-        AskedKind::Choices => {
-            let questions: Vec<&str> = ask.questions.iter().map(|question| question.question.as_str()).collect();
-            format!("the agent asks: {}", questions.join(" "))
-        }
-        AskedKind::Plan => "may it carry out its plan".to_owned(),
-        AskedKind::Form => format!("the MCP server {tool} asks: {said}"),
-    };
-    let mark = if ask.kind == AskedKind::Permission || ask.kind == AskedKind::Plan { "?" } else { "" };
+    let what = Words::of(ask).in_a_row;
+    let mark = if ask.kind.answer_form() == AnswerForm::YesOrNo { "?" } else { "" };
     let due = ask.deny_in_ms.map(|ms| format!(" (denied in {})", super::format::seconds(ms))).unwrap_or_default();
-    format!("request {id}: {}{mark}{due}", what.trim_end())
+    format!("request {}: {}{mark}{due}", ask.id, what.trim_end())
 }
 
 #[cfg(test)]

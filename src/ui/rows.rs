@@ -14,7 +14,7 @@ const COMMAND_INDENT: usize = 4;
 const PROGRAMS: [&str; 6] = ["cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
 
 /// The commands of ccc. A sentence may begin with the program's name, too: `ccc has found no credential`.
-pub(crate) const COMMANDS: [&str; 27] = [
+pub(crate) const COMMANDS: [&str; 38] = [
     "resume",
     "attach",
     "follow",
@@ -26,6 +26,17 @@ pub(crate) const COMMANDS: [&str; 27] = [
     "stop",
     "supervise",
     "runs",
+    "new",
+    "list",
+    "tree",
+    "look",
+    "diff",
+    "status",
+    "gc",
+    "questions",
+    "wait",
+    "kill",
+    "nuke",
     "tokens",
     "providers",
     "replay",

@@ -98,7 +98,10 @@ impl World {
                 self.is_ended(proc);
                 self.kill(proc);
             }
-            Action::RunCheck { check, timeout_ms, .. } => {
+            Action::RunCheck { check, timeout_ms, command } => {
+                if self.family.runs(check, &command)? {
+                    self.counts.add("setup command");
+                }
                 self.agent_rests()?;
                 self.laws.steering.checks()?;
                 if let Some(running) = self.running_check.replace(check) {
@@ -227,6 +230,7 @@ impl World {
     /// A decision only gives a reason; the actions change the world. Two decisions are checked, because the world knows when they
     /// are wrong: an abandoned review and a kill for hanging.
     fn decided(&mut self, decision: &Decision) -> Result<(), Broken> {
+        self.family.decided(&decision.what);
         if decision.what.starts_with("end as ") {
             self.laws.steering.ends(self.core.plan().conversation_patience_ms);
         }
@@ -325,6 +329,7 @@ impl World {
         let live = running.count() + coming.count();
         self.laws.spawn(agent, live, self.plan.budgets.max_restarts)?;
         self.laws.steering.spawns(spawn.role)?;
+        self.family.spawns(spawn.role)?;
         self.laws.uses(spawn.token.as_ref())?;
         if !agent {
             self.agent_rests()?;

@@ -229,6 +229,7 @@ impl World {
     /// Informs the laws of an accepted input of the user, before its actions are performed.
     pub(super) fn operator_did(&mut self, input: &OperatorInput) -> Result<(), Broken> {
         let Some(taken) = self.taken.clone() else { return Ok(()) };
+        self.family_did(input, &taken)?;
         let laws = &mut self.laws;
         match input {
             OperatorInput::Say { key, text, .. } => {
@@ -278,6 +279,8 @@ impl World {
             | OperatorInput::Judge
             | OperatorInput::Rotate { .. }
             | OperatorInput::TakeUp
+            | OperatorInput::WorkerStarted { .. }
+            | OperatorInput::WorkerEnded { .. }
             | OperatorInput::Set(_) => {}
         }
         Ok(())

@@ -39,7 +39,8 @@ impl World {
         self.lives += 1;
         self.processes.clear();
         self.fetching.clear();
-        self.events.retain(|_, event| matches!(event, Event::FaultsStop));
+        self.events
+            .retain(|_, event| matches!(event, Event::FaultsStop | Event::WorkerStarts(_) | Event::WorkerEnds(_)));
         self.running_check = None;
         self.timer_held_us = 0;
         (self.leaving, self.stopping) = (false, false);
@@ -76,6 +77,7 @@ impl World {
         self.finish = None;
         self.laws.resumed(self.core.phase());
         self.user_comes();
+        self.tells_of_family()?;
         // The user's words and bounds come before `Began`, as in the real program.
         if with_words || self.dice.percent(10) {
             self.speak()?;

@@ -42,6 +42,8 @@ pub enum Law {
     NobodyDenies,
     RestsForSomebody,
     Paused,
+    SetUpFirst,
+    WorkersFirst,
     Sense,
     NoPanic,
 }
@@ -82,6 +84,8 @@ impl Law {
             }
             Law::RestsForSomebody => "a run rests only while somebody attends, or within its patience",
             Law::Paused => "nothing begins while the run is paused",
+            Law::SetUpFirst => "no agent starts before its tree is set up",
+            Law::WorkersFirst => "a stop is not judged while workers run",
             Law::Sense => "an action is about something that is there",
             Law::NoPanic => "no input makes ccc panic",
         }

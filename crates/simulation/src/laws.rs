@@ -312,7 +312,7 @@ impl Laws {
         if let Some((before, text)) = self.sent.replace((uuid.clone(), send.text.clone()))
             && before != *uuid
         {
-            if !self.taken.contains_key(&before) && send.kind == TurnKind::Operator {
+            if !self.taken.contains_key(&before) && matches!(send.kind, TurnKind::Operator | TurnKind::Worker) {
                 // The user's messages go first. The unsent turn follows: in the same turn if it only tells the agent to continue,
                 // else as the next turn.
                 if words.is_none() || !send.text.ends_with(&text) {
@@ -333,7 +333,7 @@ impl Laws {
         if send.kind == TurnKind::Continue {
             self.retold.insert(send.text.clone());
         }
-        if matches!(send.kind, TurnKind::Task | TurnKind::Operator)
+        if matches!(send.kind, TurnKind::Task | TurnKind::Operator | TurnKind::Worker)
             && let Some(earlier) = self.words.insert(words.unwrap_or(&send.text).to_owned(), uuid.clone())
             && earlier != *uuid
         {

@@ -13,6 +13,7 @@ mod acts;
 mod counts;
 mod death;
 mod dice;
+mod family;
 mod journal;
 mod law;
 mod laws;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::dice::Dice;
 use ccc::demo::scripted::{AskedTool, Form, Script, Step, Tool};
 use serde_json::{Map, Value, json};
-use supervision::agent::{Asked, AskedKind};
+use supervision::agent::{AnswerForm, Asked};
 use supervision::core::{Approvals, AskId, Plan, Ruling, Unattended};
 
 /// Separates these dice from the night's own.
@@ -187,26 +187,28 @@ impl Operator {
     /// An answer that fits the request, or sometimes one that does not.
     pub(super) fn ruling(&mut self, asked: &Asked) -> Ruling {
         let dice = &mut self.dice;
-        let kind = if dice.percent(10) {
-            let kinds = [AskedKind::Permission, AskedKind::Choices, AskedKind::Plan, AskedKind::Form];
-            dice.choose(&kinds, asked.kind)
+        let form = asked.kind.answer_form();
+        let form = if dice.percent(10) {
+            // Four to choose from, so that each seed keeps its night.
+            let forms = [AnswerForm::YesOrNo, AnswerForm::Questions, AnswerForm::YesOrNo, AnswerForm::Fields];
+            dice.choose(&forms, form)
         } else {
-            asked.kind
+            form
         };
         if dice.percent(30) {
             let reason = if dice.percent(50) { String::new() } else { "Not on a Friday.".to_owned() };
             return Ruling::Deny { reason };
         }
-        match kind {
-            AskedKind::Permission | AskedKind::Plan => {
+        match form {
+            AnswerForm::YesOrNo => {
                 let input = dice.percent(10).then(|| r#"{"command":"true"}"#.to_owned());
                 Ruling::Allow { for_session: dice.percent(30), input }
             }
-            AskedKind::Choices => {
+            AnswerForm::Questions => {
                 let answers = asked.questions.iter().map(|it| (it.question.clone(), "8080".to_owned())).collect();
                 Ruling::Answers { answers, notes: BTreeMap::new() }
             }
-            AskedKind::Form => {
+            AnswerForm::Fields => {
                 let content = if dice.percent(80) { r#"{"name":"Ann"}"# } else { "Ann" };
                 Ruling::Fill { content: content.to_owned() }
             }

@@ -11,6 +11,8 @@ use supervision::core::{AskId, ProcId, RestKind, Send, SettledHow, TurnId, Unatt
 const SLACK_MS: u64 = 10_000;
 /// How long the absence of clients has no effect after the last one has detached.
 const AWAY_MS: u64 = 60_000;
+/// How long a stop waits for workers of which none ends.
+const WORKERS_MS: u64 = 24 * 3_600_000;
 
 /// The state of a request that the CLI made over its protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -372,6 +374,7 @@ impl Steering {
             RestKind::NoTask if self.was_attended => AWAY_MS,
             RestKind::Interrupted | RestKind::Unsupervised if !self.is_conversation => AWAY_MS,
             RestKind::NoTask | RestKind::Interrupted | RestKind::Unsupervised | RestKind::Paused => patience_ms,
+            RestKind::Workers => WORKERS_MS,
         }
     }
 

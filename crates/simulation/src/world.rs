@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::counts::Counts;
 use super::dice::Dice;
+use super::family::Family;
 use super::journal::Journal;
 use super::law::{Broken, Law};
 use super::laws::Laws;
@@ -85,6 +86,8 @@ pub(super) enum Event {
     Operates,
     /// The user answers a request, with this key.
     Rules(AskId, Ruling, Option<String>),
+    WorkerStarts(usize),
+    WorkerEnds(usize),
     DiskHasRoom,
     FaultsStop,
 }
@@ -151,6 +154,7 @@ pub(super) struct World {
     pub(super) provider: Provider,
     pub(super) rejections: Rejections,
     pub(super) operator: Operator,
+    pub(super) family: Family,
     /// The result of the user's last input.
     pub(super) taken: Option<Taken>,
     pub(super) faults_on: bool,
@@ -194,6 +198,7 @@ impl World {
         let mut plan = plan(seed, cli, long, &mut dice);
         let mut operator = Operator::draw(seed, long, alone);
         operator.shape(&mut plan, &mut script, long, alone);
+        let family = Family::draw(seed, alone, &mut plan);
         let steering = Steering::of(plan.conversation);
         let provider = Provider::draw(&mut dice);
         let backlog_bytes = usize::try_from(dice.between(BACKLOG_BYTES.0, BACKLOG_BYTES.1)).unwrap_or(0);
@@ -228,6 +233,7 @@ impl World {
             provider,
             rejections: Rejections::draw(seed, long),
             operator,
+            family,
             taken: None,
             faults_on: true,
             faults_stopped_us: 0,
@@ -271,6 +277,7 @@ impl World {
         let stop_ms = if is_long(self.seed) { LONG_NIGHT_MS } else { self.dice.between(0, SHORT_NIGHT_MS) };
         self.schedule(stop_ms, Event::FaultsStop);
         self.user_comes();
+        self.family_comes();
         let tokens = self.provider.known.clone();
         self.feed(Input::Began { unix_ms: self.wall_ms(), resumed: false, turn_recorded: None, tokens })?;
         loop {
@@ -469,6 +476,8 @@ impl World {
                 self.operates()
             }
             Event::Rules(ask, ruling, key) => self.rules(ask, ruling, key),
+            Event::WorkerStarts(worker) => self.worker_starts(worker),
+            Event::WorkerEnds(worker) => self.worker_ends(worker),
             Event::DiskHasRoom => {
                 self.mark("the disk has room again");
                 self.journal.set_room(None);
@@ -745,6 +754,12 @@ impl World {
                 ask: AskId(1),
                 key: None,
                 ruling: Ruling::Deny { reason: String::new() },
+            }),
+            Input::Operator(OperatorInput::WorkerStarted { id: "late".to_owned(), name: "late".to_owned() }),
+            Input::Operator(OperatorInput::WorkerEnded {
+                id: "late".to_owned(),
+                name: "late".to_owned(),
+                text: "late".to_owned(),
             }),
             Input::Operator(OperatorInput::StopTurn),
             Input::Operator(OperatorInput::Pause),

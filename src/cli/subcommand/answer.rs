@@ -107,7 +107,7 @@ fn in_words(request: &Request) -> &'static str {
     }
 }
 
-fn request(open: &Open, args: &AnswerArgs) -> Result<Request, String> {
+pub(super) fn request(open: &Open, args: &AnswerArgs) -> Result<Request, String> {
     let answer = args.answer.trim();
     if let Some(why) = &args.why {
         let is_no = answer.eq_ignore_ascii_case("deny") || answer.eq_ignore_ascii_case("no");

@@ -71,6 +71,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
         given: None,
         conversation: false,
         native: false,
+        own_tree: false,
     })?;
     let made_up = ["made-up token A", "made-up token B"].map(|label| {
         Credential::held(label, CredentialKind::OAuth, Provider::Anthropic, format!("made up: {label}").into())
@@ -108,7 +109,7 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
             None,
         ),
     };
-    let code = begin(plan, &request, context)?;
+    let code = begin(plan, None, &request, context)?;
     context
         .printer
         .talk(format_args!("the project of this demonstration is kept in {}; you can delete it", dir.display()));

@@ -19,14 +19,14 @@ use crate::cli::start::{
     Continuation, RunRequest, go_on, keep_critic_settings, keep_interface_settings, keep_prompt, lock_error,
     state_error,
 };
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, steer, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent, detach, limit_check, native, steer, trust};
 use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{
     Action, AgentArguments, Bound, CheckPlan, Core, Finish, Input, Needs, OperatorInput, Outcome, Plan, shell,
 };
 use crate::driver;
 use crate::files::open_private;
-use crate::fleet::{AgentRecord, KeptDown};
+use crate::fleet::{AgentRecord, KeptDown, State};
 use crate::journal::{EntryKind, FileLock, JournalReader, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::clean::lines as shown;
 use crate::ui::raised;
@@ -44,6 +44,10 @@ pub struct ResumeArgs {
     /// unfinished run of this directory, unless a newer one here is completed.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+
+    /// Continue all agents whose runs have not ended or were interrupted, in the background: after a reboot.
+    #[arg(long, conflicts_with_all = ["run", "prompt"])]
+    pub all: bool,
 
     /// Send this to the agent first: the answer to a question, or something more to do.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -133,6 +137,9 @@ impl ResumeArgs {
 /// # Errors
 /// When there is no such run, it is in use or completed, or its journal is damaged.
 pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
+    if args.all {
+        return all(context);
+    }
     if args.detach && !args.hosted {
         let started = detach::start(typed, Some("resume"), args.settings.0.output_format, context)?;
         let run = args.run.as_deref().and_then(|run| RunDir::resolve(&context.dirs().ok()?.state, Some(run)).ok());
@@ -309,6 +316,37 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     go_on(continuation, run_dir, run_lock, &request, context)
 }
 
+/// Continues all agents that can go on without a word of the user's, one after the other.
+fn all(context: &Context) -> Result<ExitCode, CliError> {
+    let agents = agent::roster(context)?.agents;
+    let goes_on = |state: &State| match state {
+        State::Died => true,
+        State::Ended(outcome) => outcome.is(&Outcome::Interrupted),
+        State::Active(_) | State::Ready => false,
+    };
+    let mut failed = Vec::new();
+    let mut continued = 0;
+    for agent in agents.iter().filter(|agent| goes_on(&agent.state)) {
+        let typed = ["ccc", "resume", agent.dir.id(), "--detach"].map(OsString::from);
+        match detach::host(&typed, Some("resume"), false)? {
+            Ok(ready) => {
+                continued += 1;
+                context.printer.line(format_args!("{}: {}", agent.record.name, ready.run_id));
+            }
+            // It has said why.
+            Err(_) => failed.push(agent.record.name.as_str()),
+        }
+    }
+    if !failed.is_empty() {
+        return Err(CliError::new(ErrorKind::Failed, format!("not continued: {}", failed.join(", ")))
+            .hint("to see how each stands: ccc list"));
+    }
+    if continued == 0 {
+        context.printer.talk("no agent is to be continued");
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
 /// Whether the run is an agent of the fleet.
 fn is_agent(run: &RunDir) -> bool {
     matches!(AgentRecord::read(run), Ok(Some(_)))
@@ -438,6 +476,8 @@ impl Present {
             given: self.given.clone(),
             conversation: plan.conversation,
             native: native::is_native(plan),
+            // The user's own tree is not set up by ccc, whatever the configuration says now.
+            own_tree: !plan.setup.is_empty(),
         })?;
         let mut now = plan.changed_to(now);
         if now.critic.prompt_as == plan.critic.prompt_as {

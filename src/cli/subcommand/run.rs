@@ -10,7 +10,7 @@ use crate::cli::credentials::{self, RunTokens};
 use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
 use crate::cli::settled::overlaid;
-use crate::cli::start::{RunRequest, begin};
+use crate::cli::start::{Claimed, RunRequest, begin};
 use crate::cli::subcommand::attach::{self, ConversationMode};
 use crate::cli::task::{self, TaskSource};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, trust};
@@ -19,11 +19,13 @@ use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
 use crate::config::{Dirs, Flags, Layer, Project, Resolved, Span, Until};
 use crate::core::shell::{self, words};
-use crate::core::{Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, Timeouts, Unattended, derive_uuid};
+use crate::core::{
+    Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, SetupPlan, Timeouts, Unattended, derive_uuid,
+};
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
 use crate::journal;
-use crate::process;
+use crate::process::{self, UserTerminal};
 use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format::date_and_time;
 
@@ -254,10 +256,32 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     if args.detach && !args.hosted {
         return detach::start(typed, None, args.settings.0.output_format, context);
     }
+    supervise(&args, interface, Claim { own_tree: false, make: &|_, _, _| Ok(None) }, context)
+}
+
+/// What is made for a run before it begins.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct Claim<'a> {
+    /// Whether the run gets a working tree of its own, which is set up before its agent starts.
+    pub(in crate::cli) own_tree: bool,
+    /// Makes the directory of the run, and settles in the plan where it works; `None` if nothing is to be made.
+    pub(in crate::cli) make: &'a dyn Fn(&mut Plan, &Project, &Settings) -> Result<Option<Claimed>, CliError>,
+}
+
+/// Starts a supervised run in this process.
+///
+/// # Errors
+/// When the run cannot begin.
+pub(in crate::cli) fn supervise(
+    args: &RunArgs,
+    interface: Option<UserTerminal>,
+    claim: Claim<'_>,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
     // Do this before the agent is asked for its version, so that processes which that leaves running are found without a scan of
     // all processes.
     process::become_subreaper();
-    let prepared = prepare(&args, context)?;
+    let prepared = prepare(args, context)?;
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }
@@ -273,7 +297,7 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     );
     let settings = &prepared.resolved.settings;
     let program = prepared.agent.path.display().to_string();
-    let plan = plan(PlanParts {
+    let mut plan = plan(PlanParts {
         task: prepared.task.clone(),
         cwd: canonical(context)?,
         program,
@@ -285,6 +309,7 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
         given: Some(args.flags()),
         conversation: args.conversation || args.native,
         native: args.native,
+        own_tree: claim.own_tree,
     })?;
     let request = RunRequest {
         presentation: Presentation::of(settings, &Layer::default()).of_interface(args.native),
@@ -298,7 +323,8 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
         settings_of_agent: prepared.settings_of_agent.clone(),
     };
     tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
-    begin(plan, &request, context)
+    let claimed = (claim.make)(&mut plan, &prepared.project, settings)?;
+    begin(plan, claimed, &request, context)
 }
 
 /// Tells the user when the project's critic's prompt differs from that of the last run here, because the prompt defines
@@ -353,6 +379,8 @@ pub(in crate::cli) struct PlanParts<'a> {
     pub(in crate::cli) conversation: bool,
     /// Whether the agent is its own interface.
     pub(in crate::cli) native: bool,
+    /// Whether the run has a working tree of its own, which is set up first.
+    pub(in crate::cli) own_tree: bool,
 }
 
 /// Refuses a moment in the past, because the run would end at once with its time spent.
@@ -391,6 +419,16 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         new_ids_when_resumed: true,
         earlier_turns: earlier_turns(agent, user_args.session.as_ref(), parts.agent_dir),
         session: user_args.session.unwrap_or_else(|| SessionStart::New(derive_uuid(&seed, "session", 0))),
+        setup: settings
+            .worktree
+            .setup
+            .iter()
+            .filter(|_| parts.own_tree)
+            .map(|setup| SetupPlan {
+                command: setup.command().to_owned(),
+                timeout_ms: setup.timeout().unwrap_or(settings.tool_timeout).as_ms(),
+            })
+            .collect(),
         checks: settings
             .checks
             .iter()
@@ -425,6 +463,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         },
         conversation: parts.conversation,
         supervised: true,
+        without_critic: false,
         conversation_patience_ms: 24 * 3_600_000,
         interface_settings: None,
         given: parts.given.and_then(|given| serde_json::to_value(given).ok()),

@@ -2,30 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use clap::Args;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::cli::answering::Open;
+use crate::cli::standing::{self, OpenRequest, Standing};
 use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::control::Client;
-use crate::control::protocol::{Hello, Welcome};
-use crate::core::{RestKind, Show};
 use crate::fleet::State;
-use crate::journal::{FileLock, RunDir, RunKind, RunList, RunSummary, Word};
+use crate::journal::{FileLock, RunDir, RunKind, RunSummary, Word};
 use crate::ui::{clean, columns, format};
 
 /// How many characters of a task are shown.
 const TASK_CHARS: usize = 60;
-/// How many characters of an open item are shown.
-const ABOUT_CHARS: usize = 70;
-/// How long a run may take to answer.
-const ANSWER: Duration = Duration::from_millis(200);
-/// How many runs are asked at the same time.
-const ASKED_AT_MOST: usize = 64;
 
 /// List the runs, the newest first: id, state or outcome, start, iterations, cost, directory and task.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -51,7 +41,8 @@ pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.live {
         list.runs.retain(|(dir, _)| matches!(FileLock::holder(&dir.lock()), Ok(Some(_))));
     }
-    let mut standing = if args.live { ask_all(&list) } else { BTreeMap::new() };
+    let mut standing =
+        if args.live { standing::ask_all(list.runs.iter().map(|(dir, _)| dir)) } else { BTreeMap::new() };
     if args.json {
         let listed: Vec<Listed<'_>> =
             list.runs.iter().map(|(dir, summary)| Listed { summary, live: standing.remove(dir.id()) }).collect();
@@ -85,69 +76,7 @@ struct Listed<'a> {
     #[serde(flatten)]
     summary: &'a RunSummary,
     #[serde(skip_serializing_if = "Option::is_none")]
-    live: Option<Live>,
-}
-
-/// The state that a running run reports.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-struct Live {
-    /// Whether it answers at its control socket.
-    reachable: bool,
-    /// Whether it waits for its user.
-    #[serde(skip)]
-    rests: bool,
-    /// How many clients are attached.
-    attending: u32,
-    /// The numbers of its open items.
-    asks: Vec<u32>,
-    /// The open items with their subjects.
-    open: Vec<OpenRequest>,
-}
-
-/// An open item of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-struct OpenRequest {
-    /// Its number.
-    number: u32,
-    /// Its subject: the tool and its target, or the question.
-    about: String,
-}
-
-/// Asks all running runs at the same time, so that one that does not answer delays no other.
-fn ask_all(list: &RunList) -> BTreeMap<String, Live> {
-    std::thread::scope(|scope| {
-        let asked: Vec<_> = list
-            .runs
-            .iter()
-            .take(ASKED_AT_MOST)
-            .map(|(dir, _)| (dir.id().to_owned(), scope.spawn(move || ask(dir))))
-            .collect();
-        asked.into_iter().map(|(id, live)| (id, live.join().unwrap_or_default())).collect()
-    })
-}
-
-fn ask(dir: &RunDir) -> Live {
-    match Client::connect_within(dir, &Hello::new("runs", false), ANSWER) {
-        Ok(client) => {
-            let open = Open::all(client.welcome());
-            let about =
-                |open: &Open| OpenRequest { number: open.number(), about: clean::one_line(&open.about(), ABOUT_CHARS) };
-            Live {
-                reachable: true,
-                rests: rests(client.welcome()),
-                attending: client.welcome().attending,
-                asks: open.iter().map(Open::number).collect(),
-                open: open.iter().map(about).collect(),
-            }
-        }
-        Err(_) => Live::default(),
-    }
-}
-
-/// Whether the run waits for its user's next message.
-fn rests(welcome: &Welcome) -> bool {
-    let phase = |show| if let Show::Phase { phase, detail, .. } = show { Some((phase, detail)) } else { None };
-    welcome.standing().find_map(phase).is_some_and(|(phase, detail)| RestKind::is_rest(&phase, &detail))
+    live: Option<Standing>,
 }
 
 /// One run in the list.
@@ -187,7 +116,7 @@ impl Row {
     }
 
     /// The row with the state that the run itself reports.
-    fn standing(mut self, live: Option<&Live>) -> Row {
+    fn standing(mut self, live: Option<&Standing>) -> Row {
         let Some(live) = live else { return self };
         if !live.reachable {
             self.state = format!("{}, unreachable", self.state);
@@ -262,9 +191,13 @@ mod tests {
 
     #[test]
     fn what_a_run_asks_takes_no_room_from_the_columns_of_a_terminal() {
-        let request = |number, about: &str| OpenRequest { number, about: about.to_owned() };
+        let request = |number, about: &str| OpenRequest { number, about: about.to_owned(), ..OpenRequest::default() };
         let long = "Bash cargo test --workspace --all-features -- --nocapture and more";
-        let live = Live { reachable: true, open: vec![request(4, long), request(5, "Write a.txt")], ..Live::default() };
+        let live = Standing {
+            reachable: true,
+            open: vec![request(4, long), request(5, "Write a.txt")],
+            ..Standing::default()
+        };
         let row = || Row {
             id: "20261120-191822-aaaa".to_owned(),
             state: "working".to_owned(),
@@ -283,7 +216,7 @@ mod tests {
         }
         let piped = table(&[row().standing(Some(&live))], None);
         assert!(piped.len() == 2 && piped[1].contains("working, asks 4: Bash cargo"), "{piped:#?}");
-        let rests = Live { reachable: true, rests: true, ..Live::default() };
+        let rests = Standing { reachable: true, rests: true, ..Standing::default() };
         assert!(table(&[row().standing(Some(&rests))], None)[1].contains("  ready  "));
     }
 

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::TreeObserver;
 use super::files::{MAX_ROUGH_BYTES, rough};
-use super::git::Git;
-use super::listing::{bytes_path, records};
+use super::listing::bytes_path;
+use crate::git::{Git, records};
 
 /// The most ignored files and folders that are examined.
 const MAX_ROOTS: usize = 256;
@@ -36,7 +36,7 @@ pub(super) fn state(top: &Path, git: Option<&Git>, ours: &TreeObserver) -> Optio
             left -= 1;
             let place = top.join(&path);
             let Ok(meta) = fs::symlink_metadata(&place) else { continue };
-            if ours.has(&place) {
+            if ours.has(top, &place) {
                 continue;
             }
             whole.update(path.as_os_str().as_bytes());

@@ -15,10 +15,11 @@ use sha2::{Digest, Sha256};
 
 use super::TreeObserver;
 use super::files::{read_small, short};
-use super::git::{Git, Trouble};
 use super::listed::Listing;
 use super::own;
+use super::trouble::Trouble;
 use crate::config::GitDirs;
+use crate::git::{Git, records};
 
 /// The most files of a tree with git.
 const MAX_FILES: usize = 300_000;
@@ -46,7 +47,7 @@ pub(super) fn list(top: &Path, git: Option<&Git>, ours: &TreeObserver) -> Result
             return Err(Trouble::too_large(format!("more than {MAX_FILES} files")));
         }
     }
-    listing.files.retain(|path| !ours.has(&top.join(path)));
+    listing.files.retain(|path| !ours.has(top, &top.join(path)));
     Ok(listing)
 }
 
@@ -122,7 +123,7 @@ fn side_by_side(git: &Git, root: &Path, asked: [&[&str]; 3]) -> [Result<Vec<u8>,
     thread::scope(|scope| {
         let running = asked.map(|args| {
             let builder = thread::Builder::new().name("git".to_owned()).stack_size(STACK_BYTES);
-            builder.spawn_scoped(scope, move || git.output(root, args))
+            builder.spawn_scoped(scope, move || Ok(git.output(root, args)?))
         });
         running.map(|thread| match thread {
             Ok(thread) => thread.join().unwrap_or_else(|_| Err(Trouble::failed("git could not be asked".to_owned()))),
@@ -163,7 +164,7 @@ fn plain(
         let Ok(entries) = fs::read_dir(top.join(&dir)) else { continue };
         for entry in entries.flatten() {
             let path = dir.join(entry.file_name());
-            if ours.has(&top.join(&path)) {
+            if ours.has(top, &top.join(&path)) {
                 continue;
             }
             count += 1;
@@ -209,10 +210,6 @@ fn add_directories(top: &Path, dir: PathBuf, directories: &mut BTreeSet<PathBuf>
         }
         directories.insert(dir);
     }
-}
-
-pub(super) fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
-    output.split(|byte| *byte == 0).filter(|record| !record.is_empty())
 }
 
 /// The path in git's output, without a trailing slash.

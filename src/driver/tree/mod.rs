@@ -3,14 +3,14 @@
 //! A full measurement lists the tree ([`listing`]), with git in a repository, and compares each file by its content
 //! ([`files`]), including git's own references, configuration and hooks ([`own`]). A later measurement first checks only
 //! `lstat` data (a write always changes `ctime`), and measures in full only after a change, because feedback to the agent waits
-//! for it. No program that a repository names is ever run ([`git`]).
+//! for it. No program that a repository names is ever run ([`crate::git`]).
 
 mod files;
-mod git;
 mod ignored;
 mod listed;
 mod listing;
 mod own;
+mod trouble;
 mod visible;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,10 +23,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use self::files::{File, Memory, Stat, short, stat};
-use self::git::{Git, Trouble};
+use self::trouble::Trouble;
 pub use self::visible::Visibility;
 use super::child_env::ChildEnv;
 use crate::core::{HEAD_OR_INDEX, TreeFact};
+use crate::git::Git;
 use crate::process::Cancel;
 
 /// How many changed paths are reported.
@@ -52,12 +53,16 @@ impl TreeObserver {
         });
         let files = logs.collect();
         let state_dir = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
-        let git = Some(Git::new(env, run_id, give_up));
+        let git = Some(Git::new(&env.0, run_id, give_up));
         TreeObserver { files, state_dir, git, memory: Mutex::default() }
     }
 
-    fn has(&self, path: &Path) -> bool {
-        (self.state_dir.is_absolute() && path.starts_with(&self.state_dir))
+    /// Whether ccc itself writes this file of the tree with this top. The working trees of agents lie in the state directory:
+    /// what is in one of them counts when that tree is measured.
+    fn has(&self, top: &Path, path: &Path) -> bool {
+        let is_state = self.state_dir.is_absolute() && path.starts_with(&self.state_dir);
+        let worktrees = self.state_dir.join(crate::worktree::DIR);
+        (is_state && !(top.starts_with(&worktrees) && top != worktrees && path.starts_with(top)))
             || !self.files.is_empty()
                 && fs::metadata(path).is_ok_and(|meta| self.files.contains(&(meta.dev(), meta.ino())))
     }

@@ -2,14 +2,19 @@
 //!
 //! A reference is compared by the commit that it names, because `git gc`, which git starts by itself, moves references into
 //! `packed-refs` without changing them.
+//!
+//! Working trees of one repository share its references. What belongs to another tree, or to ccc, is no change of this one:
+//! several agents work side by side, and each commits to its own branch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files::read_small;
-use super::git::Trouble;
 use super::listed::Listing;
+use super::trouble::Trouble;
+use crate::checkpoint;
 use crate::config::GitDirs;
+use crate::worktree;
 
 /// The most references of a tree.
 const MAX_REFERENCES: usize = 50_000;
@@ -36,19 +41,53 @@ pub(super) fn add(top: &Path, place: &Path, dirs: &GitDirs, listing: &mut Listin
         listing.files.extend(files.map(named));
         listing.directories.insert(named(folder));
     }
-    packed(dirs, listing, &named)?;
+    let others = Others::of(dirs);
+    packed(dirs, &others, listing, &named)?;
     let mut roots = vec![dirs.common.join("refs")];
     if dirs.own != dirs.common {
         roots.push(dirs.own.join("refs"));
     }
-    roots.into_iter().try_for_each(|root| loose(root, listing, &named))
+    roots.into_iter().try_for_each(|root| loose(root, dirs, &others, listing, &named))
 }
 
 fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-fn packed(dirs: &GitDirs, listing: &mut Listing, named: &dyn Fn(PathBuf) -> PathBuf) -> Result<(), Trouble> {
+/// The references that belong to other working trees of the repository, or to ccc.
+struct Others {
+    own: Option<String>,
+    checked_out: Vec<String>,
+    is_linked: bool,
+}
+
+impl Others {
+    fn of(dirs: &GitDirs) -> Self {
+        let branch = read_small(&dirs.own.join("HEAD"));
+        let own =
+            branch.as_deref().and_then(|head| head.trim().strip_prefix("ref:")).map(|name| name.trim().to_owned());
+        Self { own, checked_out: worktree::checked_out(&dirs.common), is_linked: dirs.own != dirs.common }
+    }
+
+    /// Whether this reference, as `refs/heads/main`, is one of them.
+    fn have(&self, name: &str) -> bool {
+        if self.own.as_deref() == Some(name) {
+            return false;
+        }
+        name.starts_with(checkpoint::REFERENCES)
+            || name.strip_prefix("refs/heads/").is_some_and(worktree::is_branch_of_agent)
+            || self.checked_out.iter().any(|branch| branch == name)
+            // Any tree's `git stash` and `git fetch` change these.
+            || self.is_linked && (name == "refs/stash" || name.starts_with("refs/remotes/"))
+    }
+}
+
+fn packed(
+    dirs: &GitDirs,
+    others: &Others,
+    listing: &mut Listing,
+    named: &dyn Fn(PathBuf) -> PathBuf,
+) -> Result<(), Trouble> {
     let path = dirs.common.join("packed-refs");
     let Some(lines) = read_small(&path) else {
         // If it cannot be read, it is compared as a file.
@@ -57,7 +96,9 @@ fn packed(dirs: &GitDirs, listing: &mut Listing, named: &dyn Fn(PathBuf) -> Path
     };
     for line in lines.lines() {
         // A `^` line gives the target of the tag in the line before.
-        if let Some((object, name)) = line.split_once(' ').filter(|_| !line.starts_with(['#', '^'])) {
+        if let Some((object, name)) = line.split_once(' ').filter(|_| !line.starts_with(['#', '^']))
+            && !others.have(name)
+        {
             listing.references.insert(named(dirs.common.join(name)), object.to_owned());
         }
     }
@@ -65,7 +106,15 @@ fn packed(dirs: &GitDirs, listing: &mut Listing, named: &dyn Fn(PathBuf) -> Path
 }
 
 /// Adds loose references; they take precedence over packed ones.
-fn loose(root: PathBuf, listing: &mut Listing, named: &dyn Fn(PathBuf) -> PathBuf) -> Result<(), Trouble> {
+fn loose(
+    root: PathBuf,
+    dirs: &GitDirs,
+    others: &Others,
+    listing: &mut Listing,
+    named: &dyn Fn(PathBuf) -> PathBuf,
+) -> Result<(), Trouble> {
+    let is_of_others =
+        |path: &Path| path.strip_prefix(&dirs.common).ok().and_then(Path::to_str).is_some_and(|name| others.have(name));
     let mut open = vec![root];
     let mut seen = 0;
     while let Some(dir) = open.pop() {
@@ -77,8 +126,8 @@ fn loose(root: PathBuf, listing: &mut Listing, named: &dyn Fn(PathBuf) -> PathBu
             let path = entry.path();
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => open.push(path),
-                // A lock file of a reference that is being written.
-                Ok(_) | Err(_) if path.extension().is_some_and(|end| end == "lock") => {}
+                // A lock file of a reference that is being written, or a reference that is not this tree's.
+                Ok(_) | Err(_) if path.extension().is_some_and(|end| end == "lock") || is_of_others(&path) => {}
                 Ok(_) | Err(_) => {
                     let value = read_small(&path).unwrap_or_default().trim_end().to_owned();
                     listing.references.insert(named(path), value);

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::git::Git;
 use super::{Snapshot, TreeObserver};
 use crate::core::{TreeFact, TreeFault};
 use crate::driver::child_env::ChildEnv;
+use crate::git::Git;
 use crate::process::Cancel;
 
 /// Longer than any git command here takes.
@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// An observer that excludes no files; a git command that takes longer than `limit` hangs.
 fn ours(limit: Duration) -> TreeObserver {
     let env = ChildEnv(std::env::vars_os().collect());
-    let git = Git::new(&env, "run", Cancel::new().expect("a descriptor")).with_limit(limit);
+    let git = Git::new(&env.0, "run", Cancel::new().expect("a descriptor")).with_limit(limit);
     TreeObserver { files: Vec::new(), state_dir: "".into(), git: Some(git), memory: Mutex::default() }
 }
 
@@ -154,6 +154,53 @@ fn references_of_a_worktree_and_of_a_submodule_are_seen_too() {
         let changed = before.looked_at_again().changed;
         assert!(changed.iter().any(|path| path.ends_with("refs/heads/other")), "{changed:?}");
     }
+}
+
+#[test]
+fn what_other_trees_of_the_repository_and_ccc_do_is_no_change_of_this_one() {
+    let dir = repository();
+    let home = tempfile::tempdir().expect("a directory");
+    let (mine, other) = (home.path().join("mine"), home.path().join("other"));
+    for (tree, branch) in [(&mine, "agent/mine"), (&other, "other")] {
+        run_git(dir.path(), &["worktree", "add", "-q", &tree.display().to_string(), "-b", branch]);
+    }
+    run_git(dir.path(), &["branch", "agent/gone"]);
+    let before = take(&mine, &nobody());
+    run_git(&other, &["commit", "-q", "--allow-empty", "-m", "x"]);
+    run_git(dir.path(), &["commit", "-q", "--allow-empty", "-m", "x"]);
+    run_git(dir.path(), &["update-ref", "refs/ccc/run/1", "HEAD"]);
+    run_git(dir.path(), &["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    run_git(dir.path(), &["branch", "-D", "agent/gone"]);
+    run_git(dir.path(), &["branch", "agent/new"]);
+    assert_eq!(before.looked_at_again(), before.fact(&still()));
+    run_git(dir.path(), &["pack-refs", "--all"]);
+    assert_eq!(before.looked_at_again(), before.fact(&still()));
+    run_git(&mine, &["commit", "-q", "--allow-empty", "-m", "x"]);
+    let changed = before.looked_at_again().changed;
+    assert!(changed.len() == 1 && changed[0].ends_with("refs/heads/agent/mine"), "{changed:?}");
+}
+
+#[test]
+fn the_worktree_of_an_agent_is_measured_though_it_lies_in_the_state_directory() {
+    let (dir, home) = (repository(), tempfile::tempdir().expect("a directory"));
+    let state = home.path().join("state");
+    let tree = state.join("worktrees/project-12345678/fox");
+    fs::create_dir_all(tree.parent().expect("a parent")).expect("mkdir");
+    run_git(dir.path(), &["worktree", "add", "-q", &tree.display().to_string(), "-b", "agent/fox"]);
+    let ours = Arc::new(TreeObserver { state_dir: state.clone(), ..ours(DEADLINE) });
+    let before = take(&tree, &ours);
+    fs::write(tree.join("src/a.rs"), "two").expect("write");
+    fs::write(tree.join("b.rs"), "new").expect("write");
+    fs::create_dir_all(tree.join("target")).expect("mkdir");
+    fs::write(tree.join("target/x"), "ignored").expect("write");
+    assert_eq!(before.looked_at_again().changed, ["b.rs", "src/a.rs"]);
+    let after = take(&tree, &ours);
+    assert_ne!(after.fact(&still()).ignored, before.fact(&still()).ignored);
+    assert_eq!(super::file_names(&tree, &ours, 9), [".gitignore", "b.rs", "src/a.rs"]);
+    // For a project that the state directory lies in, all of it is still ccc's own.
+    let around = take(home.path(), &ours);
+    fs::write(tree.join("b.rs"), "other").expect("write");
+    assert_eq!(around.looked_at_again(), around.fact(&still()));
 }
 
 #[test]

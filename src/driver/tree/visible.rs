@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use super::git::Git;
 use super::git_root;
 use crate::config::GitDirs;
 use crate::driver::ChildEnv;
 use crate::files;
+use crate::git::Git;
 use crate::process::Cancel;
 
 /// Which changes in a directory ccc can see.
@@ -31,7 +31,7 @@ impl Visibility {
         }
         let Ok(cancel) = Cancel::new() else { return Self::Repository };
         let args = ["ls-files", "-o", "-z", "--directory", "--no-empty-directory", "--exclude-standard"];
-        match Git::new(env, run_id, cancel).output(&top, &args) {
+        match Git::new(&env.0, run_id, cancel).output(&top, &args) {
             Ok(shown) if shown.is_empty() => Self::Nothing,
             Ok(_) | Err(_) => Self::Repository,
         }

@@ -19,7 +19,7 @@ use crate::agent::{AgentKind, Vocabulary};
 use crate::core::supervised::{BeatPlan, CommandInput, CommandPlan};
 use crate::core::{
     COMPLETED_MARKER, CheckPlan, CriticPlan, Finish, Input, LINE_ENDS, NEEDS_USER_MARKER, NUMBER_WORDS, Plan,
-    SessionStart, TIME_UNITS, TextEditor, spells_a_marker,
+    SessionStart, SetupPlan, TIME_UNITS, TextEditor, spells_a_marker,
 };
 use crate::journal::RunSummary;
 use crate::stream::Raw;
@@ -341,6 +341,7 @@ impl Scrubber {
             agent_version,
             agent_args,
             session,
+            setup,
             checks,
             critic,
             budgets: _,
@@ -356,6 +357,7 @@ impl Scrubber {
             conversation: _,
             new_ids_when_resumed: _,
             supervised: _,
+            without_critic: _,
             conversation_patience_ms: _,
             interface_settings,
             given,
@@ -374,6 +376,9 @@ impl Scrubber {
         match session {
             SessionStart::New(id) | SessionStart::Resume(id) => self.replace(id),
             SessionStart::Latest => {}
+        }
+        for SetupPlan { command, timeout_ms: _ } in setup {
+            self.replace(command);
         }
         for CheckPlan { command, timeout_ms: _ } in checks {
             self.replace(command);

@@ -3,12 +3,13 @@
 
 use std::ffi::{OsString, c_int};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use super::ChangedEntry;
 use super::table::{Process, Table};
 
 pub(in crate::process) const HAS_TABLE: bool = false;
@@ -102,4 +103,40 @@ pub(in crate::process) fn split(_: u32) -> io::Result<()> {
 /// Always.
 pub fn watch_names(_: &[&Path]) -> io::Result<OwnedFd> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Reports changes of the entries of directories. Not supported here, so none is ever made.
+#[derive(Debug)]
+pub struct DirWatch(OwnedFd);
+
+impl DirWatch {
+    /// Not supported here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn new() -> io::Result<DirWatch> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Not supported here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn add(&self, _: &Path) -> io::Result<i32> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Not supported here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn take(&self) -> io::Result<Vec<ChangedEntry>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl AsRawFd for DirWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
 }

@@ -213,6 +213,8 @@ pub(super) fn subject(input: &OperatorInput) -> String {
         | OperatorInput::Rotate { .. }
         | OperatorInput::Set(_)
         | OperatorInput::TakeUp
+        | OperatorInput::WorkerStarted { .. }
+        | OperatorInput::WorkerEnded { .. }
         | OperatorInput::Attended { .. } => "the command was not carried out".to_owned(),
     }
 }

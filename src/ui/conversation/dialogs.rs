@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::super::composer::Buffer;
 use super::super::keys::{Code, Press};
 use super::super::paint::{Colour, Look, Row, View};
-use super::super::requests::filled_form;
-use crate::agent::{Asked, AskedKind};
+use super::super::requests::{Words, filled_form};
+use crate::agent::{AnswerForm, Asked};
 use crate::core::{OperatorInput, Question, Ruling};
 use crate::words::AskId;
 
@@ -283,20 +283,20 @@ impl Dialog {
             Subject::Asked(asked) => asked,
             Subject::Question(question) => return Some(question.text()),
         };
-        match asked.kind {
-            AskedKind::Choices => {
+        match asked.kind.answer_form() {
+            AnswerForm::Questions => {
                 let question = asked.questions.get(self.step)?;
                 let of = asked.questions.len();
                 let number = if of > 1 { format!("({} of {of}) ", self.step + 1) } else { String::new() };
                 Some(format!("{number}{}", question.question))
             }
-            AskedKind::Form => {
+            AnswerForm::Fields => {
                 let field = asked.fields.get(self.step)?;
                 let title = if field.title.is_empty() { &field.name } else { &field.title };
                 let needed = if field.required { "" } else { " (may be left empty)" };
                 Some(format!("{title}{needed}"))
             }
-            AskedKind::Permission | AskedKind::Plan => None,
+            AnswerForm::YesOrNo => None,
         }
     }
 
@@ -311,9 +311,9 @@ impl Dialog {
                 menu.chosen = choices.iter().position(|choice| choice.answer == question.default).unwrap_or(0);
                 menu.items = counted(choices.iter().map(|choice| (choice.text.as_str(), "")));
             }
-            Subject::Asked(asked) => match asked.kind {
-                AskedKind::Permission | AskedKind::Plan => menu.items = rulings(asked),
-                AskedKind::Choices => {
+            Subject::Asked(asked) => match asked.kind.answer_form() {
+                AnswerForm::YesOrNo => menu.items = rulings(asked),
+                AnswerForm::Questions => {
                     if let Some(question) = asked.questions.get(self.step) {
                         let options = question.options.iter();
                         menu.items = counted(options.map(|it| (it.label.as_str(), it.description.as_str())));
@@ -321,7 +321,7 @@ impl Dialog {
                     }
                     menu.items.push(item(menu.items.len() + 1, "something else: …", "", true));
                 }
-                AskedKind::Form => {
+                AnswerForm::Fields => {
                     let field = asked.fields.get(self.step);
                     let choices = field.map(|field| field.choices.clone()).unwrap_or_default();
                     menu.items = counted(choices.iter().map(|choice| (choice.as_str(), "")));
@@ -503,9 +503,12 @@ impl Dialog {
         self.answers.push(picked);
         self.step += 1;
         let steps = match &self.subject {
-            Subject::Asked(asked) if asked.kind == AskedKind::Choices => asked.questions.len(),
-            Subject::Asked(asked) if asked.kind == AskedKind::Form => asked.fields.len(),
-            Subject::Asked(_) | Subject::Question(_) => 1,
+            Subject::Asked(asked) => match asked.kind.answer_form() {
+                AnswerForm::YesOrNo => 1,
+                AnswerForm::Questions => asked.questions.len(),
+                AnswerForm::Fields => asked.fields.len(),
+            },
+            Subject::Question(_) => 1,
         };
         if self.step < steps {
             self.open_step();
@@ -513,7 +516,7 @@ impl Dialog {
         }
         // The row of a permission says how it was decided; the row of an answer does not say what it is.
         let is_answer = match &self.subject {
-            Subject::Asked(asked) => matches!(asked.kind, AskedKind::Choices | AskedKind::Form),
+            Subject::Asked(asked) => asked.kind.answer_form() != AnswerForm::YesOrNo,
             Subject::Question(_) => true,
         };
         let picked = is_answer.then(|| said.join(", ")).filter(|picked| !picked.is_empty());
@@ -534,14 +537,14 @@ impl Dialog {
             }
             Subject::Asked(asked) => asked,
         };
-        let ruling = match asked.kind {
-            AskedKind::Permission | AskedKind::Plan => match (first.words, key) {
+        let ruling = match asked.kind.answer_form() {
+            AnswerForm::YesOrNo => match (first.words, key) {
                 (Some(reason), _) => Ruling::Deny { reason },
                 (None, Some(ONCE)) => Ruling::Allow { for_session: false, input: None },
                 (None, Some(SESSION)) => Ruling::Allow { for_session: true, input: None },
                 (None, Some(_) | None) => Ruling::Deny { reason: String::new() },
             },
-            AskedKind::Choices => {
+            AnswerForm::Questions => {
                 let mut answers = BTreeMap::new();
                 for (question, picked) in asked.questions.iter().zip(&self.answers) {
                     let labels = picked.keys.iter().filter_map(|key| question.options.get(key.checked_sub(1)?));
@@ -551,7 +554,7 @@ impl Dialog {
                 }
                 Ruling::Answers { answers, notes: BTreeMap::new() }
             }
-            AskedKind::Form => Ruling::Fill { content: filled(asked, &self.answers) },
+            AnswerForm::Fields => Ruling::Fill { content: filled(asked, &self.answers) },
         };
         Some(OperatorInput::Rule { ask: asked.id, key: None, ruling })
     }
@@ -559,10 +562,8 @@ impl Dialog {
     /// What the text entry is for.
     fn entry_prompt(&self) -> &'static str {
         match &self.subject {
-            Subject::Asked(asked) => match asked.kind {
-                AskedKind::Permission | AskedKind::Plan => "why not: ",
-                AskedKind::Choices | AskedKind::Form => "your answer: ",
-            },
+            Subject::Asked(asked) if asked.kind.answer_form() == AnswerForm::YesOrNo => "why not: ",
+            Subject::Asked(_) => "your answer: ",
             Subject::Question(_) => "",
         }
     }
@@ -571,12 +572,7 @@ impl Dialog {
     pub(super) fn about(&self) -> String {
         let text = match &self.subject {
             Subject::Question(question) => question.text(),
-            Subject::Asked(asked) => match asked.kind {
-                AskedKind::Permission => format!("{} {}", asked.tool, asked.target),
-                AskedKind::Plan => "the plan".to_owned(),
-                AskedKind::Choices => asked.questions.first().map(|it| it.question.clone()).unwrap_or_default(),
-                AskedKind::Form => format!("the form of {}", asked.tool),
-            },
+            Subject::Asked(asked) => Words::of(asked).subject,
         };
         super::super::clean::one_line(text.trim(), 200)
     }
@@ -640,10 +636,8 @@ impl Dialog {
 
 /// The possible answers to a permission or a plan.
 fn rulings(asked: &Asked) -> Vec<Item> {
-    let is_plan = asked.kind == AskedKind::Plan;
-    let once = if is_plan { "yes, carry it out" } else { "yes, this once" };
-    let no = if is_plan { "no, keep planning" } else { "no" };
-    let mut items = vec![item(ONCE, once, "", false)];
+    let Words { yes, no, .. } = Words::of(asked);
+    let mut items = vec![item(ONCE, yes, "", false)];
     if !asked.rules.is_empty() {
         items.push(item(SESSION, "yes, for this session", &asked.rules.join(", "), false));
     }
@@ -668,7 +662,7 @@ fn filled(asked: &Asked, answers: &[Picked]) -> String {
 mod tests {
     use super::super::super::paint::text_of;
     use super::*;
-    use crate::agent::{AskedField, AskedOption, AskedQuestion};
+    use crate::agent::{AskedField, AskedKind, AskedOption, AskedQuestion};
 
     fn permission() -> Asked {
         Asked { id: AskId(3), tool: "Bash".to_owned(), rules: vec!["Bash(touch:*)".to_owned()], ..Asked::default() }

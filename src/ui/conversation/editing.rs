@@ -8,7 +8,7 @@ use super::super::paint::{Colour, Look, Row, View};
 const PROMPT: &str = "❯ ";
 
 /// Applies a key to the text; `false` when the key edits nothing.
-pub(super) fn edit(buffer: &mut Buffer, press: Press) -> bool {
+pub(in crate::ui) fn edit(buffer: &mut Buffer, press: Press) -> bool {
     let Press { code, ctrl, alt, .. } = press;
     match (code, ctrl, alt) {
         (Code::Char(c), false, false) => {
@@ -54,7 +54,7 @@ pub(super) fn edit(buffer: &mut Buffer, press: Press) -> bool {
 }
 
 /// A draft after its prompt and the words that say what is asked for, in at most `most` rows that include the cursor's.
-pub(super) fn framed(draft: Draft, words: &str, most: usize) -> View {
+pub(in crate::ui) fn framed(draft: Draft, words: &str, most: usize) -> View {
     let most = most.max(1);
     let (column, row) = draft.cursor;
     let first = (row + 1).saturating_sub(most).min(draft.rows.len().saturating_sub(most));

@@ -151,13 +151,14 @@ impl Conversation {
                 }
             }
             Show::Denied { .. } => {}
-            Show::Check { command, passed, summary, duration_ms, tail } => {
+            Show::Check { command, passed, summary, duration_ms, tail, setup } => {
                 self.printing.add(Piece::Check(Box::new(Check {
                     command,
                     passed,
                     summary,
                     took_ms: duration_ms,
                     tail,
+                    setup,
                 })));
             }
             Show::Verdict { verdict, text, .. } => self.hear_verdict(&verdict, &text),
@@ -310,6 +311,7 @@ impl Conversation {
                     self.printing.add(Piece::You(text.into()));
                 }
             }
+            TurnKind::Worker => self.printing.note(Note::Information, text),
             TurnKind::Compact => self.printing.note(Note::Information, "the session's history is shortened"),
             TurnKind::Continue => self.printing.note(Note::Information, "the agent continues where it was"),
             // These texts were shown when they arose.

@@ -9,7 +9,7 @@
 
 mod commands;
 mod dialogs;
-mod editing;
+pub(in crate::ui) mod editing;
 mod hearing;
 mod pieces;
 mod printing;
@@ -306,6 +306,21 @@ impl Conversation {
             left: None,
             has_quit: false,
         }
+    }
+
+    /// A conversation that only shows a run whose agent works in `cwd`: without a greeting, and without orders.
+    #[must_use]
+    pub fn watching(cwd: &str) -> Conversation {
+        let mut conversation = Conversation::new("", |text| Err(text.to_owned()));
+        conversation.about.cwd = cwd.to_owned();
+        conversation.about.read_only = Some(String::new());
+        conversation
+    }
+
+    /// The text, thought or tool in progress at `at`, in one row.
+    #[must_use]
+    pub fn in_progress(&self, at: u64) -> Option<Row> {
+        if self.is_busy() { self.at_work(at) } else { None }
     }
 
     /// Takes an event that became known at `at`.

@@ -5,7 +5,8 @@ use super::super::diff::{Change, Line};
 use super::super::format::{count, span};
 use super::super::markdown;
 use super::super::paint::{Colour, Look, Row};
-use crate::agent::{Asked, AskedKind, Edit, Hunk, TodoItem, ToolOutput};
+use super::super::requests::{Content, Words};
+use crate::agent::{Asked, Edit, Hunk, TodoItem, ToolOutput};
 
 /// Rows of a tool's output in folded form.
 const OUTPUT_ROWS: usize = 3;
@@ -105,6 +106,8 @@ pub struct Check {
     pub took_ms: u64,
     /// The end of its output.
     pub tail: String,
+    /// It is a command of the setup.
+    pub setup: bool,
 }
 
 impl Call {
@@ -305,18 +308,18 @@ fn diff_rows(change: &Change<'_>, columns: usize, whole: bool) -> Vec<Row> {
 
 impl Check {
     fn rows(&self, columns: usize, most: usize) -> Vec<Row> {
-        let took = span(self.took_ms);
+        let (took, what) = (span(self.took_ms), if self.setup { "setup" } else { "check" });
         if self.passed {
             return lines(
                 "✓ ",
                 Look::of(Colour::Green),
                 Look::PLAIN,
-                &format!("check passed: {} ({took})", self.command),
+                &format!("{what} passed: {} ({took})", self.command),
                 columns,
                 4,
             );
         }
-        let text = format!("check failed: {} ({took}): {}", self.command, self.summary);
+        let text = format!("{what} failed: {} ({took}): {}", self.command, self.summary);
         let mut rows = lines("✗ ", Look::of(Colour::Red), Look::PLAIN, text.trim_end_matches([':', ' ']), columns, 4);
         let tail = clean::lines(self.tail.trim_end());
         let skipped = tail.split('\n').count().saturating_sub(most);
@@ -342,37 +345,29 @@ fn asked_rows(asked: &Asked, columns: usize, whole: bool) -> Vec<Row> {
     let most = |folded: usize| if whole { WHOLE_ROWS } else { folded };
     let head = |text: &str| lines("? ", open, Look::BOLD, text, columns, most(4));
     let dim = |text: &str| lines("  ", Look::DIM, Look::DIM, text, columns, most(8));
-    let tool = clean::one_line(&asked.tool, 60);
-    let change = asked.edit.as_ref().map(|edit| (edit, Change::of(edit)));
-    let mut rows = match (asked.kind, &change) {
-        (AskedKind::Permission, Some((edit, change))) => {
-            head(&format!("The agent wants to use {tool}: {} · {}", edit.path, change.size()))
-        }
-        (AskedKind::Permission, None) => head(&format!("The agent wants to use {tool}.")),
-        (AskedKind::Choices, _) => head("The agent has a question."),
-        (AskedKind::Plan, _) => head("The agent has a plan."),
-        (AskedKind::Form, _) => head(&format!("{tool} asks you to fill in a form.")),
-    };
+    let Words { mut heading, content, .. } = Words::of(asked);
+    let change = if let Content::Change(edit) = content { Some(Change::of(edit)) } else { None };
+    if let (Content::Change(edit), Some(change)) = (content, &change) {
+        heading.push_str(&format!(": {} · {}", edit.path, change.size()));
+    }
+    let mut rows = head(&heading);
     if asked.under.is_some() {
         rows.extend(dim("A sub-agent asks."));
     }
     if !asked.said.is_empty() && !names_path(asked) {
         rows.extend(lines("  ", Look::DIM, Look::PLAIN, &asked.said, columns, most(10)));
     }
-    match asked.kind {
-        AskedKind::Permission => match &change {
-            Some((_, change)) => rows.extend(diff_rows(change, columns, whole)),
-            None => rows.extend(input_rows(asked, columns, whole)),
-        },
-        AskedKind::Plan => {
-            let plan = asked.plan.as_deref().unwrap_or("(The agent has not written the plan down.)");
-            for row in markdown::rows(plan, columns.saturating_sub(2)) {
+    match content {
+        Content::Change(_) => rows.extend(change.iter().flat_map(|change| diff_rows(change, columns, whole))),
+        Content::Input => rows.extend(input_rows(asked, columns, whole)),
+        Content::Text(text) => {
+            for row in markdown::rows(text, columns.saturating_sub(2)) {
                 let mut shown = Row::of(Look::DIM, "▏ ");
                 shown.append(&row);
                 rows.push(shown);
             }
         }
-        AskedKind::Choices | AskedKind::Form => {}
+        Content::Nothing => {}
     }
     if !asked.reason.is_empty() {
         rows.extend(dim(&format!("asked because: {}", asked.reason)));

@@ -65,6 +65,7 @@ impl Status {
                 ),
                 _,
             ) => "ready",
+            (Some(RestKind::Workers), _) => "waiting",
             (None, "") => "starting…",
             (None, "working") if thinks => "thinking",
             (None, "asking") => "asks you",
@@ -81,7 +82,7 @@ impl Status {
             Some(RestKind::Unsupervised) => "nothing is reviewed",
             Some(RestKind::Paused) => "type /continue",
             Some(RestKind::TakenUp) => "taken up",
-            None => &self.detail,
+            Some(RestKind::Workers) | None => &self.detail,
         }
     }
 

@@ -172,6 +172,11 @@ impl Row {
         self.0.iter().map(|span| span.text.as_str()).collect()
     }
 
+    /// Its parts, each in one style.
+    pub(in crate::ui) fn parts(&self) -> impl Iterator<Item = (&str, Look)> {
+        self.0.iter().map(|span| (span.text.as_str(), span.look))
+    }
+
     /// How many bytes its text has.
     #[must_use]
     pub fn bytes(&self) -> usize {

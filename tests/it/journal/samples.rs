@@ -13,9 +13,9 @@ use ccc::core::supervised::{
 use ccc::core::{
     About, Action, Amount, Answer, AskId, AtLimit, Bound, Budgets, Change, CheckEnd, CheckId, CheckPlan, CheckResult,
     CriticLimits, CriticPlan, CriticPrompt, Decision, ExitFact, Finish, Image, Input, Launch, LineFact, MeasureId,
-    Needs, Note, OperatorInput, Outcome, Plan, ProcId, Question, Ruling, Send, SessionStart, Signal, Spawn, SpawnFault,
-    SpentBound, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact, TreeFault, TurnId, Unattended,
-    WindowFact,
+    Needs, Note, OperatorInput, Outcome, Plan, ProcId, Question, Ruling, Send, SessionStart, SetupPlan, Signal, Spawn,
+    SpawnFault, SpentBound, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact, TreeFault, TurnId,
+    Unattended, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -36,6 +36,7 @@ pub(crate) fn plan() -> Plan {
         agent_first_args: Vec::new(),
         agent_args: vec!["--model".to_owned(), "opus".to_owned()],
         session: SessionStart::New("3f2b8c1e-0000-4000-8000-000000000001".to_owned()),
+        setup: vec![SetupPlan { command: "npm ci".to_owned(), timeout_ms: 900_000 }],
         checks: vec![CheckPlan { command: "cargo test".to_owned(), timeout_ms: 900_000 }],
         critic: CriticPlan {
             prompt: "Judge.".to_owned(),
@@ -71,6 +72,7 @@ pub(crate) fn plan() -> Plan {
         approvals: ccc::core::Approvals::Ask { unattended: Unattended::Wait { timeout_ms: 600_000 } },
         conversation: true,
         supervised: false,
+        without_critic: true,
         conversation_patience_ms: 3_600_000,
         given: None,
     }
@@ -335,6 +337,12 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (text(), proptest::collection::vec(text(), 0..3))
             .prop_map(|(text, instead_of)| Input::Operator(OperatorInput::Restate { text, instead_of })),
         text().prop_map(|real| Input::Operator(OperatorInput::Moved { real })),
+        (text(), text()).prop_map(|(id, name)| Input::Operator(OperatorInput::WorkerStarted { id, name })),
+        (text(), text(), text()).prop_map(|(id, name, text)| Input::Operator(OperatorInput::WorkerEnded {
+            id,
+            name,
+            text
+        })),
         steering().prop_map(Input::Operator),
         text().prop_map(|text| {
             let given = Some(serde_json::json!({ "agent_args": [text.clone()] }));
@@ -348,6 +356,7 @@ fn turn_kind() -> impl Strategy<Value = TurnKind> {
     prop_oneof![
         Just(TurnKind::Task),
         Just(TurnKind::Operator),
+        Just(TurnKind::Worker),
         Just(TurnKind::Feedback),
         Just(TurnKind::CheckFailure),
         Just(TurnKind::Continue),

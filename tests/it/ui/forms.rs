@@ -453,8 +453,14 @@ fn a_huge_text_is_bounded_on_a_terminal_and_in_a_pipe() {
 #[test]
 fn a_check_that_fails_shows_the_end_of_its_output() {
     let tail: String = (1..=30).map(|n| format!("row {n}\n")).collect();
-    let show =
-        Show::Check { command: "make".into(), passed: false, summary: "exit code 2".into(), duration_ms: 61_000, tail };
+    let show = Show::Check {
+        command: "make".into(),
+        passed: false,
+        summary: "exit code 2".into(),
+        duration_ms: 61_000,
+        tail,
+        setup: false,
+    };
     let live = Style { colour: false, live: true, wraps: true, columns: 80 };
     let shown = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;
     let rows: Vec<_> = shown.trim_start_matches("\r\x1b[J").lines().collect();

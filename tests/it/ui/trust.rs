@@ -13,8 +13,8 @@ fn events(evil: &str) -> Vec<Show> {
     let mut shows = vec![
         Show::Phase { phase: evil(), detail: evil(), iteration: 1, goes_on_in_ms: Some(1) },
         Show::Session { session_id: evil(), model: evil(), agent_version: evil(), permission_mode: evil() },
-        Show::Check { command: evil(), passed: true, summary: evil(), duration_ms: 1, tail: evil() },
-        Show::Check { command: evil(), passed: false, summary: evil(), duration_ms: 1, tail: evil() },
+        Show::Check { command: evil(), passed: true, summary: evil(), duration_ms: 1, tail: evil(), setup: false },
+        Show::Check { command: evil(), passed: false, summary: evil(), duration_ms: 1, tail: evil(), setup: false },
         Show::Verdict { verdict: evil(), text: evil(), iteration: 1 },
         Show::Notice { text: evil() },
         Show::Cost { usd: None },

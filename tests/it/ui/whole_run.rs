@@ -128,6 +128,7 @@ pub(super) fn night() -> Vec<(u64, Show)> {
                 summary: "exit code 101".into(),
                 duration_ms: 12_345,
                 tail: "test sum ... ok\n\x1b[31mtest product ... FAILED\x1b[0m\n".into(),
+                setup: false,
             },
         ),
         (32_600, turn(TurnKind::CheckFailure, "`cargo test` fails: …")),
@@ -165,6 +166,7 @@ pub(super) fn night() -> Vec<(u64, Show)> {
                 summary: String::new(),
                 duration_ms: 9_000,
                 tail: String::new(),
+                setup: false,
             },
         ),
         (

@@ -86,6 +86,27 @@ impl AskedKind {
             AskedKind::Form => "form",
         }
     }
+
+    /// How it is answered.
+    #[must_use]
+    pub fn answer_form(self) -> AnswerForm {
+        match self {
+            AskedKind::Permission | AskedKind::Plan => AnswerForm::YesOrNo,
+            AskedKind::Choices => AnswerForm::Questions,
+            AskedKind::Form => AnswerForm::Fields,
+        }
+    }
+}
+
+/// How a request is answered. What reads an answer distinguishes these and not the kinds, so that a new kind needs no code there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// It is allowed or denied.
+    YesOrNo,
+    /// Each of [`Asked::questions`] gets an answer, or all are denied.
+    Questions,
+    /// [`Asked::fields`] are filled in, or the form is cancelled.
+    Fields,
 }
 
 /// A question from the agent.

@@ -105,7 +105,15 @@ impl Brief<'_> {
         let _ = writeln!(text, "## {title}, in order\n");
         let is_users = |kind: &TurnKind| matches!(kind, TurnKind::Task | TurnKind::Operator);
         for (number, (kind, said)) in self.said.iter().filter(|(kind, _)| unseen || is_users(kind)).enumerate() {
-            let who = if is_users(kind) { "User turn" } else { "Feedback of an earlier review, turn" };
+            let who = match kind {
+                TurnKind::Task | TurnKind::Operator => "User turn",
+                TurnKind::Worker => "About a worker of the agent, turn",
+                TurnKind::Feedback
+                | TurnKind::CheckFailure
+                | TurnKind::Continue
+                | TurnKind::Compact
+                | TurnKind::Brief => "Feedback of an earlier review, turn",
+            };
             let _ = writeln!(text, "{who} {}:\n{}\n", number + 1, fenced(&cut(said, QUOTED_TURN_BYTES)));
         }
         if let Some(answer) = self.last_answer {

@@ -23,6 +23,8 @@ pub enum TurnKind {
     Task,
     /// Something else that the user said.
     Operator,
+    /// A worker of the agent has ended.
+    Worker,
     /// The critic's feedback.
     Feedback,
     /// The output of failing checks.

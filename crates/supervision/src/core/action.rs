@@ -65,9 +65,9 @@ pub enum Action {
     ProbeToken { token: TokenId },
     /// Ask the user; answered by `OperatorInput::Answer`, or not at all.
     Ask(Question),
-    /// Run a check; answered by `CheckFinished`.
+    /// Run a check, or a command of the setup; answered by `CheckFinished`.
     RunCheck { check: CheckId, command: String, timeout_ms: u64 },
-    /// Stop a running check.
+    /// Stop a running check or setup command.
     CancelCheck { check: CheckId },
     /// Measure the working tree; answered by `TreeMeasured`. With `since`, list the paths that changed since that measurement.
     /// Paths in `moving` change by themselves and are left out.
@@ -203,7 +203,7 @@ pub struct Note {
 #[serde(rename_all = "snake_case", tag = "event")]
 #[allow(missing_docs, reason = "each variant's text names its fields")]
 pub enum Show {
-    /// The run enters a phase: starting, working, asking, checking, reviewing, waiting, paused, resting, restarting, ending.
+    /// The run enters a phase: setting up, starting, working, asking, checking, reviewing, waiting, paused, resting, restarting, ending.
     /// `goes_on_in_ms`: the length of the wait, if known.
     Phase { phase: String, detail: String, iteration: u32, goes_on_in_ms: Option<u64> },
     /// The agent's session is known.
@@ -246,8 +246,16 @@ pub enum Show {
     },
     /// A tool was denied by the permissions in force.
     Denied { role: Role, tool: String, target: String },
-    /// A check ended.
-    Check { command: String, passed: bool, summary: String, duration_ms: u64, tail: String },
+    /// A check ended, or a command of the setup (`setup`).
+    Check {
+        command: String,
+        passed: bool,
+        summary: String,
+        duration_ms: u64,
+        tail: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        setup: bool,
+    },
     /// The critic's verdict: completed, feedback, needs_user or unusable.
     Verdict { verdict: String, text: String, iteration: u32 },
     /// The cost so far of all processes of the run; `None` while unknown.
@@ -300,12 +308,13 @@ impl Show {
         Some(match self {
             Show::Turn { kind, text } => Show::Turn { kind: *kind, text: redact(text) },
             Show::Settled { ask, how, words } => Show::Settled { ask: *ask, how: *how, words: redact(words) },
-            Show::Check { command, passed, summary, duration_ms, tail } => Show::Check {
+            Show::Check { command, passed, summary, duration_ms, tail, setup } => Show::Check {
                 command: redact(command),
                 passed: *passed,
                 summary: summary.clone(),
                 duration_ms: *duration_ms,
                 tail: tail.clone(),
+                setup: *setup,
             },
             Show::Queue { turns } => {
                 let turn = |turn: &QueuedTurn| QueuedTurn { key: turn.key.clone(), text: redact(&turn.text) };
@@ -400,6 +409,8 @@ pub enum RestKind {
     Paused,
     /// The user has reopened a conversation that had ended.
     TakenUp,
+    /// Workers of the agent are running.
+    Workers,
 }
 
 /// What happens to a run when its last client detaches.
@@ -448,6 +459,7 @@ impl RestKind {
             RestKind::Unsupervised => "the agent has stopped; nothing is judged",
             RestKind::Paused => "paused",
             RestKind::TakenUp => "taken up; waits for your next message",
+            RestKind::Workers => "waits for its workers",
         }
     }
 }

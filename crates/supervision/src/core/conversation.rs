@@ -180,9 +180,9 @@ impl Conversation {
         self.begin(TurnKind::Compact, command);
     }
 
-    /// Queues a message of the user while a turn runs.
-    pub(super) fn queue(&mut self, text: String) {
-        let turn = self.make(TurnKind::Operator, text);
+    /// Queues a message of the user, or about a worker, while a turn runs.
+    pub(super) fn queue(&mut self, kind: TurnKind, text: String) {
+        let turn = self.make(kind, text);
         self.queue.push_back(turn);
     }
 
@@ -258,7 +258,7 @@ impl Conversation {
     /// Drops the current turn if it is unsent and not the user's. True if it dropped one.
     pub(super) fn give_up_unsaid(&mut self) -> bool {
         let is_such = |turn: &mut Turn| {
-            let of_user = matches!(turn.kind, TurnKind::Task | TurnKind::Operator);
+            let of_user = matches!(turn.kind, TurnKind::Task | TurnKind::Operator | TurnKind::Worker);
             turn.delivery == Delivery::Queued && !of_user
         };
         self.current.take_if(is_such).is_some()
@@ -302,7 +302,12 @@ impl Conversation {
         !self.queue.is_empty() || self.postponed.is_some()
     }
 
-    /// All turns of the user and the critic, in order.
+    /// Whether more is queued than what is to be said about workers.
+    pub(super) fn has_words_queued(&self) -> bool {
+        self.queue.iter().any(|turn| turn.kind != TurnKind::Worker) || self.postponed.is_some()
+    }
+
+    /// All turns of the user, the workers and the critic, in order.
     pub(super) fn said(&self) -> &[(TurnKind, String)] {
         &self.said
     }
@@ -438,7 +443,7 @@ impl Conversation {
                     self.take_up(words);
                 }
             }
-            TurnKind::Task | TurnKind::Operator | TurnKind::Compact | TurnKind::Brief => {}
+            TurnKind::Task | TurnKind::Operator | TurnKind::Worker | TurnKind::Compact | TurnKind::Brief => {}
         }
     }
 
@@ -484,6 +489,7 @@ impl Conversation {
             for (kind, said) in earlier {
                 let who = match kind {
                     TurnKind::Task | TurnKind::Operator => "The user",
+                    TurnKind::Worker => "About a worker",
                     TurnKind::Feedback => "The reviewer",
                     TurnKind::CheckFailure => "The checks",
                     TurnKind::Continue | TurnKind::Compact | TurnKind::Brief => continue,
@@ -580,7 +586,7 @@ impl Conversation {
 
     fn take_up(&mut self, turn: Turn) {
         match turn.kind {
-            TurnKind::Task | TurnKind::Operator | TurnKind::Feedback | TurnKind::CheckFailure => {
+            TurnKind::Task | TurnKind::Operator | TurnKind::Worker | TurnKind::Feedback | TurnKind::CheckFailure => {
                 self.said.push((turn.kind, turn.text.clone()));
             }
             TurnKind::Continue | TurnKind::Compact | TurnKind::Brief => {}
@@ -804,8 +810,8 @@ mod tests {
     fn what_the_user_says_meanwhile_waits_its_turn() {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "one".to_owned());
-        turns.queue("two".to_owned());
-        turns.queue("three".to_owned());
+        turns.queue(TurnKind::Operator, "two".to_owned());
+        turns.queue(TurnKind::Operator, "three".to_owned());
         assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("one"));
         turns.answered();
         assert!(turns.begin_queued());
@@ -823,7 +829,7 @@ mod tests {
         let task = turns.current().expect("a turn").id.clone();
         turns.sent(ProcId(1), 0.0);
         assert!(turns.accepted(&task, ProcId(1)));
-        turns.queue("Use tabs.".to_owned());
+        turns.queue(TurnKind::Operator, "Use tabs.".to_owned());
         assert!(turns.process_lost(None));
         let next = turns.current().expect("a turn").clone();
         assert_eq!((next.kind, next.delivery), (TurnKind::Operator, Delivery::Queued));
@@ -835,7 +841,7 @@ mod tests {
         turns.answered();
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
         let feedback = turns.current().expect("a turn").id.clone();
-        turns.queue("In English.".to_owned());
+        turns.queue(TurnKind::Operator, "In English.".to_owned());
         assert!(turns.process_lost(None));
         assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("In English."));
         assert!(turns.has_queued(), "the feedback is still to be said");
@@ -847,7 +853,7 @@ mod tests {
         // An unsent *continue* is merged with the user's message.
         turns.answered();
         turns.cut_off(CutOff::Failure);
-        turns.queue("Slowly.".to_owned());
+        turns.queue(TurnKind::Operator, "Slowly.".to_owned());
         assert!(turns.process_lost(None));
         assert!(turns.current().is_some_and(|turn| turn.text.starts_with("Slowly.\n\n")));
         turns.answered();
@@ -858,7 +864,7 @@ mod tests {
     fn a_task_that_was_not_heard_comes_before_what_the_user_adds() {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "do".to_owned());
-        turns.queue("Use tabs.".to_owned());
+        turns.queue(TurnKind::Operator, "Use tabs.".to_owned());
         assert!(turns.process_lost(Some(false)));
         assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("do"));
         turns.answered();
@@ -948,7 +954,7 @@ mod tests {
         turns.begin(TurnKind::Task, "Build the parser.".to_owned());
         turns.sent(ProcId(1), 0.0);
         turns.session_rejected(Some("Tests are missing."));
-        turns.queue("Use tabs.".to_owned());
+        turns.queue(TurnKind::Operator, "Use tabs.".to_owned());
         assert!(turns.process_lost(None));
         let said = turns.current().expect("a turn").text.clone();
         assert!(said.starts_with("Use tabs.\n\n"), "{said}");
@@ -962,8 +968,8 @@ mod tests {
     fn words_said_anew_take_the_place_of_all_that_they_stand_for() {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Task, "a mark".to_owned());
-        turns.queue("another mark".to_owned());
-        turns.queue("Use tabs.".to_owned());
+        turns.queue(TurnKind::Operator, "another mark".to_owned());
+        turns.queue(TurnKind::Operator, "Use tabs.".to_owned());
         assert!(turns.restate("both", &["a mark".to_owned(), "another mark".to_owned()]));
         assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("both"));
         turns.answered();
@@ -978,7 +984,7 @@ mod tests {
         assert_eq!(turns.said().last().map(|(_, text)| text.as_str()), Some("tabs"));
         // A queued message keeps its place.
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
-        turns.queue("a mark".to_owned());
+        turns.queue(TurnKind::Operator, "a mark".to_owned());
         assert!(turns.restate("clear", &["a mark".to_owned()]));
         turns.answered();
         assert!(turns.begin_queued());
@@ -1028,7 +1034,7 @@ mod tests {
         let mut turns = Conversation::new("s");
         turns.begin(TurnKind::Feedback, "add tests".to_owned());
         turns.sent(ProcId(1), 0.0);
-        turns.queue("Use tabs.".to_owned());
+        turns.queue(TurnKind::Operator, "Use tabs.".to_owned());
         assert!(turns.process_lost(None));
         assert_eq!(turns.current().map(|turn| turn.text.as_str()), Some("add tests"));
         assert!(turns.current().is_some_and(|turn| turn.is_doubtful));

@@ -268,6 +268,10 @@ pub enum OperatorInput {
     Set(Change),
     /// Reopens a conversation before the run is resumed: the run rests until the user's next message instead of working.
     TakeUp,
+    /// A worker of the agent was started: a run with this id and name. Once for each id. Since 1.4, like the next.
+    WorkerStarted { id: String, name: String },
+    /// A worker of the agent has ended: the agent is told this text. Once for each id.
+    WorkerEnded { id: String, name: String, text: String },
     /// The number of attached clients, which could answer a request. None when a ccc begins.
     Attended {
         clients: u32,
@@ -334,6 +338,8 @@ impl OperatorInput {
                 | OperatorInput::Budgets(_)
                 | OperatorInput::Plan(_)
                 | OperatorInput::TakeUp
+                | OperatorInput::WorkerStarted { .. }
+                | OperatorInput::WorkerEnded { .. }
         )
     }
 
@@ -373,6 +379,15 @@ impl OperatorInput {
                 editor.texts(instead_of);
             }
             OperatorInput::Plan(plan) => editor.plan(plan),
+            OperatorInput::WorkerStarted { id, name } => {
+                editor.text(id);
+                editor.text(name);
+            }
+            OperatorInput::WorkerEnded { id, name, text } => {
+                editor.text(id);
+                editor.text(name);
+                editor.text(text);
+            }
             OperatorInput::Say { key, text, images } => {
                 editor.texts(key.as_mut_slice());
                 editor.text(text);

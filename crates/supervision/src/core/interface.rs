@@ -45,7 +45,12 @@ impl Core {
     pub(super) fn let_interface_go(&mut self) {
         let keeps = match self.stage() {
             Stage::Working | Stage::Checking(_) | Stage::Reviewing(_) => true,
-            Stage::NotBegun | Stage::Waiting(_) | Stage::Resting(_) | Stage::Closing { .. } | Stage::Finished => false,
+            Stage::NotBegun
+            | Stage::SettingUp { .. }
+            | Stage::Waiting(_)
+            | Stage::Resting(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => false,
         };
         if keeps || !self.has_interface() {
             return;
@@ -67,7 +72,10 @@ impl Core {
 
     /// Whether the run rests without the interface.
     pub(super) fn wants_interface(&self) -> bool {
-        matches!(self.stage(), Stage::Resting(_)) && self.has_interface() && self.processes.agent().is_none()
+        matches!(self.stage(), Stage::Resting(_))
+            && self.has_interface()
+            && self.is_set_up()
+            && self.processes.agent().is_none()
     }
 
     /// The user has sent this message in the interface.
@@ -80,7 +88,12 @@ impl Core {
                 self.decide("go on with what the user said", "the run rested");
                 self.enter(Stage::Working);
             }
-            Stage::NotBegun | Stage::Working | Stage::Waiting(_) | Stage::Closing { .. } | Stage::Finished => {}
+            Stage::NotBegun
+            | Stage::SettingUp { .. }
+            | Stage::Working
+            | Stage::Waiting(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => {}
         }
         let turn = self.turns.said_there(kind, text.clone(), proc, self.spent_usd());
         let now = self.now();
@@ -109,6 +122,7 @@ impl Core {
                 self.rest_unless_queued(RestKind::Interrupted);
             }
             Stage::NotBegun
+            | Stage::SettingUp { .. }
             | Stage::Working
             | Stage::Waiting(_)
             | Stage::Resting(_)
@@ -178,7 +192,9 @@ impl Core {
                 self.restart_agent(&death, how, exit.turn_recorded);
                 true
             }
-            Stage::Working | Stage::NotBegun | Stage::Closing { .. } | Stage::Finished => false,
+            Stage::Working | Stage::NotBegun | Stage::SettingUp { .. } | Stage::Closing { .. } | Stage::Finished => {
+                false
+            }
         }
     }
 
@@ -191,7 +207,11 @@ impl Core {
                     Stage::Checking(_) | Stage::Reviewing(_) => " while its work was judged",
                     Stage::Working => " before the work was judged",
                     Stage::Waiting(_) => " while the run waited",
-                    Stage::NotBegun | Stage::Resting(_) | Stage::Closing { .. } | Stage::Finished => "",
+                    Stage::NotBegun
+                    | Stage::SettingUp { .. }
+                    | Stage::Resting(_)
+                    | Stage::Closing { .. }
+                    | Stage::Finished => "",
                 };
                 self.close(Outcome::Interrupted, &format!("the user left the agent's interface{when}"));
             }

@@ -18,15 +18,17 @@ use super::resting::{Rest, Resting};
 use super::rotation::Rotation;
 use super::sent_back::SentBack;
 use super::session::Session;
+use super::setup::Setup;
 use super::steered::Steering;
 use super::stop_under_review::StopUnderReview;
 use super::stops::Stops;
 use super::tally::Tally;
 use super::tokens_used::Usage;
 use super::tree::Tree;
+use super::workers::Workers;
 use super::{
-    Action, AfterWait, Awaited, Bound, Budgets, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput, Outcome,
-    Plan, ProcId, RestKind, SettledHow, Show, Taken, Tick, TokenId, TurnId, derive_uuid,
+    Action, AfterWait, Awaited, Bound, Budgets, CheckId, Decision, Finish, Input, LineFact, Needs, Note, OperatorInput,
+    Outcome, Plan, ProcId, RestKind, SettledHow, Show, Taken, Tick, TokenId, TurnId, derive_uuid,
 };
 use crate::agent::{AgentEvent, Role, Say, TurnKind, WaitingFor};
 
@@ -49,6 +51,8 @@ pub struct Core {
     pub(super) processes: Processes,
     stage: Stage,
     pub(super) stops: Stops,
+    pub(super) setup: Setup,
+    pub(super) workers: Workers,
     pub(super) checks: Checks,
     pub(super) tree: Tree,
     /// Consecutive ends of the agent without a finished turn.
@@ -85,6 +89,10 @@ pub struct Core {
 #[derive(Debug, Clone)]
 pub(super) enum Stage {
     NotBegun,
+    /// This command of the setup runs.
+    SettingUp {
+        check: CheckId,
+    },
     /// A turn is delivered or running.
     Working,
     /// The checks of a stop run.
@@ -128,6 +136,8 @@ impl Core {
             processes: Processes::default(),
             stage: Stage::NotBegun,
             stops: Stops::default(),
+            setup: Setup::default(),
+            workers: Workers::default(),
             checks: Checks::default(),
             tree: Tree::default(),
             agent_ends: RestartCount::default(),
@@ -246,6 +256,7 @@ impl Core {
         deadlines.extend(self.measure_deadline().map(|(_, due)| due));
         deadlines.extend(self.token_deadline());
         deadlines.extend(self.cost_deadline());
+        deadlines.extend(self.judges_beside_workers().then(|| self.now()));
         match &self.stage {
             Stage::Working => {
                 if self.processes.agent().is_none() && !self.is_choosing() && !self.is_paused() {
@@ -261,9 +272,16 @@ impl Core {
                 deadlines.extend(self.review_deadlines(review));
                 deadlines.extend(self.time_deadline());
             }
+            Stage::SettingUp { .. } => deadlines.extend(self.time_deadline()),
             Stage::Checking(_) => deadlines.extend(self.time_deadline()),
             Stage::Resting(_) => {
                 deadlines.extend(self.rest_deadline());
+                deadlines.extend(self.workers_lost_at());
+                if self.waits_for_workers_now() {
+                    deadlines.extend(self.time_deadline());
+                }
+                // What ended the rest did not advance the run: see `Core::handle`.
+                deadlines.extend(self.rest_is_over().then(|| self.now()));
                 deadlines.extend(self.wants_interface().then(|| self.processes.agent_not_before()));
             }
             Stage::NotBegun | Stage::Closing { .. } => {}
@@ -277,7 +295,8 @@ impl Core {
     /// when it is set, if it can.
     #[must_use]
     pub fn poll_wall_timeout(&self) -> Option<i64> {
-        if matches!(self.stage, Stage::NotBegun | Stage::Resting(_)) || self.is_closing() {
+        let rests = matches!(self.stage, Stage::Resting(_)) && !self.waits_for_workers_now();
+        if matches!(self.stage, Stage::NotBegun) || rests || self.is_closing() {
             return None;
         }
         self.stage
@@ -382,6 +401,7 @@ impl Core {
             Stage::NotBegun => "starting",
             Stage::Working if self.processes.agent().is_none_or(|agent| agent.is_starting()) => "starting",
             Stage::Working => "working",
+            Stage::SettingUp { .. } => "setting up",
             Stage::Checking(_) => "checking",
             Stage::Reviewing(_) => "reviewing",
             Stage::Waiting(_) => "waiting",
@@ -416,6 +436,7 @@ impl Core {
                     .map(|awaited| Awaited { what: format!("the critic: {}", awaited.what), ..awaited })
             }
             Stage::NotBegun
+            | Stage::SettingUp { .. }
             | Stage::Checking(_)
             | Stage::Waiting(_)
             | Stage::Resting(_)
@@ -450,6 +471,7 @@ impl Core {
                 self.turns.begin(TurnKind::Task, task);
             }
             Stage::Working
+            | Stage::SettingUp { .. }
             | Stage::Waiting(_)
             | Stage::Checking(_)
             | Stage::Reviewing(_)
@@ -503,10 +525,11 @@ impl Core {
                     self.rest(resting.rest().clone());
                 }
             }
-            Stage::Working | Stage::Resting(_) | Stage::Closing { .. } | Stage::Finished => {
+            Stage::Working | Stage::SettingUp { .. } | Stage::Resting(_) | Stage::Closing { .. } | Stage::Finished => {
                 let why = match stage {
                     Stage::Finished => "the user resumed the run",
                     Stage::NotBegun
+                    | Stage::SettingUp { .. }
                     | Stage::Working
                     | Stage::Checking(_)
                     | Stage::Reviewing(_)
@@ -520,7 +543,7 @@ impl Core {
                 self.tokens.retries_mut().forget();
                 self.remedies.forget();
                 self.failures.forget();
-                if let (Some((bound, spent)), false) = (self.spent_budget(), self.turns.has_queued()) {
+                if let (Some((bound, spent)), false) = (self.spent_budget(), self.turns.has_words_queued()) {
                     // The user must raise the bound or send a new message.
                     self.close_spent(bound, &format!("{spent}; raise the bound to go on"));
                 } else if self.session.is_rejected() {
@@ -557,9 +580,12 @@ impl Core {
             Stage::Resting(resting) => resting.rest().clone(),
             Stage::Closing { outcome, reason } => Rest::taken_up(Some((outcome, reason))),
             Stage::Finished => Rest::taken_up(self.ended.take()),
-            Stage::NotBegun | Stage::Working | Stage::Checking(_) | Stage::Reviewing(_) | Stage::Waiting(_) => {
-                Rest::taken_up(None)
-            }
+            Stage::NotBegun
+            | Stage::SettingUp { .. }
+            | Stage::Working
+            | Stage::Checking(_)
+            | Stage::Reviewing(_)
+            | Stage::Waiting(_) => Rest::taken_up(None),
         };
         self.lose_processes();
         self.agent_ends.forget();
@@ -577,7 +603,10 @@ impl Core {
     }
 
     /// Begins a conversation without a task: the agent starts meanwhile.
-    fn begin_without_task(&mut self) {
+    pub(super) fn begin_without_task(&mut self) {
+        if self.sets_up() {
+            return;
+        }
         self.decide("begin", "the first words of the user will be the task");
         self.rest(Rest::of(RestKind::NoTask));
         if self.token_for_start() {
@@ -606,6 +635,7 @@ impl Core {
                 self.close(outcome, &reason);
             }
             Stage::NotBegun
+            | Stage::SettingUp { .. }
             | Stage::Working
             | Stage::Checking(_)
             | Stage::Reviewing(_)
@@ -617,7 +647,7 @@ impl Core {
     /// A message to an ended run, or to one whose ccc died while it ended: the run continues with it when it is resumed.
     pub(super) fn told_a_turn(&mut self, text: String) {
         self.stops.starts_over();
-        self.turns.queue(text);
+        self.turns.queue(TurnKind::Operator, text);
     }
 
     pub(super) fn told_budgets(&mut self, budgets: Budgets) {
@@ -630,6 +660,7 @@ impl Core {
         self.session.settings_changed();
         let before = self.plan.clone();
         self.plan = before.changed_to(plan);
+        self.setup.changed(&before.setup, &self.plan.setup);
         self.settings_changed(&before);
     }
 
@@ -641,7 +672,7 @@ impl Core {
         }
         let is_begun = !matches!(self.stage, Stage::NotBegun);
         if !self.turns.restate(&text, instead_of) && is_begun {
-            self.turns.queue(text);
+            self.turns.queue(TurnKind::Operator, text);
         }
     }
 
@@ -670,16 +701,23 @@ impl Core {
         self.measure_overdue();
         self.tokens_elapsed();
         self.ask_costs_due();
+        self.lose_workers_when_due();
         self.rest_elapsed();
         if self.time_deadline().is_some_and(|deadline| self.now() >= deadline) {
             let (bound, spent) = self.time_spent();
             match self.stage {
                 Stage::Working | Stage::Waiting(_) => self.close_spent(bound, &spent),
+                Stage::SettingUp { .. } => {
+                    let why = format!("{spent}, {}", self.unfinished_setup());
+                    self.close_spent(bound, &why);
+                }
                 Stage::Checking(_) | Stage::Reviewing(_) => {
                     self.leave_unjudged();
                     let why = format!("{spent}, {}", self.unjudged());
                     self.close_spent(bound, &why);
                 }
+                // A wait for workers is work.
+                Stage::Resting(ref resting) if resting.kind() == RestKind::Workers => self.close_spent(bound, &spent),
                 Stage::NotBegun | Stage::Resting(_) | Stage::Closing { .. } | Stage::Finished => {}
             }
         }
@@ -699,6 +737,9 @@ impl Core {
     }
 
     fn advance_stage(&mut self) {
+        if self.judges_beside_workers() {
+            self.judges_after_workers();
+        }
         match &self.stage {
             Stage::Working => self.advance_work(),
             Stage::Reviewing(_) => self.advance_review(),
@@ -714,12 +755,17 @@ impl Core {
                 }
             }
             Stage::Resting(_) if self.rest_is_over() => {
-                self.decide("go on with what the user said", "the run rested");
+                let what = if self.waits_for_workers_now() { "go on" } else { "go on with what the user said" };
+                self.decide(what, "the run rested");
                 self.enter(Stage::Working);
                 self.advance_work();
             }
             Stage::Resting(_) => self.bring_interface_back(),
-            Stage::NotBegun | Stage::Checking(_) | Stage::Closing { .. } | Stage::Finished => {}
+            Stage::NotBegun
+            | Stage::SettingUp { .. }
+            | Stage::Checking(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => {}
         }
     }
 
@@ -749,7 +795,9 @@ impl Core {
 
     /// Counts the rest so far.
     fn leaves_rest(&mut self) {
-        if let Stage::Resting(resting) = &self.stage {
+        if let Stage::Resting(resting) = &self.stage
+            && resting.kind() != RestKind::Workers
+        {
             let since = resting.since();
             self.tally.rested(since, self.now());
         }
@@ -801,6 +849,12 @@ impl Core {
         self.asking.stop();
         if let Stage::Checking(checking) = &self.stage {
             let check = checking.running();
+            self.act(Action::CancelCheck { check });
+        }
+        // A command that has failed has ended.
+        if let Stage::SettingUp { check } = self.stage
+            && self.needs != Some(Needs::Setup)
+        {
             self.act(Action::CancelCheck { check });
         }
         if let (Stage::Checking(_) | Stage::Reviewing(_), true) = (&self.stage, outcome.row().breaks_off) {

@@ -42,6 +42,7 @@ mod review;
 mod rotation;
 mod sent_back;
 mod session;
+mod setup;
 pub mod shell;
 mod shutdown;
 mod spending;
@@ -57,6 +58,7 @@ mod tree;
 mod verdict;
 mod watch;
 mod work;
+mod workers;
 mod writes;
 
 #[cfg(test)]
@@ -76,7 +78,7 @@ pub use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;
 pub use needs::Needs;
 pub use outcome::{EndWords, GoesOn, Outcome, OutcomeRow, Tone};
-pub use plan::{Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Plan, Timeouts, Unattended};
+pub use plan::{Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Plan, SetupPlan, Timeouts, Unattended};
 pub use question::{About, Answer, AtLimit, Choice, Question};
 pub use steered::{Refused, Taken, is_one_word};
 pub use strum::VariantNames;

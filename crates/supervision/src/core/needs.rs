@@ -28,6 +28,8 @@ pub enum Needs {
     Checks { commands: Vec<String> },
     /// The user's agreement to what the project's files ask for (`ccc trust`).
     Agreement,
+    /// A setup that passes (`ccc setup`).
+    Setup,
 }
 
 impl Core {
@@ -46,6 +48,13 @@ impl Core {
             reason,
             Needs::Reset { at_unix_ms, announced: announced.is_some(), now_unix_ms },
         );
+    }
+
+    /// Ends the run at a usage limit that it is not to wait for. `message` is what the CLI said of the limit.
+    pub(super) fn close_not_waiting(&mut self, pause: &Pause, message: Option<&str>) {
+        let reason = "the usage limit is reached and waiting was not wanted";
+        let reason = message.map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}"));
+        self.close_at_limit(pause, &reason);
     }
 
     /// The denied permissions that may block the work.

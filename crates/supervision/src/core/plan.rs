@@ -40,6 +40,9 @@ pub struct Plan {
     pub agent_args: Vec<String>,
     /// How the session begins.
     pub session: SessionStart,
+    /// Commands run once, before the first process of the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setup: Vec<SetupPlan>,
     /// Commands run at each stop.
     pub checks: Vec<CheckPlan>,
     /// The critic.
@@ -78,6 +81,9 @@ pub struct Plan {
     /// Whether the agent's stops are judged.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub supervised: bool,
+    /// Whether the work counts as done when the agent stops and the checks pass, without a critic.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_critic: bool,
     /// How long a resting run without clients is kept.
     #[serde(default = "default_patience_ms", skip_serializing_if = "is_default_patience")]
     pub conversation_patience_ms: u64,
@@ -108,6 +114,7 @@ impl Plan {
             agent_version: String::new(),
             agent_args: Vec::new(),
             session,
+            setup: Vec::new(),
             checks: Vec::new(),
             critic: CriticPlan::new("Judge."),
             budgets: Budgets::DEFAULT,
@@ -122,6 +129,7 @@ impl Plan {
             approvals: Approvals::Off,
             conversation: false,
             supervised: true,
+            without_critic: false,
             conversation_patience_ms: default_patience_ms(),
             interface_settings: None,
             given: None,
@@ -225,6 +233,15 @@ fn rotate_at() -> f64 {
 
 fn answer_timeout_ms() -> u64 {
     60_000
+}
+
+/// A command that sets the working tree up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetupPlan {
+    /// The command line, given to `/bin/sh -c`.
+    pub command: String,
+    /// The timeout of the command.
+    pub timeout_ms: u64,
 }
 
 /// A check to run at each stop.

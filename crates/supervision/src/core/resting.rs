@@ -73,7 +73,8 @@ impl Resting {
                 | RestKind::Interrupted
                 | RestKind::Judged
                 | RestKind::Unsupervised
-                | RestKind::TakenUp,
+                | RestKind::TakenUp
+                | RestKind::Workers,
                 None,
             ) => "waiting",
         }
@@ -90,7 +91,8 @@ impl Core {
         let (why, resting) = (rest.kind, Resting { rest, since });
         let (outcome, reason) = resting.outcome().unzip();
         self.decide("rest", why.in_words());
-        self.phase_changes(resting.phase(), why.in_words());
+        let detail = if why == RestKind::Workers { self.for_workers() } else { why.in_words().to_owned() };
+        self.phase_changes(resting.phase(), &detail);
         self.show(Show::Rests { why, outcome, reason: reason.unwrap_or_default() });
         self.enter(Stage::Resting(resting));
     }
@@ -123,6 +125,10 @@ impl Core {
     /// When a rest without attached clients ends.
     pub(super) fn rest_deadline(&self) -> Option<Tick> {
         let Stage::Resting(resting) = self.stage() else { return None };
+        // Its own bounds end it: `workers_lost_at`, and those of the run.
+        if resting.kind() == RestKind::Workers {
+            return None;
+        }
         let alone_since = self.alone_since()?.max(resting.since());
         let patience_ms = match resting.kind() {
             RestKind::Judged | RestKind::TakenUp => AWAY_MS,
@@ -130,9 +136,11 @@ impl Core {
             RestKind::NoTask if self.was_attended() => AWAY_MS,
             // A run with a task has no user at it: a client that steers it sends the next message at once or never.
             RestKind::Interrupted | RestKind::Unsupervised if !self.plan.conversation => AWAY_MS,
-            RestKind::NoTask | RestKind::Interrupted | RestKind::Unsupervised | RestKind::Paused => {
-                self.plan.conversation_patience_ms
-            }
+            RestKind::NoTask
+            | RestKind::Interrupted
+            | RestKind::Unsupervised
+            | RestKind::Paused
+            | RestKind::Workers => self.plan.conversation_patience_ms,
         };
         Some(alone_since.plus_ms(patience_ms))
     }
@@ -145,6 +153,10 @@ impl Core {
     /// Whether a queued message ends the rest.
     pub(super) fn rest_is_over(&self) -> bool {
         let Stage::Resting(resting) = self.stage() else { return false };
+        // Nobody may be at the interface: it is started again for what is to be said about a worker.
+        if resting.kind() == RestKind::Workers {
+            return self.turns.has_queued() || self.workers_running() == 0;
+        }
         resting.kind() != RestKind::Paused && self.turns.has_queued() && !self.has_interface()
     }
 
@@ -169,7 +181,11 @@ impl Core {
                     },
                     bound_in_words(AWAY_MS)
                 ),
-                RestKind::Interrupted | RestKind::Judged | RestKind::Unsupervised | RestKind::Paused => {
+                RestKind::Interrupted
+                | RestKind::Judged
+                | RestKind::Unsupervised
+                | RestKind::Paused
+                | RestKind::Workers => {
                     let patience = bound_in_words(self.plan.conversation_patience_ms);
                     format!("the run rested, and nobody has attended it for {patience}")
                 }

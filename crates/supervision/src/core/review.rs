@@ -18,9 +18,9 @@ use crate::agent::brief::{Brief, check_failure, ended, how_it_ended, summary};
 use crate::agent::{AgentEvent, FailureCause, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome};
 
 /// The longest part of a check's last line in a reason, in characters.
-const SHORT_CHARS: usize = 200;
+pub(super) const SHORT_CHARS: usize = 200;
 /// The lines of a check's output that are shown to the user.
-const SHOWN_CHECK_LINES: usize = 20;
+pub(super) const SHOWN_CHECK_LINES: usize = 20;
 
 impl Core {
     pub(super) fn begin_stop(&mut self) {
@@ -30,6 +30,9 @@ impl Core {
         if !self.session.exists() {
             // Without a session there is nothing to fork.
             self.close(Outcome::Failed, "the agent ended its turn without a session");
+            return;
+        }
+        if self.waits_for_workers() {
             return;
         }
         if !self.plan.supervised && !self.steering.judges_next() {
@@ -42,6 +45,10 @@ impl Core {
         self.steering.judges();
         self.stops.begin();
         if self.plan.checks.is_empty() {
+            if self.plan.without_critic {
+                self.done_without_critic("the agent has stopped");
+                return;
+            }
             self.decide("ask the critic", "the agent has stopped");
             self.begin_review(Vec::new());
             return;
@@ -86,6 +93,12 @@ impl Core {
     }
 
     pub(super) fn check_finished(&mut self, check: CheckId, result: CheckResult) {
+        if let Stage::SettingUp { check: awaited } = self.stage()
+            && *awaited == check
+        {
+            self.setup_finished(&result);
+            return;
+        }
         let Stage::Checking(checking) = self.stage() else {
             self.ignored("a check that nobody waits for any more");
             return;
@@ -102,9 +115,10 @@ impl Core {
             summary: ended(&result.end),
             duration_ms: result.duration_ms,
             tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
+            setup: false,
         });
         let more = at + 1 < self.plan.checks.len();
-        if more && self.judging_is_paused() {
+        if more && (self.judges_beside_workers() || self.judging_is_paused()) {
             return;
         }
         let next = more.then(|| self.run_check(at + 1));
@@ -120,6 +134,10 @@ impl Core {
         }
         let (results, tree) = (checking.results().to_vec(), checking.tree().cloned());
         let failing = failing(&results);
+        if failing.is_empty() && self.plan.without_critic {
+            self.done_without_critic("all checks passed");
+            return;
+        }
         if failing.is_empty() {
             self.decide("ask the critic", "all checks passed");
             self.begin_review(results);
@@ -137,6 +155,18 @@ impl Core {
         let trees = Trees { before: tree.fingerprint.as_deref(), after: tree.fingerprint.as_deref() };
         let in_short = Short::checks(&failing);
         self.feedback(TurnKind::CheckFailure, feedback, in_short, trees, tree.ignored.as_deref());
+    }
+
+    /// The work counts as done, because no critic is to judge it.
+    fn done_without_critic(&mut self, why: &str) {
+        self.stop_is_judged();
+        if self.turns.has_queued() {
+            self.decide("go on with what the user said", "the agent has stopped, and the user has said something more");
+            self.enter(Stage::Working);
+        } else {
+            let proviso = self.schedule_proviso();
+            self.ends_or_rests(Outcome::Completed, &format!("{why}, and no critic was to judge the work{proviso}"));
+        }
     }
 
     /// Ends the run for checks whose program was never found: a typing mistake is the user's to correct, and the agent would
@@ -213,6 +243,10 @@ impl Core {
 
     /// Starts a critic for the current review, with the current token.
     fn start_critic(&mut self) {
+        // Then the stop is left unjudged with the present fact.
+        if self.judges_beside_workers() {
+            return;
+        }
         if self.judging_is_paused() || self.end_overspent_review() || !self.token_for_start() {
             return;
         }
@@ -473,8 +507,7 @@ impl Core {
         match cause {
             FailureCause::Quota { resets_at_unix_s } if self.plan.no_wait => {
                 let pause = self.reset_pause(proc, *resets_at_unix_s);
-                let why = format!("the usage limit is reached and waiting was not wanted: {message}");
-                self.close_at_limit(&pause, &why);
+                self.close_not_waiting(&pause, Some(message));
             }
             FailureCause::Quota { resets_at_unix_s } => {
                 let pause = self.reset_pause(proc, *resets_at_unix_s);
@@ -761,11 +794,11 @@ fn gist(text: &str) -> &str {
     lines.find(says).unwrap_or_else(|| text.trim().lines().next().unwrap_or_default())
 }
 
-fn has_words(line: &str) -> bool {
+pub(super) fn has_words(line: &str) -> bool {
     line.chars().any(char::is_alphanumeric)
 }
 
-fn last_lines(text: &str, lines: usize) -> String {
+pub(super) fn last_lines(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

@@ -127,6 +127,7 @@ impl Core {
             | Stage::Reviewing(_)
             | Stage::Waiting(_)
             | Stage::NotBegun
+            | Stage::SettingUp { .. }
             | Stage::Checking(_)
             | Stage::Resting(_)
             | Stage::Closing { .. }

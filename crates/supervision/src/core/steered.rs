@@ -183,6 +183,8 @@ impl Core {
             OperatorInput::Moved { real } => self.at_once(|core| core.moved_to(real)),
             OperatorInput::Budgets(budgets) => self.at_once(|core| core.told_budgets(budgets)),
             OperatorInput::Plan(plan) => self.at_once(|core| core.told_a_plan(*plan)),
+            OperatorInput::WorkerStarted { id, name } => self.worker_started(id, name),
+            OperatorInput::WorkerEnded { id, name: _, text } => self.worker_ended(id, text),
             OperatorInput::Answer { number, choice } => self.at_once(|core| core.answered(number, choice)),
         }
     }
@@ -235,6 +237,7 @@ impl Core {
             }
             Stage::Checking(_) | Stage::Reviewing(_) => self.answers_user_first(),
             Stage::NotBegun
+            | Stage::SettingUp { .. }
             | Stage::Working
             | Stage::Waiting(_)
             | Stage::Resting(_)
@@ -269,6 +272,7 @@ impl Core {
             Stage::Working => !self.agent_is_at_work(),
             Stage::Waiting(_) => true,
             Stage::NotBegun
+            | Stage::SettingUp { .. }
             | Stage::Checking(_)
             | Stage::Reviewing(_)
             | Stage::Resting(_)
@@ -290,6 +294,11 @@ impl Core {
                     self.order(proc, Process::stop_turn);
                     self.interface_is_interrupted(proc);
                 }
+                Taken::Done
+            }
+            Stage::SettingUp { check } => {
+                let check = *check;
+                self.stop_setup(check);
                 Taken::Done
             }
             // A turn that ccc was about to send.
@@ -380,7 +389,7 @@ impl Core {
             Stage::Checking(_) | Stage::Reviewing(_) => Taken::Already,
             Stage::Resting(resting) if resting.kind() == RestKind::NoTask => Taken::Refused(Refused::Nothing),
             Stage::Resting(resting) => {
-                let waits = resting.kind() == RestKind::Paused;
+                let waits = matches!(resting.kind(), RestKind::Paused | RestKind::Workers);
                 self.steering.judges_next = true;
                 if !waits {
                     self.decide("judge the work", "the user said so");
@@ -388,7 +397,12 @@ impl Core {
                 }
                 Taken::Done
             }
-            Stage::NotBegun | Stage::Working | Stage::Waiting(_) | Stage::Closing { .. } | Stage::Finished => {
+            Stage::NotBegun
+            | Stage::SettingUp { .. }
+            | Stage::Working
+            | Stage::Waiting(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => {
                 self.steering.judges_next = true;
                 Taken::Done
             }

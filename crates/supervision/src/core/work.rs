@@ -25,7 +25,7 @@ const SIGNALLED_CODE: i32 = 128;
 
 impl Core {
     pub(super) fn advance_work(&mut self) {
-        if self.is_choosing() {
+        if self.is_choosing() || self.sets_up() {
             return;
         }
         self.turns.said_comes_first();
@@ -253,7 +253,7 @@ impl Core {
         }
         let stopped = matches!(self.stage(), Stage::Working) && self.steering.take_stop();
         match self.stage() {
-            Stage::Closing { .. } | Stage::Finished | Stage::NotBegun => {
+            Stage::Closing { .. } | Stage::Finished | Stage::NotBegun | Stage::SettingUp { .. } => {
                 self.note("exited", &format!("the agent's process {how}"))
             }
             Stage::Checking(_) | Stage::Reviewing(_) => {
@@ -741,7 +741,7 @@ impl Core {
         let reset = if self.tokens.is_empty() { self.own_turns.take_broken_off(clock) } else { None };
         let pause = reset?.begun_now(clock);
         if self.plan.no_wait {
-            self.close_at_limit(&pause, "the usage limit is reached and waiting was not wanted");
+            self.close_not_waiting(&pause, None);
         }
         Some(pause)
     }
@@ -749,8 +749,7 @@ impl Core {
     fn wait_for_reset(&mut self, proc: ProcId, resets_at_unix_s: Option<i64>, message: &str) {
         let pause = self.reset_pause(proc, resets_at_unix_s);
         if self.plan.no_wait {
-            let why = format!("the usage limit is reached and waiting was not wanted: {message}");
-            self.close_at_limit(&pause, &why);
+            self.close_not_waiting(&pause, Some(message));
             return;
         }
         if let Some(bound) = self.passes_a_bound(&pause) {

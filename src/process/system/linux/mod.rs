@@ -3,10 +3,12 @@
 mod keeper;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsString, c_int, c_uint};
+use std::ffi::{OsStr, OsString, c_int, c_uint};
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -17,6 +19,7 @@ use rustix::process::{Pid, Signal};
 
 pub(in crate::process) use keeper::split;
 
+use super::ChangedEntry;
 use super::table::{Process, Table};
 
 /// Whether [`read_table`] and the look-ups of single processes work.
@@ -292,6 +295,57 @@ pub fn watch_names(paths: &[&Path]) -> io::Result<OwnedFd> {
         inotify::add_watch(&watch, *path, changes)?;
     }
     Ok(watch)
+}
+
+/// Reports changes of the entries of directories.
+#[derive(Debug)]
+pub struct DirWatch(OwnedFd);
+
+impl DirWatch {
+    /// A watch of no directory yet. Its descriptor is readable when something has changed.
+    ///
+    /// # Errors
+    /// When the system has no inotify, or no more descriptors for it.
+    pub fn new() -> io::Result<DirWatch> {
+        Ok(DirWatch(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?))
+    }
+
+    /// Also watches this directory; returns its number. A file that is only written to is not reported.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    pub fn add(&self, dir: &Path) -> io::Result<i32> {
+        let changes = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+        Ok(inotify::add_watch(&self.0, dir, changes | WatchFlags::ONLYDIR)?)
+    }
+
+    /// The changes since the last call: at most as many as the system keeps, 16,384 by default.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn take(&self) -> io::Result<Vec<ChangedEntry>> {
+        let mut buffer = [MaybeUninit::uninit(); 8 * 1024];
+        let mut reader = inotify::Reader::new(&self.0, &mut buffer);
+        let mut changes = Vec::new();
+        loop {
+            match reader.next() {
+                Ok(event) => changes.push(match event.file_name() {
+                    Some(name) => {
+                        ChangedEntry::In { dir: event.wd(), name: OsStr::from_bytes(name.to_bytes()).to_owned() }
+                    }
+                    None => ChangedEntry::Unknown,
+                }),
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(changes),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+impl AsRawFd for DirWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
 }
 
 #[cfg(test)]

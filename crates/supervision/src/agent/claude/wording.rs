@@ -13,7 +13,7 @@ const PREFACE: &str = "The words of the review:\n\n";
 pub(super) fn wording(kind: TurnKind, text: &str) -> Cow<'_, str> {
     match kind {
         TurnKind::Task | TurnKind::Operator | TurnKind::Compact => Cow::Borrowed(text),
-        TurnKind::Feedback | TurnKind::CheckFailure | TurnKind::Continue | TurnKind::Brief => {
+        TurnKind::Worker | TurnKind::Feedback | TurnKind::CheckFailure | TurnKind::Continue | TurnKind::Brief => {
             if text.trim_start().starts_with('/') {
                 Cow::Owned(format!("{PREFACE}{text}"))
             } else {

@@ -17,11 +17,14 @@ mod own_turns;
 mod resumes;
 mod reviews;
 mod rotations;
+mod setup;
 mod spending;
 mod steered;
 mod turns;
 mod usage;
 mod watched;
+mod without_critic;
+mod workers;
 
 use super::*;
 use crate::agent::{AgentKind, TurnKind};

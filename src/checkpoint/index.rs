@@ -1,0 +1,62 @@
+//! A temporary index, so that the user's stays as it is.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::CheckpointError;
+use crate::files;
+use crate::git::{Call, Git, Place};
+
+/// An index file in a directory of its own, which is removed with this value.
+#[derive(Debug)]
+pub(super) struct TemporaryIndex {
+    dir: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl TemporaryIndex {
+    /// A copy of `original`, or the files of `head` without one, or empty.
+    pub(super) fn new(
+        git: &Git,
+        place: &Place,
+        original: Option<&Path>,
+        head: Option<&str>,
+    ) -> Result<Self, CheckpointError> {
+        let dir = tempfile::Builder::new().prefix("ccc-index-").tempdir();
+        let dir = dir.map_err(|source| CheckpointError::Io { path: std::env::temp_dir(), source })?;
+        let index = Self { path: dir.path().join("index"), dir };
+        let copied = original.map(|original| copy(original, &index.path)).transpose();
+        let copied = copied.map_err(|source| CheckpointError::Io { path: index.path.clone(), source })?;
+        if let (None | Some(false), Some(head)) = (copied, head) {
+            git.run(place, &Call::new(["read-tree", head]).index(&index.path))?;
+        }
+        Ok(index)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file beside the index, for git to read.
+    pub(super) fn file(&self, name: &str, content: &[u8]) -> Result<PathBuf, CheckpointError> {
+        let path = self.dir.path().join(name);
+        fs::write(&path, content).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
+        Ok(path)
+    }
+}
+
+/// Copies the index; `false` when there is none. Git takes a file whose time is not before the index's as possibly changed,
+/// so the copy keeps the time of the original.
+fn copy(original: &Path, to: &Path) -> io::Result<bool> {
+    let mut from = match files::open_no_link(original) {
+        Ok(from) => from,
+        Err(files::ReadFault::Missing) => return Ok(false),
+        Err(fault) => return Err(fault.into()),
+    };
+    let mut copy = fs::OpenOptions::new().write(true).create_new(true).open(to)?;
+    io::copy(&mut from, &mut copy)?;
+    let meta = from.metadata()?;
+    copy.set_times(fs::FileTimes::new().set_modified(meta.modified()?))?;
+    Ok(true)
+}

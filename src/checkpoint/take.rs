@@ -1,0 +1,154 @@
+//! Takes a checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use super::contents::Contents;
+use super::error::CheckpointError;
+use super::index::TemporaryIndex;
+use super::left_out::LeftOut;
+use super::reference::{Expected, set_reference};
+use crate::git::{Call, Git, Repository, settings_without_programs};
+
+/// The default limit of a file's size. A larger one would stay in the repository's objects until git collects them.
+pub const FILE_LIMIT_BYTES: u64 = 50 * 1024 * 1024;
+/// Whose commits checkpoints are.
+const NAME: &str = "ccc";
+const EMAIL: &str = "ccc@localhost";
+
+/// A checkpoint to be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckpointRequest<'a> {
+    /// A directory in the working tree.
+    pub tree: &'a Path,
+    /// The reference, below `refs/ccc/`.
+    pub reference: &'a str,
+    /// What the reference must be before.
+    pub expected: Expected<'a>,
+    /// The message of the commit.
+    pub message: &'a str,
+    /// A larger file is left out.
+    pub file_limit_bytes: u64,
+}
+
+impl<'a> CheckpointRequest<'a> {
+    /// A checkpoint under a new reference, with the default limit.
+    #[must_use]
+    pub fn new(tree: &'a Path, reference: &'a str, message: &'a str) -> Self {
+        Self { tree, reference, expected: Expected::Absent, message, file_limit_bytes: FILE_LIMIT_BYTES }
+    }
+}
+
+/// A checkpoint that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The commit under the reference.
+    pub commit: String,
+    /// Its tree.
+    pub tree: String,
+    /// `HEAD` at that time; `None` before the first commit.
+    pub parent: Option<String>,
+    /// What is not in it.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A working tree to be written as a tree of git.
+#[derive(Debug, Clone)]
+pub struct TreeRequest {
+    /// The repository, with its working tree.
+    pub repository: Repository,
+    /// The commit that is checked out.
+    pub head: Option<String>,
+    /// The index of the working tree, which is not changed; `None` to begin with the files of `head`.
+    pub index: Option<PathBuf>,
+    /// A larger file is left out.
+    pub file_limit_bytes: u64,
+}
+
+impl TreeRequest {
+    /// The working tree that `dir` lies in, as it is checked out, with the default limit.
+    ///
+    /// # Errors
+    /// When `dir` is in no repository or in a bare one, and when git fails.
+    pub fn of(git: &Git, dir: &Path) -> Result<Self, CheckpointError> {
+        let Some(repository) = Repository::find(dir) else {
+            return Err(CheckpointError::NoRepository { dir: dir.to_owned() });
+        };
+        if repository.top.is_none() || repository.is_bare(git)? {
+            return Err(CheckpointError::Bare { dir: repository.dirs.own });
+        }
+        let head = repository.commit(git, "HEAD")?;
+        let index = Some(repository.dirs.own.join("index"));
+        Ok(Self { repository, head, index, file_limit_bytes: FILE_LIMIT_BYTES })
+    }
+}
+
+/// A working tree as a tree of git, which no reference keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenTree {
+    /// The tree.
+    pub tree: String,
+    /// What is not in it.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Takes a checkpoint.
+///
+/// # Errors
+/// See [`CheckpointError`]. Then there is no checkpoint, and the reference is as it was.
+pub fn take(git: &Git, request: &CheckpointRequest<'_>) -> Result<Checkpoint, CheckpointError> {
+    let of = TreeRequest { file_limit_bytes: request.file_limit_bytes, ..TreeRequest::of(git, request.tree)? };
+    let WrittenTree { tree, left_out } = write_tree(git, &of)?;
+    let commit = commit_tree(git, &of.repository, &tree, of.head.as_deref(), request.message)?;
+    set_reference(git, &of.repository.place(), request.reference, &commit, request.expected)?;
+    Ok(Checkpoint { commit, tree, parent: of.head, left_out })
+}
+
+/// Writes a working tree as a tree of git. It changes nothing but git's objects.
+///
+/// # Errors
+/// When git fails, or the temporary index cannot be written.
+pub fn write_tree(git: &Git, request: &TreeRequest) -> Result<WrittenTree, CheckpointError> {
+    let place = request.repository.place();
+    let Some(top) = request.repository.top.as_deref() else {
+        return Err(CheckpointError::Bare { dir: request.repository.dirs.own.clone() });
+    };
+    let index = TemporaryIndex::new(git, &place, request.index.as_deref(), request.head.as_deref())?;
+    let settings = settings_without_programs(git, &place)?;
+    let file_limit_bytes = request.file_limit_bytes;
+    let contents = Contents { git, place: &place, top, index: &index, settings: &settings, file_limit_bytes };
+    let left_out = contents.stage()?;
+    let tree = git.text(&place, &Call::new(["write-tree"]).index(index.path()).settings(&settings))?;
+    Ok(WrittenTree { tree, left_out })
+}
+
+/// Makes a commit of this tree, which no reference keeps.
+///
+/// # Errors
+/// When git fails.
+pub fn commit_tree(
+    git: &Git,
+    repository: &Repository,
+    tree: &str,
+    parent: Option<&str>,
+    message: &str,
+) -> Result<String, CheckpointError> {
+    // A message can be longer than an argument.
+    let mut file =
+        tempfile::NamedTempFile::new().map_err(|source| CheckpointError::Io { path: std::env::temp_dir(), source })?;
+    let path = file.path().to_owned();
+    std::io::Write::write_all(file.as_file_mut(), message.as_bytes())
+        .map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
+    let mut call = Call::new(["-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree, "-F"]).arg(&path);
+    for (variable, value) in [
+        ("GIT_AUTHOR_NAME", NAME),
+        ("GIT_AUTHOR_EMAIL", EMAIL),
+        ("GIT_COMMITTER_NAME", NAME),
+        ("GIT_COMMITTER_EMAIL", EMAIL),
+    ] {
+        call = call.env(variable, value);
+    }
+    if let Some(parent) = parent {
+        call = call.args(["-p", parent]);
+    }
+    Ok(git.text(&repository.place(), &call)?)
+}

@@ -1,0 +1,367 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::git::Place;
+use crate::git::tests::{Ground, Hostile, write};
+
+const REFERENCE: &str = "refs/ccc/run/1";
+
+fn taken(ground: &Ground) -> Checkpoint {
+    let tree = ground.project();
+    let request =
+        CheckpointRequest { expected: Expected::Anything, ..CheckpointRequest::new(&tree, REFERENCE, "a stop") };
+    take(&ground.ours(), &request).expect("taken")
+}
+
+/// The files of a commit.
+fn files(ground: &Ground, commit: &str) -> Vec<String> {
+    ground.git(&["ls-tree", "-r", "--name-only", commit]).lines().map(str::to_owned).collect()
+}
+
+/// All that a checkpoint must not change.
+fn state_of_user(ground: &Ground) -> Vec<String> {
+    let git_dir = PathBuf::from(ground.git(&["rev-parse", "--absolute-git-dir"]));
+    let read = |name: &str| format!("{:?}", fs::read(git_dir.join(name)).ok());
+    let refs = ground.git(&["for-each-ref", "--format=%(refname) %(objectname)"]);
+    let refs: Vec<&str> = refs.lines().filter(|line| !line.starts_with("refs/ccc/")).collect();
+    let mut state: Vec<String> = ["index", "HEAD", "config", "logs/HEAD", "MERGE_HEAD", "ORIG_HEAD"].map(read).into();
+    state.push(refs.join("\n"));
+    state.push(format!("{:?}", fs::read_dir(&git_dir).expect("listed").flatten().count()));
+    state
+}
+
+#[test]
+fn all_files_but_the_ignored_are_in_it_and_the_users_git_is_untouched() {
+    let ground = Ground::new();
+    ground.write("staged.rs", "staged");
+    ground.git(&["add", "staged.rs"]);
+    ground.write("src/a.rs", "two\n");
+    ground.write("new/deep.rs", "new");
+    ground.write("target/built", "ignored");
+    ground.write("with\nline \"end\".rs", "odd");
+    symlink("/nowhere", ground.project().join("link")).expect("link");
+    fs::set_permissions(ground.project().join("staged.rs"), fs::Permissions::from_mode(0o755)).expect("chmod");
+    let before = state_of_user(&ground);
+    let head = ground.git(&["rev-parse", "HEAD"]);
+    let checkpoint = taken(&ground);
+    assert_eq!(state_of_user(&ground), before);
+    assert_eq!(checkpoint.parent.as_deref(), Some(head.as_str()));
+    assert_eq!(checkpoint.left_out, []);
+    assert_eq!(ground.git(&["rev-parse", REFERENCE]), checkpoint.commit);
+    assert_eq!(
+        ground.git(&["log", "-1", "--format=%P|%T|%an|%s", REFERENCE]),
+        format!("{head}|{}|ccc|a stop", checkpoint.tree)
+    );
+    let tree = ground.git(&["-c", "core.quotePath=false", "ls-tree", "-r", &checkpoint.commit]);
+    assert_eq!(tree.lines().count(), 6, "{tree}");
+    assert!(tree.contains("100755") && tree.contains("120000"), "{tree}");
+    assert_eq!(ground.git(&["show", &format!("{REFERENCE}:src/a.rs")]), "two");
+    assert!(!ground.project().join(".git/logs/refs/ccc").exists());
+    // Without a change the same tree comes out.
+    assert_eq!(taken(&ground).tree, checkpoint.tree);
+}
+
+#[test]
+fn a_removed_file_is_not_in_it_and_a_change_of_the_same_size_is() {
+    let ground = Ground::new();
+    for round in 0..10 {
+        ground.write("src/b.rs", &format!("{round}a"));
+        ground.git(&["add", "-A"]);
+        // In the same moment, and with the same size: only the index's own time tells that the file may have changed.
+        ground.write("src/b.rs", &format!("{round}b"));
+        let checkpoint = taken(&ground);
+        assert_eq!(ground.git(&["show", &format!("{}:src/b.rs", checkpoint.commit)]), format!("{round}b"));
+    }
+    fs::remove_file(ground.project().join("src/a.rs")).expect("removed");
+    assert_eq!(files(&ground, &taken(&ground).commit), [".gitignore", "src/b.rs"]);
+}
+
+#[test]
+fn a_reference_is_changed_only_from_the_expected_value_and_only_below_refs_ccc() {
+    let ground = Ground::new();
+    let (git, tree) = (ground.ours(), ground.project());
+    let request = CheckpointRequest::new(&tree, REFERENCE, "x");
+    let first = take(&git, &request).expect("a new reference");
+    let error = take(&git, &request).expect_err("it exists");
+    assert!(matches!(error, CheckpointError::ReferenceMoved { .. }), "{error}");
+    ground.write("src/a.rs", "two");
+    let second =
+        take(&git, &CheckpointRequest { expected: Expected::Commit(&first.commit), ..request }).expect("as expected");
+    let error =
+        take(&git, &CheckpointRequest { expected: Expected::Commit(&first.commit), ..request }).expect_err("another");
+    assert!(matches!(error, CheckpointError::ReferenceMoved { .. }), "{error}");
+    assert_eq!(ground.git(&["rev-parse", REFERENCE]), second.commit);
+    for reference in ["refs/heads/main", "HEAD", "refs/ccc/../heads/main", "refs/ccc/"] {
+        assert!(take(&git, &CheckpointRequest { reference, ..request }).is_err(), "{reference}");
+    }
+    assert_eq!(next_reference(&git, &Place::tree(&tree), "refs/ccc/run").expect("listed"), "refs/ccc/run/2");
+    assert_eq!(next_reference(&git, &Place::tree(&tree), "refs/ccc/ru").expect("listed"), "refs/ccc/ru/1");
+    delete_reference(&git, &Place::tree(&tree), REFERENCE, &first.commit).expect_err("another value");
+    delete_reference(&git, &Place::tree(&tree), REFERENCE, &second.commit).expect("removed");
+    assert_eq!(ground.git(&["for-each-ref", "refs/ccc"]), "");
+}
+
+#[test]
+fn large_special_and_foreign_things_are_left_out_by_name() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let ground = Ground::new();
+    ground.write("kept.bin", &"k".repeat(2000));
+    ground.write("grown.bin", &"g".repeat(2000));
+    ground.write("pipe", "a file before");
+    ground.commit("large ones");
+    fs::remove_file(ground.project().join("pipe")).expect("removed");
+    ground.write("grown.bin", &"G".repeat(3000));
+    ground.write("new/big [1].bin", &"n".repeat(2000));
+    ground.write("new/big 1.bin", "small: the brackets above are no pattern");
+    mknodat(CWD, ground.project().join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+    fs::create_dir(ground.project().join("other")).expect("mkdir");
+    ground.git_in(&ground.project().join("other"), &["init", "-q"]);
+    ground.write("other/inside", "x");
+    let tree = ground.project();
+    let request = CheckpointRequest { file_limit_bytes: 1000, ..CheckpointRequest::new(&tree, REFERENCE, "x") };
+    let checkpoint = take(&ground.ours(), &request).expect("taken");
+    let left: Vec<String> = checkpoint.left_out.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        left,
+        ["grown.bin (1 MiB)", "new/big [1].bin (1 MiB)", "other (a repository of its own)", "pipe (not a file)"]
+    );
+    assert_eq!(
+        files(&ground, &checkpoint.commit),
+        [".gitignore", "grown.bin", "kept.bin", "new/big 1.bin", "pipe", "src/a.rs"]
+    );
+    assert!(ground.git(&["show", &format!("{REFERENCE}:grown.bin")]).starts_with('g'), "the version of the index");
+}
+
+#[test]
+fn no_program_of_the_repository_is_run_and_contents_are_as_they_lie_there() {
+    let ground = Ground::new();
+    let hostile = Hostile::new(&ground, &ground.project());
+    ground.on_agents_branch();
+    hostile.forget();
+    for name in ["src/a.rs", "x.late", "x.odd"] {
+        ground.write(name, "two\n");
+    }
+    let checkpoint = taken(&ground);
+    assert_eq!(hostile.seen(), Vec::<String>::new());
+    for name in ["src/a.rs", "x.late", "x.odd"] {
+        assert_eq!(ground.git(&["cat-file", "blob", &format!("{REFERENCE}:{name}")]), "two", "{name}");
+    }
+    let (git, place) = (ground.ours(), Place::tree(&ground.project()));
+    let patch = diff(&git, &place, "HEAD", &checkpoint.commit, &[]).expect("compared");
+    assert!(String::from_utf8_lossy(&patch).contains("-one\n+two\n"));
+    summary(&git, &place, "HEAD", &checkpoint.commit).expect("compared");
+    hostile.forget();
+    // The premise: a plain `git add` does run some of them.
+    ground.try_git(&ground.project(), &["add", "-A"]);
+    assert!(hostile.seen().len() > 1, "{:?}", hostile.seen());
+}
+
+#[test]
+fn a_merge_and_a_rebase_that_are_not_finished_are_kept_with_their_conflicts_and_go_on() {
+    for (begin, proceed, file) in [("merge", "commit", "MERGE_HEAD"), ("rebase", "rebase", "rebase-merge")] {
+        let ground = Ground::new();
+        ground.git(&["checkout", "-q", "-b", "side"]);
+        ground.write("src/a.rs", "side\n");
+        ground.write("big.bin", &"s".repeat(20));
+        ground.commit("side");
+        ground.git(&["checkout", "-q", "main"]);
+        ground.write("src/a.rs", "main\n");
+        ground.write("big.bin", &"m".repeat(2000));
+        ground.commit("main");
+        let (code, _) = ground.try_git(&ground.project(), &[begin, "side"]);
+        assert_eq!(code, Some(1), "a conflict");
+        let before = state_of_user(&ground);
+        let checkpoint = taken(&ground);
+        assert_eq!(state_of_user(&ground), before, "{begin}");
+        let kept = ground.git(&["show", &format!("{}:src/a.rs", checkpoint.commit)]);
+        assert!(kept.contains("<<<<<<<") && kept.contains(">>>>>>>"), "{kept}");
+        // Also when a file with a conflict is left out.
+        let tree = ground.project();
+        let small =
+            CheckpointRequest { file_limit_bytes: 1000, ..CheckpointRequest::new(&tree, "refs/ccc/run/2", "x") };
+        let small = take(&ground.ours(), &small).expect("taken");
+        assert_eq!(small.left_out.len(), 1, "{:?}", small.left_out);
+        assert!(ground.project().join(".git").join(file).exists(), "{begin} is still going on");
+        ground.write("src/a.rs", "both\n");
+        ground.write("big.bin", "both\n");
+        ground.git(&["add", "-A"]);
+        let more: &[&str] = if proceed == "rebase" { &["--continue"] } else { &["-m", "merged"] };
+        ground.git(&[&["-c", "core.editor=true", proceed], more].concat());
+    }
+}
+
+#[test]
+fn before_the_first_commit_and_without_an_index_it_has_no_parent_and_all_files() {
+    let ground = Ground::empty();
+    let checkpoint = taken(&ground);
+    assert_eq!((checkpoint.parent, files(&ground, &checkpoint.commit)), (None, Vec::new()));
+    ground.write("a", "1");
+    ground.write(".gitignore", "b\n");
+    ground.write("b", "2");
+    let checkpoint = taken(&ground);
+    assert_eq!(checkpoint.parent, None);
+    assert_eq!(files(&ground, &checkpoint.commit), [".gitignore", "a"]);
+    let ground = Ground::new();
+    ground.write("target/tracked", "an ignored file that is tracked");
+    ground.git(&["add", "-f", "target/tracked"]);
+    ground.commit("ignored");
+    fs::remove_file(ground.project().join(".git/index")).expect("removed");
+    assert!(files(&ground, &taken(&ground).commit).contains(&"target/tracked".to_owned()));
+}
+
+#[test]
+fn without_a_repository_and_in_a_bare_one_it_is_refused_in_words() {
+    let ground = Ground::new();
+    let request = |dir: &Path| take(&ground.ours(), &CheckpointRequest::new(dir, REFERENCE, "x"));
+    let error = request(&ground.at("home")).expect_err("no repository");
+    assert!(matches!(error, CheckpointError::NoRepository { .. }) && error.to_string().contains("git init"), "{error}");
+    ground.git_in(&ground.at(""), &["clone", "-q", "--bare", "project", "bare.git"]);
+    let error = request(&ground.at("bare.git")).expect_err("bare");
+    assert!(matches!(error, CheckpointError::Bare { .. }), "{error}");
+    // The layout of a bare repository beside its working trees.
+    write(&ground.at("around/.git"), &format!("gitdir: {}\n", ground.at("bare.git").display()));
+    let error = request(&ground.at("around")).expect_err("bare");
+    assert!(matches!(error, CheckpointError::Bare { .. }), "{error}");
+}
+
+#[test]
+fn a_shallow_repository_and_a_linked_tree_are_as_any_other() {
+    let ground = Ground::new();
+    ground.commit("second");
+    let url = format!("file://{}", ground.project().display());
+    ground.git_in(&ground.at(""), &["clone", "-q", "--depth", "1", &url, "shallow"]);
+    let tree = ground.at("tree");
+    ground.git(&["worktree", "add", "-q", "-b", "side", &tree.display().to_string()]);
+    for dir in [ground.at("shallow"), tree] {
+        write(&dir.join("src/deep/new.rs"), "new");
+        let request = CheckpointRequest::new(&dir, REFERENCE, "x");
+        let checkpoint = take(&ground.ours(), &request).expect("taken");
+        let names = ground.git_in(&dir, &["ls-tree", "-r", "--name-only", &checkpoint.commit]);
+        assert_eq!(names, ".gitignore\nsrc/a.rs\nsrc/deep/new.rs");
+        assert!(ground.git_in(&dir, &["status", "--porcelain"]).starts_with("??"), "still untracked");
+    }
+}
+
+#[test]
+fn a_submodule_is_its_head_and_none_of_its_programs_is_run() {
+    let (ground, library) = (Ground::new(), Ground::new());
+    let url = library.project().display().to_string();
+    for name in ["lib", "empty", "gone"] {
+        ground.git(&["submodule", "add", "-q", &url, name]);
+    }
+    ground.commit("submodules");
+    ground.git(&["submodule", "deinit", "-q", "-f", "empty"]);
+    fs::remove_dir_all(ground.project().join("gone")).expect("removed");
+    let lib = ground.project().join("lib");
+    ground.git_in(&lib, &["commit", "-q", "--allow-empty", "-m", "ahead"]);
+    ground.git_in(&lib, &["config", "filter.evil.clean", &format!("touch {}; cat", ground.at("ran").display())]);
+    write(&lib.join(".gitattributes"), "* filter=evil\n");
+    write(&lib.join("src/a.rs"), "two\n");
+    let checkpoint = taken(&ground);
+    assert!(!ground.at("ran").exists());
+    let tree = ground.git(&["ls-tree", &checkpoint.commit]);
+    let head = ground.git_in(&lib, &["rev-parse", "HEAD"]);
+    assert!(tree.contains(&format!("160000 commit {head}\tlib")), "{tree}");
+    assert!(tree.contains("\tempty") && !tree.contains("\tgone"), "{tree}");
+}
+
+#[test]
+fn a_sparse_tree_keeps_what_is_not_checked_out_and_hidden_changes_are_seen() {
+    let ground = Ground::new();
+    ground.write("docs/a.md", "docs\n");
+    ground.write("docs/deep/b.md", "docs\n");
+    ground.commit("docs");
+    for cone in ["--sparse-index", "--no-sparse-index"] {
+        ground.git(&["sparse-checkout", "set", "--cone", cone, "src"]);
+        assert!(!ground.project().join("docs").exists());
+        ground.write("src/a.rs", "two\n");
+        // A file outside of what is checked out.
+        ground.write("other/c.rs", "new\n");
+        let checkpoint = taken(&ground);
+        assert_eq!(
+            files(&ground, &checkpoint.commit),
+            [".gitignore", "docs/a.md", "docs/deep/b.md", "other/c.rs", "src/a.rs"],
+            "{cone}"
+        );
+        assert_eq!(ground.git(&["show", &format!("{}:src/a.rs", checkpoint.commit)]), "two");
+    }
+    ground.git(&["sparse-checkout", "disable"]);
+    for mark in ["--assume-unchanged", "--skip-worktree"] {
+        ground.git(&["update-index", mark, "src/a.rs"]);
+        ground.write("src/a.rs", mark);
+        let checkpoint = taken(&ground);
+        assert_eq!(ground.git(&["show", &format!("{}:src/a.rs", checkpoint.commit)]), mark);
+        assert!(!ground.git(&["ls-files", "-v", "src/a.rs"]).starts_with("H "), "the user's mark stays");
+        ground.git(&["update-index", &mark.replacen("--", "--no-", 1), "src/a.rs"]);
+    }
+}
+
+#[test]
+fn a_file_of_git_lfs_stays_its_pointer_until_its_content_changes() {
+    let ground = Ground::new();
+    let content = "large content\n";
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n",
+        crate::journal::sha256_hex(content.as_bytes()),
+        content.len()
+    );
+    ground.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    ground.write("a.bin", &pointer);
+    ground.commit("a pointer");
+    // What the smudge filter would have written.
+    ground.write("a.bin", content);
+    let checkpoint = taken(&ground);
+    assert_eq!(ground.git(&["cat-file", "blob", &format!("{}:a.bin", checkpoint.commit)]), pointer.trim());
+    ground.write("a.bin", "other content\n");
+    let checkpoint = taken(&ground);
+    assert_eq!(ground.git(&["cat-file", "blob", &format!("{}:a.bin", checkpoint.commit)]), "other content");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_left_out() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let ground = Ground::new();
+    ground.write("secret", "x");
+    fs::set_permissions(ground.project().join("secret"), fs::Permissions::from_mode(0o000)).expect("chmod");
+    let left: Vec<String> = taken(&ground).left_out.iter().map(ToString::to_string).collect();
+    assert_eq!(left, ["secret (cannot be read)"]);
+}
+
+#[test]
+fn the_difference_is_told_as_a_patch_as_numbers_and_as_paths() {
+    let ground = Ground::new();
+    ground.write("old.rs", &"a line that stays\n".repeat(20));
+    ground.write("gone.rs", "1\n2\n");
+    let from = ground.commit("before");
+    fs::rename(ground.project().join("old.rs"), ground.project().join("new \"name\".rs")).expect("renamed");
+    fs::remove_file(ground.project().join("gone.rs")).expect("removed");
+    ground.write("src/a.rs", "one\ntwo\n");
+    fs::write(ground.project().join("x.bin"), [0u8, 159, 146, 150]).expect("write");
+    ground.git(&["config", "diff.noprefix", "true"]);
+    ground.git(&["config", "color.ui", "always"]);
+    let checkpoint = taken(&ground);
+    let (git, place) = (ground.ours(), Place::tree(&ground.project()));
+    let found = summary(&git, &place, &from, &checkpoint.commit).expect("compared");
+    let told: Vec<_> = found.files.iter().map(|file| (file.path.to_str(), file.lines)).collect();
+    assert_eq!(
+        told,
+        [
+            (Some("gone.rs"), Some((0, 2))),
+            (Some("new \"name\".rs"), Some((0, 0))),
+            (Some("src/a.rs"), Some((1, 0))),
+            (Some("x.bin"), None)
+        ]
+    );
+    assert_eq!(found.files[1].renamed_from.as_deref(), Some(Path::new("old.rs")));
+    assert_eq!((found.added, found.removed), (1, 2));
+    let paths = changed_paths(&git, &place, &from, &checkpoint.commit).expect("compared");
+    assert_eq!(paths, ["gone.rs", "new \"name\".rs", "old.rs", "src/a.rs", "x.bin"].map(PathBuf::from));
+    let patch = diff(&git, &place, &from, &checkpoint.tree, &[Path::new("src")]).expect("compared");
+    let patch = String::from_utf8_lossy(&patch);
+    assert!(patch.starts_with("diff --git a/src/a.rs b/src/a.rs\n") && patch.ends_with(" one\n+two\n"), "{patch}");
+    assert!(diff(&git, &place, "--output=/tmp/x", &checkpoint.commit, &[]).is_err());
+}

@@ -1,0 +1,253 @@
+//! The working trees of agents, for the commands: made, removed, and what is different in them.
+
+use std::path::{Path, PathBuf};
+
+use super::{CliError, Context, ErrorKind};
+use crate::checkpoint::{self, FILE_LIMIT_BYTES, TreeRequest};
+use crate::config::WorktreeSettings;
+use crate::driver;
+use crate::fleet::{AgentRecord, AgentTree};
+use crate::git::{Git, GitError, Place, Repository, contains};
+use crate::journal::Holder;
+use crate::process::Cancel;
+use crate::worktree::{
+    AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, PortError, Ports, RemoveRequest, Removed, TreeFate,
+    WorktreeError, Worktrees, add, remove,
+};
+
+/// Why git must not prune an agent's working tree, for `git worktree list`.
+const REASON: &str = "an agent of ccc works here";
+
+/// Git of ours, for this command.
+///
+/// # Errors
+/// When the process has no descriptors left.
+pub(super) fn git(run_id: &str, context: &Context) -> Result<Git, CliError> {
+    let env: Vec<_> = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let cancel = Cancel::new().map_err(|error| {
+        CliError::new(ErrorKind::Environment, format!("no more files can be opened: {error}"))
+            .hint("raise the limit: ulimit -n 4096")
+    })?;
+    Ok(Git::new(&env, run_id, cancel))
+}
+
+fn holder(run_id: &str) -> Holder {
+    Holder { pid: std::process::id(), run_id: run_id.to_owned(), since_unix_ms: driver::unix_ms(), tree: None }
+}
+
+/// Makes the working tree of an agent. Returns it with the directory in it that corresponds to the current one.
+///
+/// # Errors
+/// When it cannot be made. Then nothing of it is left.
+pub(super) fn make(
+    record: &AgentRecord,
+    base: Option<&str>,
+    settings: &WorktreeSettings,
+    context: &Context,
+) -> Result<(AgentTree, PathBuf), CliError> {
+    let cwd = context.cwd()?;
+    let request = AddRequest {
+        state_dir: &context.dirs()?.state,
+        repository: cwd,
+        id: &record.id,
+        branch: BranchWish::Of(&record.name),
+        base,
+        include: Some(settings.include.as_slice()).filter(|patterns| !patterns.is_empty()),
+        clone: CloneWish { patterns: &settings.clone, by_bytes: false },
+        reason: REASON,
+        holder: &holder(&record.id),
+    };
+    let added = add(&git(&record.id, context)?, &request).map_err(|error| error_of(&error))?;
+    for note in &added.notes {
+        context.printer.warn(note);
+    }
+    let made = added.worktree;
+    let real = cwd.canonicalize().unwrap_or_else(|_| cwd.to_owned());
+    let below = made.source.as_deref().and_then(|top| real.strip_prefix(top.canonicalize().ok()?).ok());
+    // The directory may be new, and so not in the commit.
+    let below = below.filter(|below| !below.as_os_str().is_empty());
+    let dir = below.map(|below| made.path.join(below)).filter(|dir| dir.is_dir());
+    let dir = dir.unwrap_or_else(|| made.path.clone());
+    let tree = AgentTree {
+        path: made.path,
+        branch: made.branch,
+        base: made.base,
+        onto: made.base_branch.map(|branch| branch.strip_prefix("refs/heads/").map(str::to_owned).unwrap_or(branch)),
+        repository: made.source.unwrap_or_else(|| made.common.clone()),
+        common_dir: made.common,
+    };
+    Ok((tree, dir))
+}
+
+/// Reserves the ports of an agent.
+///
+/// # Errors
+/// When there are not enough free ones, or they cannot be recorded.
+pub(super) fn ports(
+    record: &AgentRecord,
+    settings: &WorktreeSettings,
+    context: &Context,
+) -> Result<Vec<u16>, CliError> {
+    if settings.ports == 0 {
+        return Ok(Vec::new());
+    }
+    let ports = Ports::new(&context.dirs()?.state);
+    ports.reserve(&record.id, settings.ports as usize, &DEFAULT_RANGE, &holder(&record.id)).map_err(|error| {
+        let text = error.to_string();
+        match error {
+            PortError::NotEnough { .. } => CliError::new(ErrorKind::Environment, text)
+                .hint("remove agents that are needed no more: ccc gc; or set `worktree.ports` to 0"),
+            PortError::WrongId { .. } | PortError::Lock(_) => CliError::new(ErrorKind::Failed, text),
+            PortError::Io { .. } => CliError::new(ErrorKind::Io, text)
+                .hint("free some disk space, or set CCC_STATE_DIR to another directory"),
+        }
+    })
+}
+
+/// Removes the working tree of an agent, if it has one, frees its ports, and says what was kept of it and where.
+///
+/// # Errors
+/// When something in it cannot be kept. The removal can be repeated.
+pub(super) fn unmake(record: &AgentRecord, discard: bool, context: &Context) -> Result<Vec<String>, CliError> {
+    let request = RemoveRequest {
+        state_dir: &context.dirs()?.state,
+        id: &record.id,
+        holder: &holder(&record.id),
+        file_limit_bytes: FILE_LIMIT_BYTES,
+        discard,
+    };
+    if let Err(error) = Ports::new(request.state_dir).free(&record.id, request.holder) {
+        context.printer.warn(error);
+    }
+    if record.tree.is_none() {
+        return Ok(Vec::new());
+    }
+    match remove(&git(&record.id, context)?, &request) {
+        Ok(removed) => Ok(told(&removed)),
+        // It was removed before.
+        Err(WorktreeError::Unknown { .. }) => Ok(Vec::new()),
+        Err(error @ WorktreeError::NotSaved { .. }) => {
+            Err(error_of(&error).hint(format!("to remove it with them: ccc kill {} --discard", record.name)))
+        }
+        Err(error) => Err(error_of(&error)),
+    }
+}
+
+/// Whether the working tree of an agent is there, or half removed.
+///
+/// # Errors
+/// When the records of working trees cannot be read.
+pub(super) fn is_known(record: &AgentRecord, context: &Context) -> Result<bool, CliError> {
+    match Worktrees::new(&context.dirs()?.state).and_then(|trees| trees.find(&record.id)) {
+        Ok(_) => Ok(true),
+        Err(WorktreeError::Unknown { .. }) => Ok(false),
+        Err(error) => Err(error_of(&error)),
+    }
+}
+
+/// Whether the agent has work, and all of it is in the branch that it is to be merged into, and nothing is uncommitted.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn is_merged(record: &AgentRecord, tree: &AgentTree, context: &Context) -> Result<bool, CliError> {
+    let git = git(&record.id, context)?;
+    let failed = |error: GitError| CliError::new(ErrorKind::Failed, error.to_string());
+    let Some(repository) = Repository::find(&tree.repository) else { return Ok(false) };
+    let branch = format!("refs/heads/{}", tree.branch);
+    let Some(tip) = repository.commit(&git, &branch).map_err(failed)? else { return Ok(false) };
+    // An agent without a commit of its own has nothing that could have been merged.
+    if tip == tree.base {
+        return Ok(false);
+    }
+    let Some(onto) = tree.onto.as_ref().map(|onto| format!("refs/heads/{onto}")) else { return Ok(false) };
+    if !contains(&git, &repository.place(), &onto, &tip).map_err(failed)? {
+        return Ok(false);
+    }
+    let (_, latest) = latest(&git, tree)?;
+    let committed = repository.tree_of(&git, &tip).map_err(failed)?;
+    Ok(committed.is_none_or(|committed| committed == latest || latest == branch))
+}
+
+/// What was kept, and where.
+fn told(removed: &Removed) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(salvage) = &removed.salvage {
+        notes.push(format!(
+            "what was not committed is kept as {}; to see it: git show {}",
+            salvage.reference, salvage.reference
+        ));
+    }
+    let branch = &removed.worktree.branch;
+    match &removed.branch {
+        BranchFate::NotMerged { commits } => notes.push(format!(
+            "the branch {branch} is kept: {commits} of its commits are not merged; to see them: git log {}..{branch}",
+            removed.worktree.base.get(..12).unwrap_or(&removed.worktree.base)
+        )),
+        BranchFate::InUse => notes.push(format!("the branch {branch} is kept: another worktree has it checked out")),
+        BranchFate::Deleted | BranchFate::Gone => {}
+    }
+    if let TreeFate::Moved { to } = &removed.tree {
+        notes.push(format!("the worktree was moved to {} and is kept there", to.display()));
+    }
+    notes
+}
+
+/// What an agent has changed since its base, committed or not, as a patch.
+///
+/// # Errors
+/// When its tree is gone and its branch too, or git fails.
+pub(super) fn patch(
+    record: &AgentRecord,
+    tree: &AgentTree,
+    paths: &[&Path],
+    context: &Context,
+) -> Result<Vec<u8>, CliError> {
+    let git = git(&record.id, context)?;
+    let (place, to) = latest(&git, tree)?;
+    checkpoint::diff(&git, &place, &tree.base, &to, paths)
+        .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+}
+
+/// The sums of what an agent has changed since its base.
+///
+/// # Errors
+/// As [`patch`].
+pub(super) fn sums(record: &AgentRecord, tree: &AgentTree, context: &Context) -> Result<checkpoint::Summary, CliError> {
+    let git = git(&record.id, context)?;
+    let (place, to) = latest(&git, tree)?;
+    checkpoint::summary(&git, &place, &tree.base, &to)
+        .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+}
+
+/// The latest state of an agent's work: its working tree, or its branch if the tree is gone.
+fn latest(git: &Git, tree: &AgentTree) -> Result<(Place, String), CliError> {
+    if tree.path.is_dir() {
+        let written = TreeRequest::of(git, &tree.path).and_then(|request| checkpoint::write_tree(git, &request));
+        let written = written.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+        return Ok((Place::tree(&tree.path), written.tree));
+    }
+    Ok((Place::repository(&tree.common_dir), format!("refs/heads/{}", tree.branch)))
+}
+
+/// The error of a working tree, for the user.
+pub(super) fn error_of(error: &WorktreeError) -> CliError {
+    let text = error.to_string();
+    match error {
+        WorktreeError::NoRepository { .. }
+        | WorktreeError::NoCommits { .. }
+        | WorktreeError::NoSuchBase { .. }
+        | WorktreeError::BranchExists { .. }
+        | WorktreeError::WrongBranch { .. }
+        | WorktreeError::WrongId { .. }
+        | WorktreeError::Taken { .. }
+        | WorktreeError::Unknown { .. } => CliError::new(ErrorKind::Usage, text),
+        WorktreeError::Replaced { .. } | WorktreeError::RepositoryGone { .. } | WorktreeError::NotSaved { .. } => {
+            CliError::new(ErrorKind::Failed, text)
+        }
+        WorktreeError::Lock(_) => CliError::new(ErrorKind::Failed, text).hint("type the same command again"),
+        WorktreeError::Io { .. } => {
+            CliError::new(ErrorKind::Io, text).hint("free some disk space, or set CCC_STATE_DIR to another directory")
+        }
+        WorktreeError::Checkpoint(_) | WorktreeError::Git(_) => CliError::new(ErrorKind::Failed, text),
+    }
+}

@@ -1,0 +1,103 @@
+//! Removes agents of the fleet: ends the run, keeps what was not merged, removes the working tree, frees the name.
+
+use std::time::Duration;
+
+use super::agent::record_error;
+use super::{CliError, Context, ErrorKind, agent_tree, steer};
+use crate::control::protocol::{Event, Hello, Reply, Request};
+use crate::control::{Client, ClientError};
+use crate::driver;
+use crate::files::TimedLock;
+use crate::fleet::{Agent, AgentRecord, KeptDown};
+use crate::journal::{FileLock, RunDir, RunNames};
+
+/// How long a run that was told to end at once may take.
+const END_WAIT: Duration = Duration::from_secs(30);
+
+/// Ends a run at once, if it has not ended, and returns its lock: until that is dropped nothing continues the run.
+///
+/// # Errors
+/// When it cannot be reached, or does not end.
+pub(super) fn end_now(run: &RunDir, reason: &str) -> Result<TimedLock, CliError> {
+    let mut client = match Client::connect(run, &Hello::new("kill", false)) {
+        Ok(client) => client,
+        Err(ClientError::NotRunning { .. }) => return held(run),
+        Err(error) => return Err(steer::unreachable(&error)),
+    };
+    let lost = |error: ClientError| steer::unreachable(&error);
+    client.follow(Some(0), None, false).map_err(lost)?;
+    // The first order ends it cleanly, the second at once.
+    for _ in 0..2 {
+        match client.call(&Request::Stop { reason: Some(reason.to_owned()) }) {
+            Ok(Reply::Fault(fault)) if !fault.is_ending() => {
+                return Err(CliError::new(ErrorKind::Failed, fault.message));
+            }
+            Ok(_) => {}
+            // It has ended meanwhile.
+            Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => break,
+            Err(error) => return Err(lost(error)),
+        }
+    }
+    while let Ok(Some(event)) = client.next_event() {
+        if let Event::End { .. } = event {
+            break;
+        }
+    }
+    drop(client);
+    held(run)
+}
+
+/// Takes the lock of a run, so that nothing continues it.
+fn held(run: &RunDir) -> Result<TimedLock, CliError> {
+    let io = |error: std::io::Error| CliError::new(ErrorKind::Io, format!("{}: {error}", run.lock().display()));
+    if let Some(lock) = TimedLock::take(&run.lock(), END_WAIT).map_err(io)? {
+        return Ok(lock);
+    }
+    let pid = FileLock::holder(&run.lock()).ok().flatten().map(|holder| holder.pid);
+    let error = CliError::new(ErrorKind::Failed, format!("the run {} does not end", run.id()));
+    Err(match pid {
+        Some(pid) => error.hint(format!("to end its ccc process: kill -9 {pid}")),
+        None => error,
+    })
+}
+
+/// What is left of an agent that was removed.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// For the user: what was kept, and where.
+    pub(super) notes: Vec<String>,
+}
+
+/// Removes an agent: its run is ended and kept, its work is kept where it is not merged, its working tree and name are gone.
+///
+/// # Errors
+/// When its run does not end, or its tree cannot be removed without loss. What was done until then is done.
+pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<Left, CliError> {
+    let state = &context.dirs()?.state;
+    // First, so that nothing revives it.
+    let kept = KeptDown::write(&agent.dir, "it was removed", driver::unix_ms());
+    kept.map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", agent.dir.path().display())))?;
+    let record = AgentRecord { removed_unix_ms: Some(driver::unix_ms()), ..agent.record.clone() };
+    record.write(&agent.dir).map_err(|error| record_error(&error))?;
+    let _lock = match end_now(&agent.dir, "ccc kill") {
+        Ok(lock) => lock,
+        Err(error) => {
+            let _ = agent.record.write(&agent.dir);
+            return Err(error);
+        }
+    };
+    let notes = agent_tree::unmake(&record, discard, context)?;
+    if let Err(error) = RunNames::new(state).release(&record.name, &record.id) {
+        context.printer.warn(error);
+    }
+    Ok(Left { notes })
+}
+
+/// Removes the working tree of an agent whose run has ended; its run and its name stay.
+///
+/// # Errors
+/// When its run is active, or its tree cannot be removed without loss.
+pub(super) fn clear(agent: &Agent, context: &Context) -> Result<Vec<String>, CliError> {
+    let _lock = held(&agent.dir)?;
+    agent_tree::unmake(&agent.record, false, context)
+}

@@ -1,0 +1,89 @@
+//! `ccc kill AGENT…`.
+
+use clap::Args;
+
+use crate::cli::agent::record_of;
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, removal, steer, trust};
+use crate::fleet::Agent;
+
+/// Remove agents: end their runs at once, and remove their working trees.
+///
+/// What an agent has not merged is kept first: uncommitted work under refs/ccc/salvage/, commits on its branch. Its run stays
+/// readable with `ccc explain`. To end an agent that is to go on later: ccc stop
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct KillArgs {
+    /// Names, ids, or the beginnings of ids.
+    #[arg(value_name = "AGENT", required = true)]
+    pub agents: Vec<String>,
+
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Remove also what a commit cannot keep, such as files over the size limit.
+    #[arg(long)]
+    pub discard: bool,
+
+    /// Print one JSON object for each agent.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Removes the agents.
+///
+/// # Errors
+/// When there is no such agent, nobody agrees, or one cannot be removed.
+pub fn run(args: KillArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let mut agents = Vec::new();
+    for named in &args.agents {
+        let dir = steer::find(named, context)?;
+        let record = record_of(&dir, named)?;
+        agents.push(Agent::of(dir, record));
+    }
+    let names: Vec<&str> = agents.iter().map(|agent| agent.record.name.as_str()).collect();
+    agreed(args.yes, &format!("Remove {} and the working tree?", names.join(", ")), "kill", context)?;
+    for agent in &agents {
+        removed(agent, args.discard, args.json, context)?;
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
+/// Whether the user agrees to what cannot be undone.
+///
+/// # Errors
+/// When the user does not, or is not there.
+pub(super) fn agreed(yes: bool, question: &str, command: &str, context: &Context) -> Result<(), CliError> {
+    if yes {
+        return Ok(());
+    }
+    if !trust::somebody_is_there(context) {
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            format!("`ccc {command}` asks before it removes, and nobody can answer"),
+        )
+        .hint(format!("to remove without being asked, add --yes: ccc {command} --yes")));
+    }
+    if trust::says_yes(question, context) {
+        Ok(())
+    } else {
+        Err(CliError::new(ErrorKind::Usage, "nothing was removed"))
+    }
+}
+
+/// Removes one agent, and says what is left.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(super) fn removed(agent: &Agent, discard: bool, json: bool, context: &Context) -> Result<(), CliError> {
+    let left = removal::remove(agent, discard, context)?;
+    let record = &agent.record;
+    if json {
+        context.printer.json(serde_json::json!({"id": record.id, "name": record.name, "notes": left.notes}));
+        return Ok(());
+    }
+    context.printer.line(format_args!("removed {} ({})", record.name, record.id));
+    for note in left.notes {
+        context.printer.talk(note);
+    }
+    Ok(())
+}

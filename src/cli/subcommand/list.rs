@@ -1,0 +1,196 @@
+//! `ccc list`, and the rows that it shares with `ccc tree`.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::agent::roster;
+use crate::cli::standing::{self, Standing};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::driver;
+use crate::fleet::{Agent, AgentRecord};
+use crate::journal::RunSummary;
+use crate::ui::{clean, columns, format};
+
+/// How many characters of a task are shown.
+const TASK_CHARS: usize = 60;
+
+/// List the agents, the oldest first: name, state or outcome, age, iterations, cost, branch and task.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ListArgs {
+    /// Print one JSON array instead.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Only the agents whose ccc is running.
+    #[arg(long)]
+    pub active: bool,
+}
+
+/// Lists the agents.
+///
+/// # Errors
+/// When the state directory cannot be read.
+pub fn run(args: ListArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let mut agents = roster(context)?.agents;
+    if args.active {
+        agents.retain(|agent| agent.state.is_active());
+    }
+    let rows: Vec<(usize, &Agent)> = agents.iter().map(|agent| (0, agent)).collect();
+    print(&rows, args.json, context)
+}
+
+/// An agent in JSON.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    record: &'a AgentRecord,
+    /// How it stands.
+    state: &'a str,
+    /// Whether a ccc works on it.
+    active: bool,
+    /// How many agents of the list are its managers.
+    level: usize,
+    /// What it asks; absent when it cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<&'a Standing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a RunSummary>,
+}
+
+/// Prints the agents, each with its level in the tree.
+///
+/// # Errors
+/// When they cannot be written as JSON.
+pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> Result<ExitCode, CliError> {
+    let active = rows.iter().filter(|(_, agent)| agent.state.is_active()).map(|(_, agent)| &agent.dir);
+    let live = standing::ask_all(active);
+    if json {
+        let listed: Vec<Listed<'_>> = rows
+            .iter()
+            .map(|(level, agent)| Listed {
+                record: &agent.record,
+                state: agent.state.in_words(),
+                active: agent.state.is_active(),
+                level: *level,
+                live: live.get(agent.dir.id()),
+                run: agent.summary.as_ref(),
+            })
+            .collect();
+        let text = serde_json::to_string_pretty(&listed)
+            .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+        context.printer.json(text);
+        return Ok(ExitCode::COMPLETED);
+    }
+    if rows.is_empty() {
+        context.printer.talk("there are no agents; to start one: ccc new \"TASK\"");
+        return Ok(ExitCode::COMPLETED);
+    }
+    let now_unix_ms = driver::unix_ms();
+    let rows: Vec<[String; 7]> =
+        rows.iter().map(|(level, agent)| cells(*level, agent, live.get(agent.dir.id()), now_unix_ms)).collect();
+    for line in table(&rows, context.printer.columns()) {
+        context.printer.line(line);
+    }
+    Ok(ExitCode::COMPLETED)
+}
+
+/// The cells of an agent: name, state, age, iterations, cost, branch, task.
+fn cells(level: usize, agent: &Agent, live: Option<&Standing>, now_unix_ms: i64) -> [String; 7] {
+    let record = &agent.record;
+    let age_ms = u64::try_from(now_unix_ms.saturating_sub(record.created_unix_ms)).unwrap_or(0);
+    let state = match live {
+        Some(live) if !live.open.is_empty() => "asks".to_owned(),
+        Some(live) if live.rests => "ready".to_owned(),
+        Some(_) | None => clean::one_line(agent.state.in_words(), 20),
+    };
+    let summary = agent.summary.as_ref();
+    [
+        format!("{}{}", "  ".repeat(level), clean::one_line(&record.name, 40)),
+        state,
+        format::seconds(age_ms),
+        summary.map_or_else(|| "0".to_owned(), |run| run.iteration.to_string()),
+        format::money(summary.and_then(|run| run.cost_usd)),
+        record.tree.as_ref().map_or_else(|| "-".to_owned(), |tree| clean::one_line(&tree.branch, 60)),
+        summary.map_or_else(String::new, |run| clean::one_line(&run.task, TASK_CHARS)),
+    ]
+}
+
+/// The heading and one line for each agent. Columns are as wide as their widest value, and the task gets the rest.
+fn table(rows: &[[String; 7]], columns: Option<u16>) -> Vec<String> {
+    let heading = ["NAME", "STATE", "AGE", "ITER", "COST", "BRANCH", "TASK"].map(str::to_owned);
+    let all = || std::iter::once(&heading).chain(rows);
+    let width = |at: usize| all().map(|cells| cells.get(at).map_or(0, |cell| columns::of(cell))).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(width);
+    let line = |cells: &[String; 7]| {
+        let mut line = String::new();
+        for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            let gap = " ".repeat(width.saturating_sub(columns::of(cell)));
+            // Numbers end below each other.
+            let (before, after) = if (2..=4).contains(&at) { (gap.as_str(), "") } else { ("", gap.as_str()) };
+            line.push_str(before);
+            line.push_str(cell);
+            line.push_str(after);
+            line.push_str("  ");
+        }
+        let line = line.trim_end().to_owned();
+        columns.map_or_else(|| line.clone(), |columns| columns::cut(&line, usize::from(columns)))
+    };
+    all().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::captured::Captured;
+    use crate::journal::RunDir;
+
+    fn agent(state: &std::path::Path, id: &str, name: &str, fields: &str, run: Option<&str>) {
+        let dir = RunDir::create(state, id).expect("a run");
+        let record = format!(
+            r#"{{"version":1,"id":"{id}","name":"{name}","role":"worker","created_unix_ms":1,"project":"/home/u/shop"{fields}}}"#
+        );
+        std::fs::write(dir.path().join("agent.json"), record).expect("written");
+        if let Some(end) = run {
+            let json = format!(
+                r#"{{"version":1,"id":"{id}","task":"do a lot of it","cwd":"/t","pid":1,"started_unix_ms":0,"updated_unix_ms":0,
+                "phase":"working","iteration":2,"restarts":0,"rotations":0,"waited_ms":0,"cost_usd":0.5{end}}}"#
+            );
+            std::fs::write(dir.summary(), json).expect("written");
+        }
+    }
+
+    #[test]
+    fn the_list_names_each_agent_with_how_it_stands_and_fits_the_terminal() {
+        let state = tempfile::tempdir().expect("a directory");
+        let seen = Captured::default();
+        run(ListArgs { json: false, active: false }, &seen.context(state.path(), Some(80))).expect("listed");
+        assert!(seen.messages().contains("ccc new \"TASK\""), "{}", seen.messages());
+        let tree =
+            r#","tree":{"path":"/w/a","branch":"agent/login","base":"abc","repository":"/r","common_dir":"/r/.git"}"#;
+        agent(state.path(), "20261128-100000-aaaa", "login", tree, Some(r#","outcome":"completed""#));
+        agent(state.path(), "20261128-100001-bbbb", "other", r#","manager":"20261128-100000-aaaa""#, None);
+        for columns in [Some(40), Some(80), None] {
+            let seen = Captured::default();
+            run(ListArgs { json: false, active: false }, &seen.context(state.path(), columns)).expect("listed");
+            let text = seen.text();
+            let lines: Vec<&str> = text.lines().collect();
+            assert!(
+                lines.iter().all(|line| columns.is_none_or(|most| columns::of(line) <= usize::from(most))),
+                "{text}"
+            );
+            assert!(lines[0].starts_with("NAME   STATE"), "{text}");
+            assert!(lines[1].starts_with("login  completed"), "{text}");
+            assert!(lines[2].starts_with("other  died"), "{text}");
+            assert!(columns == Some(40) || lines[1].contains("$0.50  agent/login"), "{text}");
+        }
+        let seen = Captured::default();
+        run(ListArgs { json: true, active: false }, &seen.context(state.path(), None)).expect("listed");
+        let listed: serde_json::Value = serde_json::from_str(&seen.text()).expect("JSON");
+        assert_eq!(listed[0]["state"], "completed");
+        assert_eq!(listed[0]["tree"]["branch"], "agent/login");
+        assert_eq!(listed[1]["active"], false);
+        let seen = Captured::default();
+        run(ListArgs { json: true, active: true }, &seen.context(state.path(), None)).expect("listed");
+        assert_eq!(seen.text().trim(), "[]");
+    }
+}

@@ -1,0 +1,55 @@
+//! `ccc look RUN`.
+
+use clap::Args;
+
+use super::follow::{self, FollowArgs};
+use crate::cli::event_printer::EventPrinter;
+use crate::cli::{CliError, Context, ExitCode, steer};
+use crate::fleet::State;
+use crate::journal::RunSummary;
+
+/// Show the latest of what an agent or another run has done.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct LookArgs {
+    /// Its name, its id, or the beginning of its id.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// Show what comes, too, until the run ends.
+    #[arg(long, short)]
+    pub follow: bool,
+
+    /// How many lines to show.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 40)]
+    pub lines: usize,
+
+    /// Print events as JSON objects instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Shows the lines.
+///
+/// # Errors
+/// When there is no such run, or its journal cannot be read.
+pub fn run(args: LookArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let run = steer::find(&args.run, context)?;
+    let mut printer = EventPrinter::new(&run, args.json, context);
+    let summary = RunSummary::read(&run.summary()).ok();
+    if let Some(summary) = &summary {
+        printer.in_directory(&summary.cwd);
+    }
+    printer.only_last(args.lines);
+    // A run that is being set up has no journal yet.
+    if run.journal().exists() {
+        printer.history(None, None)?;
+    }
+    if args.follow && State::of(&run, summary.as_ref()).is_active() {
+        let since = Some(printer.told_until());
+        return follow::run(FollowArgs { run: run.id().to_owned(), json: args.json, words: false, since }, context);
+    }
+    if printer.has_finish() && !args.json {
+        printer.end(None);
+    }
+    Ok(ExitCode::COMPLETED)
+}

@@ -1,0 +1,90 @@
+//! `ccc status RUN`.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::standing::{self, Standing};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::driver;
+use crate::fleet::{AgentRecord, State};
+use crate::journal::RunSummary;
+use crate::ui::{clean, format};
+
+/// Show how one agent or run stands: state, iterations, cost, place, and what it asks.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StatusArgs {
+    /// Its name, its id, the beginning of its id, or `last`.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// Print one JSON object instead.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A run in JSON.
+#[derive(Serialize)]
+struct Stands<'a> {
+    id: &'a str,
+    state: &'a str,
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<&'a AgentRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a RunSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<&'a Standing>,
+}
+
+/// Shows the run.
+///
+/// # Errors
+/// When there is no such run.
+pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let dir = steer::find(&args.run, context)?;
+    let agent = AgentRecord::read(&dir).ok().flatten();
+    let summary = RunSummary::read(&dir.summary()).ok();
+    let state = State::of(&dir, summary.as_ref());
+    let live = state.is_active().then(|| standing::ask(&dir));
+    if args.json {
+        let stands = Stands {
+            id: dir.id(),
+            state: state.in_words(),
+            active: state.is_active(),
+            agent: agent.as_ref(),
+            run: summary.as_ref(),
+            live: live.as_ref(),
+        };
+        let text = serde_json::to_string_pretty(&stands)
+            .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+        context.printer.json(text);
+        return Ok(ExitCode::COMPLETED);
+    }
+    let row =
+        |label: &str, value: &str| context.printer.line(format_args!("{label:<11}{}", clean::one_line(value, 400)));
+    if let Some(agent) = &agent {
+        row("name", &agent.name);
+    }
+    row("run", dir.id());
+    row("state", state.in_words());
+    if let Some(run) = &summary {
+        row("task", &run.task);
+        if let Some(reason) = &run.reason {
+            row("reason", reason);
+        }
+        row("iterations", &run.iteration.to_string());
+        row("restarts", &run.restarts.to_string());
+        row("cost", &format::money(run.cost_usd));
+        let until = run.ended_unix_ms.unwrap_or_else(driver::unix_ms);
+        row("elapsed", &format::seconds(u64::try_from(until.saturating_sub(run.started_unix_ms)).unwrap_or(0)));
+        row("directory", &run.cwd);
+    }
+    if let Some(tree) = agent.as_ref().and_then(|agent| agent.tree.as_ref()) {
+        row("branch", &tree.branch);
+    }
+    for open in live.iter().flat_map(|live| &live.open) {
+        row("asks", &format!("{}: {}", open.number, open.about));
+        context.printer.line(format_args!("    ccc answer {} {} {}", dir.id(), open.number, open.example));
+    }
+    Ok(ExitCode::COMPLETED)
+}

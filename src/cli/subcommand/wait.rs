@@ -1,0 +1,82 @@
+//! `ccc wait RUN…`.
+
+use clap::Args;
+
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::control::protocol::{Event, Hello};
+use crate::control::{Client, ClientError};
+use crate::core::Outcome;
+use crate::fleet::State;
+use crate::journal::{RunDir, RunSummary, Word};
+
+/// Wait until agents or other runs have ended.
+///
+/// The exit code is that of the outcome; of several runs, that of the first in the order of the arguments whose outcome is not
+/// `completed`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WaitArgs {
+    /// Names, ids, or the beginnings of ids.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<String>,
+
+    /// Print one JSON object for each run when it has ended: its id, outcome and reason.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Waits.
+///
+/// # Errors
+/// When there is no such run, or its ccc dies.
+pub fn run(args: WaitArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let runs = args.runs.iter().map(|wanted| steer::find(wanted, context)).collect::<Result<Vec<_>, _>>()?;
+    let mut code = ExitCode::COMPLETED;
+    for run in &runs {
+        let (outcome, reason) = end_of(run)?;
+        if args.json {
+            context.printer.json(serde_json::json!({
+                "id": run.id(),
+                "outcome": outcome.as_str(),
+                "reason": reason,
+            }));
+        } else {
+            context.printer.line(format_args!("{}: {}", run.id(), outcome.in_words()));
+        }
+        if code == ExitCode::COMPLETED {
+            code = outcome.into();
+        }
+    }
+    Ok(code)
+}
+
+/// Waits for the end of one run.
+fn end_of(run: &RunDir) -> Result<(Outcome, Option<String>), CliError> {
+    loop {
+        let summary = RunSummary::read(&run.summary()).ok();
+        match State::of(run, summary.as_ref()) {
+            State::Ended(Word::Known(outcome)) => return Ok((outcome, summary.and_then(|run| run.reason))),
+            State::Ended(Word::Other(outcome)) => {
+                return Err(CliError::new(
+                    ErrorKind::Failed,
+                    format!("run {} ended as `{outcome}`, which this ccc does not know", run.id()),
+                )
+                .hint("use a newer ccc"));
+            }
+            State::Died => return Err(steer::died(run)),
+            State::Active(_) | State::Ready => {}
+        }
+        let mut client = match Client::connect(run, &Hello::new("wait", false)) {
+            Ok(client) => client,
+            // It has ended between the two looks.
+            Err(ClientError::NotRunning { .. }) => continue,
+            Err(error) => return Err(steer::unreachable(&error)),
+        };
+        client.follow(Some(0), None, false).map_err(|error| steer::unreachable(&error))?;
+        loop {
+            match client.next_event().map_err(|error| steer::unreachable(&error))? {
+                Some(Event::End { .. } | Event::Gone { .. }) | None => break,
+                Some(Event::Show(_) | Event::Words { .. } | Event::Unknown(_)) => {}
+            }
+        }
+    }
+}

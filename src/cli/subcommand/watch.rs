@@ -1,0 +1,66 @@
+//! `ccc watch`.
+
+use clap::{Args, CommandFactory as _};
+
+use super::answer::{self, AnswerArgs};
+use crate::cli::answering::Open;
+use crate::cli::{Cli, CliError, Context, ErrorKind, ExitCode, zone};
+use crate::config::Flags;
+use crate::control::protocol::Request;
+use crate::core::Show;
+use crate::process::UserTerminal;
+use crate::ui::dashboard::Thresholds;
+use crate::watch::{WatchEnd, WatchSetup, watch};
+
+/// Show all agents on one screen, and steer them.
+///
+/// The agents stand as a tree, each with its state, age, iteration, cost and last action; below them what the selected one does at
+/// this moment, and what the agents ask. Keys send a message, answer, pause, continue, stop, attach, and more; `?` lists them. The
+/// agents do not depend on the dashboard: when it is left, they continue.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WatchArgs {}
+
+/// Shows the dashboard.
+///
+/// # Errors
+/// When there is no terminal, or the configuration cannot be understood.
+pub fn run(_: WatchArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let is_dumb = context.env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let Some(terminal) = UserTerminal::find().filter(|_| !is_dumb) else {
+        return Err(CliError::new(ErrorKind::Usage, "the dashboard needs a terminal on which the cursor can be moved")
+            .hint("to see the agents without one: ccc runs --live, or ccc status-line"));
+    };
+    let usage = context.settings(Flags::default())?.settings.usage;
+    let setup = WatchSetup {
+        state: context.dirs()?.state.clone(),
+        colour: context.style(&std::io::stdout()).colour,
+        terminal,
+        zone: zone::of_process(),
+        thresholds: Thresholds {
+            warn: usage.warn_threshold.share() * 100.0,
+            critical: usage.critical_threshold.share() * 100.0,
+        },
+        seed: uuid::Uuid::new_v4().simple().to_string(),
+        answers: request_of,
+        commands: Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect(),
+    };
+    match watch(setup) {
+        Ok(WatchEnd::Left) => Ok(ExitCode::COMPLETED),
+        Ok(WatchEnd::Cut) => Ok(ExitCode::INTERRUPTED),
+        Err(error) => Err(CliError::new(ErrorKind::Environment, format!("the dashboard cannot be shown: {error}"))),
+    }
+}
+
+/// The request that gives the typed answer, as `ccc answer` reads it.
+fn request_of(asked: &Show, text: &str) -> Result<Request, String> {
+    let Some(open) = Open::of(asked.clone()) else { return Err("this asks nothing".to_owned()) };
+    let args = AnswerArgs {
+        run: String::new(),
+        request: open.number().to_string(),
+        answer: text.to_owned(),
+        why: None,
+        session: false,
+        reason: None,
+    };
+    answer::request(&open, &args)
+}

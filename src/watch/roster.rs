@@ -1,0 +1,214 @@
+//! The agents of all projects, as the files of their runs say, and what the system reports of changes to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::path::{Path, PathBuf};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::core::Outcome;
+use crate::fleet::{AGENT_FILE, Agent, AgentRecord, Roster, State};
+use crate::journal::{RunDir, Word};
+use crate::process::{ChangedEntry, DirWatch};
+use crate::ui::dashboard::{Listed, Standing};
+
+/// The directory of runs, and the file of the usage, in the state directory.
+const RUNS: &str = "runs";
+const USAGE: &str = "usage-cache.json";
+
+/// What has changed.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// These runs.
+    pub(super) runs: BTreeSet<String>,
+    /// These runs have a new socket.
+    pub(super) sockets: BTreeSet<String>,
+    /// Anything may have changed.
+    pub(super) all: bool,
+    /// The usage.
+    pub(super) usage: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Dir {
+    State,
+    Runs,
+    Run(String),
+}
+
+/// The watched directories. Without the system's help none is watched.
+#[derive(Debug)]
+pub(super) struct Directories {
+    state: PathBuf,
+    watch: Option<AsyncFd<DirWatch>>,
+    by_number: BTreeMap<i32, Dir>,
+    runs: BTreeSet<String>,
+}
+
+impl Directories {
+    /// Watches the state directory and the directory of runs. Must be called within a runtime.
+    #[allow(
+        deprecated,
+        reason = "an owned descriptor stays open while it is registered; the successor asks for a promise that process/ alone may give"
+    )]
+    pub(super) fn of(state: &Path) -> Directories {
+        let watch = DirWatch::new().and_then(|watch| AsyncFd::with_interest(watch, Interest::READABLE));
+        let watch = watch.inspect_err(|error| tracing::debug!(%error, "the runs are looked at from time to time")).ok();
+        let mut dirs =
+            Directories { state: state.to_owned(), watch, by_number: BTreeMap::new(), runs: BTreeSet::new() };
+        dirs.add(Dir::State);
+        dirs.add(Dir::Runs);
+        dirs
+    }
+
+    /// Whether every change is reported, so that nothing need be looked at from time to time.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watch.is_some() && self.by_number.values().any(|dir| *dir == Dir::Runs)
+    }
+
+    /// Watches the directories of these runs, too.
+    pub(super) fn watch_runs<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
+        for id in ids {
+            if !self.runs.contains(id) {
+                self.add(Dir::Run(id.to_owned()));
+            }
+        }
+    }
+
+    fn add(&mut self, dir: Dir) {
+        let Some(watch) = &self.watch else { return };
+        let path = match &dir {
+            Dir::State => self.state.clone(),
+            Dir::Runs => self.state.join(RUNS),
+            Dir::Run(id) => self.state.join(RUNS).join(id),
+        };
+        match watch.get_ref().add(&path) {
+            Ok(number) => {
+                if let Dir::Run(id) = &dir {
+                    self.runs.insert(id.clone());
+                }
+                self.by_number.insert(number, dir);
+            }
+            Err(error) => tracing::debug!(path = %path.display(), %error, "not watched"),
+        }
+    }
+
+    /// Waits until something has changed.
+    pub(super) async fn changed(&self) {
+        match &self.watch {
+            Some(watch) => match watch.readable().await {
+                Ok(mut ready) => ready.clear_ready(),
+                Err(_) => pending().await,
+            },
+            None => pending().await,
+        }
+    }
+
+    /// What has changed.
+    pub(super) fn take(&mut self) -> Changes {
+        let mut changes = Changes::default();
+        let Some(watch) = &self.watch else { return changes };
+        let Ok(entries) = watch.get_ref().take() else { return changes };
+        for entry in entries {
+            let ChangedEntry::In { dir, name } = entry else {
+                changes.all = true;
+                continue;
+            };
+            let Some(name) = name.to_str() else { continue };
+            match self.by_number.get(&dir).cloned() {
+                Some(Dir::State) if name == RUNS => {
+                    self.add(Dir::Runs);
+                    changes.all = true;
+                }
+                Some(Dir::State) => changes.usage |= name == USAGE,
+                Some(Dir::Runs) => {
+                    // The directory of a removed run may come again.
+                    self.runs.remove(name);
+                    self.watch_runs([name].into_iter());
+                    changes.runs.insert(name.to_owned());
+                }
+                Some(Dir::Run(id)) => match name {
+                    "control.json" => drop(changes.sockets.insert(id)),
+                    AGENT_FILE | "run.json" | "lock" => drop(changes.runs.insert(id)),
+                    _ => {}
+                },
+                None => {}
+            }
+        }
+        changes
+    }
+}
+
+/// The runs to read.
+#[derive(Debug)]
+pub(super) enum Due {
+    All,
+    These(BTreeSet<String>),
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(super) enum Found {
+    All(Result<Roster, String>),
+    These(Vec<(String, Option<Agent>)>),
+}
+
+/// Reads agents. Waits for the disk.
+pub(super) fn read(state: &Path, due: Due) -> Found {
+    match due {
+        Due::All => Found::All(Roster::read(state).map_err(|error| error.to_string())),
+        Due::These(ids) => {
+            let agent = |id: &str| {
+                let dir = RunDir::at(state, id).ok()?;
+                let record = AgentRecord::read(&dir).ok()??;
+                Some(Agent::of(dir, record))
+            };
+            Found::These(ids.into_iter().map(|id| (id.clone(), agent(&id))).collect())
+        }
+    }
+}
+
+/// Merges what was read into what is known.
+pub(super) fn merge(known: &mut Roster, found: Vec<(String, Option<Agent>)>) {
+    for (id, agent) in found {
+        known.agents.retain(|known| known.record.id != id);
+        known.agents.extend(agent);
+    }
+    known.agents.sort_by_key(|agent| (agent.record.created_unix_ms, agent.record.id.clone()));
+}
+
+/// The agents in the order of the tree.
+pub(super) fn listed(roster: &Roster) -> Vec<Listed> {
+    roster.tree().into_iter().map(|(depth, agent)| of(depth, agent)).collect()
+}
+
+fn of(depth: usize, agent: &Agent) -> Listed {
+    let Agent { record, summary, state, .. } = agent;
+    let standing = match state {
+        State::Active(phase) => Standing::Active(phase.clone()),
+        State::Ready => Standing::Ready,
+        State::Ended(outcome) => Standing::Ended { outcome: known(outcome), words: state.in_words().to_owned() },
+        State::Died => Standing::Died,
+    };
+    Listed {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        depth,
+        task: summary.as_ref().map(|summary| summary.task.clone()).unwrap_or_default(),
+        branch: record.tree.as_ref().map(|tree| tree.branch.clone()),
+        standing,
+        created_unix_ms: record.created_unix_ms,
+        ended_unix_ms: summary.as_ref().and_then(|summary| summary.ended_unix_ms),
+        iteration: summary.as_ref().map(|summary| summary.iteration),
+        cost_usd: summary.as_ref().and_then(|summary| summary.cost_usd),
+        reason: summary.as_ref().and_then(|summary| summary.reason.clone()),
+    }
+}
+
+fn known(outcome: &Word<Outcome>) -> Option<Outcome> {
+    match outcome {
+        Word::Known(outcome) => Some(*outcome),
+        Word::Other(_) => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! The submodules of a new working tree, cloned from those of the user's tree: git itself would use the network and the
+//! configuration.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::error::WorktreeError;
+use super::record::Worktree;
+use crate::checkpoint::{TreeRequest, write_tree};
+use crate::config::GitDirs;
+use crate::git::{Call, Git, GitError, Place, Repository, records, settings_without_programs};
+
+/// The most submodules that are cloned.
+const MAX_SUBMODULES: usize = 200;
+
+/// A submodule of a tree.
+struct Submodule {
+    path: PathBuf,
+    commit: String,
+}
+
+/// Checks out the submodules, and returns those that cannot be had without the network.
+pub(super) fn check_out(git: &Git, record: &Worktree) -> Result<Vec<PathBuf>, WorktreeError> {
+    let place = Place::tree(&record.path);
+    let output = git.run(&place, &Call::new(["ls-files", "-s", "-z"]))?;
+    let found = listed(&output);
+    let mut missing = Vec::new();
+    for (count, submodule) in found.into_iter().enumerate() {
+        let source = record.source.as_deref().and_then(|top| git_dir(&record.common, &top.join(&submodule.path)));
+        let cloned = match source.filter(|_| count < MAX_SUBMODULES) {
+            Some(source) => clone(git, record, &submodule, &source)?,
+            None => false,
+        };
+        if !cloned {
+            missing.push(submodule.path);
+            continue;
+        }
+        // Those of the submodule itself.
+        let top = record.path.join(&submodule.path);
+        let output = git.run(&Place::tree(&top), &Call::new(["ls-files", "-s", "-z"]))?;
+        missing.extend(listed(&output).into_iter().map(|inner| submodule.path.join(inner.path)));
+    }
+    Ok(missing)
+}
+
+/// The submodules among the entries `160000 OBJECT STAGE TAB PATH`.
+fn listed(output: &[u8]) -> Vec<Submodule> {
+    let entry = |entry: &[u8]| {
+        let rest = entry.strip_prefix(b"160000 ")?;
+        let (words, path) = rest.split_at(memchr::memchr(b'\t', rest)?);
+        let commit = words.split(|byte| *byte == b' ').find(|word| word.len() >= 40)?;
+        let path = PathBuf::from(OsStr::from_bytes(&path[1..]));
+        Some(Submodule { path, commit: String::from_utf8_lossy(commit).into_owned() })
+    };
+    records(output).filter_map(entry).collect()
+}
+
+/// The git directory of a submodule in the user's tree, if it has been checked out there.
+fn git_dir(common: &Path, top: &Path) -> Option<PathBuf> {
+    fs::symlink_metadata(top.join(".git")).ok()?;
+    let own = GitDirs::of(top).own.canonicalize().ok()?;
+    // Not one that the file `.git` names somewhere else.
+    let is_own = own.starts_with(common) || own == top.canonicalize().ok()?.join(".git");
+    is_own.then_some(own)
+}
+
+/// Clones one; `false` when the commit is not there.
+fn clone(git: &Git, record: &Worktree, submodule: &Submodule, source: &Path) -> Result<bool, WorktreeError> {
+    let from = Place::repository(source);
+    let commit = format!("{}^{{commit}}", submodule.commit);
+    let has_commit = git.ask(&from, &Call::new(["cat-file", "-e", &commit]))?.code == 0;
+    let is_plain = submodule.path.components().all(|part| matches!(part, Component::Normal(_)));
+    let (Some(admin), true) = (&record.admin, has_commit && is_plain) else { return Ok(false) };
+    // Where git itself would put it, if the submodule has the name of its path.
+    let own = admin.join("modules").join(&submodule.path);
+    fs::create_dir_all(own.parent().unwrap_or(admin)).map_err(WorktreeError::io(&own))?;
+    let top = record.path.join(&submodule.path);
+    let mut separate = std::ffi::OsString::from("--separate-git-dir=");
+    separate.push(&own);
+    let options = ["-c", "protocol.file.allow=always", "clone", "-q", "--local", "--no-checkout", "--template="];
+    let call = Call::new(options).arg(separate).arg("--").arg(source).arg(&top);
+    git.run(&from, &call.env("GIT_ALLOW_PROTOCOL", "file"))?;
+    let place = Place { git_dir: own, work_tree: Some(top) };
+    // The clone is ccc's own, so its configuration may say where it comes from, as that of the user's does.
+    let url = git.ask(&from, &Call::new(["config", "--get", "remote.origin.url"]))?;
+    if url.code == 0 {
+        git.run(&place, &Call::new(["config", "remote.origin.url", &url.text()]))?;
+    }
+    let settings = settings_without_programs(git, &place)?;
+    let call = Call::new(["checkout", "-q", "--no-recurse-submodules", "--detach", &submodule.commit]);
+    git.run(&place, &call.settings(&settings))?;
+    Ok(true)
+}
+
+/// What the submodules of a tree hold that would be lost with it, in words.
+pub(super) fn own_work(
+    git: &Git,
+    repository: &Repository,
+    base: &str,
+    tree: &str,
+) -> Result<Vec<String>, WorktreeError> {
+    let Some(top) = &repository.top else { return Ok(Vec::new()) };
+    let of = |tree: &str| git.run(&repository.place(), &Call::new(["ls-tree", "-r", "-z", tree]));
+    let submodules = listed(&of(tree)?);
+    if submodules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let recorded = listed(&of(base)?);
+    let mut work = Vec::new();
+    for submodule in submodules {
+        let inner = top.join(&submodule.path);
+        if fs::symlink_metadata(inner.join(".git")).is_err() {
+            continue;
+        }
+        let name = submodule.path.display();
+        let request = TreeRequest::of(git, &inner)?;
+        let written = write_tree(git, &request)?;
+        let committed = match &request.head {
+            Some(head) => request.repository.tree_of(git, head)?,
+            None => None,
+        };
+        if committed.as_ref() != Some(&written.tree) || written.left_out.iter().any(|left| left.why.has_content()) {
+            work.push(format!("{name} (a submodule with uncommitted changes)"));
+            continue;
+        }
+        let recorded = recorded.iter().find(|recorded| recorded.path == submodule.path);
+        let recorded = recorded.map(|recorded| recorded.commit.as_str());
+        if has_own_commits(git, &request.repository, recorded)? {
+            work.push(format!("{name} (a submodule with commits of its own)"));
+        }
+    }
+    Ok(work)
+}
+
+/// Whether it has commits that no remote has, besides the one that the user's tree had recorded.
+fn has_own_commits(git: &Git, repository: &Repository, recorded: Option<&str>) -> Result<bool, GitError> {
+    let call = Call::new(["rev-list", "--max-count=1", "HEAD", "--branches", "--tags", "--not", "--remotes"]);
+    Ok(!git.run(&repository.place(), &call.args(recorded))?.is_empty())
+}

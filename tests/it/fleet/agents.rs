@@ -1,0 +1,211 @@
+//! One agent, and several: started, seen, waited for, removed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::ownfaults::world::{TASK, World};
+use crate::whole_runs::harness::{Ended, Ground, look_until};
+
+/// A world whose project is a git repository, and whose agents do this in their first turn.
+fn world(first: &Value) -> World {
+    let script = json!({
+        "agent": [first, [{"say": "Second done."}], [{"say": "Third done."}]],
+        "critic": vec![json!([{"say": "All is there.\n\n[TASK_COMPLETED]"}]); 3],
+    });
+    World::on(Ground::new(), &script)
+}
+
+/// A step that runs this command.
+fn bash(command: &str) -> Value {
+    json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}})
+}
+
+/// A step that lasts until [`go`].
+fn waits(world: &World) -> Value {
+    let home = world.ground.home().display().to_string();
+    bash(&format!("echo begun >> {home}/begun; while [ ! -e {home}/go ]; do sleep 0.02; done"))
+}
+
+fn go(world: &World) {
+    fs::write(world.ground.home().join("go"), "").expect("written");
+}
+
+/// Starts an agent.
+fn new<'a>(world: &'a World, args: &[&str]) -> Ended<'a> {
+    let agent = world.agent.display().to_string();
+    let all: Vec<&str> = ["new", TASK, "--agent", &agent].into_iter().chain(args.iter().copied()).collect();
+    world.run(&all)
+}
+
+fn listed(world: &World) -> Vec<Value> {
+    let ended = world.run(&["list", "--json"]);
+    ended.assert_code(0);
+    serde_json::from_str(&ended.stdout).expect("a JSON array")
+}
+
+fn tree_of(listed: &Value) -> PathBuf {
+    PathBuf::from(listed["tree"]["path"].as_str().expect("a worktree"))
+}
+
+#[test]
+fn an_agent_works_on_a_branch_of_its_own_and_is_removed_without_loss() {
+    let world = world(&json!([
+        bash("echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b commit -qm One"),
+        bash("echo two > two.txt; echo $CCC_PORT > port.txt; command -v ccc > ccc.txt"),
+        {"say": "First done."}
+    ]));
+    let started = new(&world, &["--name", "login"]);
+    started.assert_code(0);
+    let id = started.stdout.trim().to_owned();
+    assert!(started.stderr.contains("ccc look login"), "{}", started.stderr);
+    let waited = world.run(&["wait", "login"]);
+    waited.assert_code(0);
+    assert_eq!(waited.stdout.trim(), format!("{id}: completed"));
+    let agent = listed(&world).pop().expect("an agent");
+    assert_eq!((agent["name"].as_str(), agent["state"].as_str()), (Some("login"), Some("completed")));
+    let tree = tree_of(&agent);
+    assert!(fs::read_to_string(tree.join("ccc.txt")).expect("written").trim().ends_with("/ccc"));
+    let port = fs::read_to_string(tree.join("port.txt")).expect("written");
+    assert_eq!(port.trim(), agent["ports"][0].to_string());
+    // The user's tree has none of it.
+    assert_eq!(world.ground.git(&["status", "--porcelain"]), "");
+    assert!(!world.ground.project().join("one.txt").exists());
+    let diff = world.run(&["diff", "login"]);
+    diff.assert_code(0);
+    assert!(diff.stdout.contains("+one") && diff.stdout.contains("+two"), "{}", diff.stdout);
+    let refused = world.run(&["kill", "login"]);
+    refused.assert_code(2);
+    assert!(refused.stderr.contains("--yes") && tree.exists(), "{}", refused.stderr);
+    let killed = world.run(&["kill", "login", "--yes"]);
+    killed.assert_code(0);
+    assert!(!tree.exists(), "{}", killed.stderr);
+    let salvage = format!("refs/ccc/salvage/{id}/1");
+    assert!(killed.stderr.contains(&salvage) && killed.stderr.contains("agent/login"), "{}", killed.stderr);
+    assert_eq!(world.ground.git(&["show", &format!("{salvage}:two.txt")]).trim(), "two");
+    assert_eq!(world.ground.git(&["show", "agent/login:one.txt"]).trim(), "one");
+    assert!(listed(&world).is_empty());
+    // Its run can still be read, and its name is free.
+    world.run(&["explain", &id]).assert_code(0);
+    new(&world, &["--name", "login", "--no-worktree", "--share-tree"]).assert_code(0);
+    world.run(&["wait", "login"]).assert_code(0);
+}
+
+#[test]
+fn a_name_that_is_taken_and_a_tree_that_cannot_be_made_leave_nothing_behind() {
+    let world = world(&json!([{"say": "First done."}]));
+    new(&world, &["--name", "login"]).assert_code(0);
+    world.run(&["wait", "login"]).assert_code(0);
+    let runs = world.ground.runs().len();
+    let refused = new(&world, &["--name", "login"]);
+    refused.assert_code(2);
+    assert!(refused.stderr.contains("the name `login` belongs to run"), "{}", refused.stderr);
+    let refused = new(&world, &["--name", "other", "--base", "nothing-like-it"]);
+    refused.assert_code(2);
+    assert!(
+        refused.stderr.contains("nothing-like-it") && refused.stderr.contains("git branch -a"),
+        "{}",
+        refused.stderr
+    );
+    let refused = new(&world, &["--name", "2bad"]);
+    refused.assert_code(2);
+    assert_eq!(world.ground.runs().len(), runs);
+    assert_eq!(world.ground.git(&["branch", "--list", "agent/*"]).lines().count(), 1);
+    assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 2);
+    // What was not given away is free.
+    new(&world, &["--name", "other"]).assert_code(0);
+    world.run(&["wait", "other"]).assert_code(0);
+}
+
+#[test]
+fn many_agents_start_at_once_and_are_ended_by_one_command() {
+    let world = World::on(Ground::new(), &Value::Null);
+    world.play(&json!({
+        "agent": [[waits(&world), {"say": "First done."}]],
+        "critic": [[{"say": "All is there.\n\n[TASK_COMPLETED]"}]],
+    }));
+    let agent = world.agent.display().to_string();
+    let starting: Vec<_> = (0..6)
+        .map(|_| world.ccc(&["new", TASK, "--agent", &agent]).stderr(std::process::Stdio::null()).spawn().expect("ccc"))
+        .collect();
+    for mut one in starting {
+        assert!(one.wait().expect("it ends").success());
+    }
+    look_until("six agents that work", || {
+        let begun = fs::read_to_string(world.ground.home().join("begun")).unwrap_or_default();
+        (begun.lines().count() == 6).then_some(())
+    });
+    let agents = listed(&world);
+    let mut names: Vec<&str> = agents.iter().filter_map(|agent| agent["name"].as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut ports: Vec<i64> = agents.iter().filter_map(|agent| agent["ports"][0].as_i64()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!((agents.len(), names.len(), ports.len()), (6, 6, 6), "{agents:?}");
+    let shown = world.run(&["tree"]);
+    assert_eq!(shown.stdout.lines().filter(|line| line.contains("working")).count(), 6, "{}", shown.stdout);
+    world.run(&["nuke", "--yes"]).assert_code(0);
+    assert!(listed(&world).is_empty());
+    assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 1);
+    assert_eq!(fs::read_dir(world.ground.state().join("archive")).expect("an archive").count(), 6);
+    look_until("the end of all processes", || world.ground.alive(0).is_empty().then_some(()));
+}
+
+#[test]
+fn after_a_reboot_all_agents_that_had_not_ended_go_on() {
+    let world = World::on(Ground::new(), &Value::Null);
+    world.play(&json!({
+        "agent": [[waits(&world), {"say": "First done."}], [{"say": "Second done."}], [{"say": "Third done."}]],
+        "critic": vec![json!([{"say": "All is there.\n\n[TASK_COMPLETED]"}]); 3],
+    }));
+    for name in ["one", "two"] {
+        new(&world, &["--name", name]).assert_code(0);
+    }
+    look_until("two agents that work", || {
+        let begun = fs::read_to_string(world.ground.home().join("begun")).unwrap_or_default();
+        (begun.lines().count() == 2).then_some(())
+    });
+    // All processes at once, the hosts first, as a power cut ends them.
+    let mut alive = world.ground.alive(0);
+    alive.sort_by_key(|(_, command)| !command.contains("--hosted"));
+    for (pid, _) in alive {
+        if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+    look_until("the end of all processes", || world.ground.alive(0).is_empty().then_some(()));
+    assert!(listed(&world).iter().all(|agent| agent["state"] == "died"));
+    go(&world);
+    let resumed = world.run(&["resume", "--all"]);
+    resumed.assert_code(0);
+    assert_eq!(resumed.stdout.lines().count(), 2, "{}", resumed.stdout);
+    world.run(&["wait", "one", "two"]).assert_code(0);
+    let again = world.run(&["resume", "--all"]);
+    again.assert_code(0);
+    assert!(again.stderr.contains("no agent is to be continued"), "{}", again.stderr);
+}
+
+#[test]
+fn work_that_is_merged_is_cleared_away_and_no_other() {
+    let world = world(&json!([
+        bash("echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b commit -qm $(git branch --show-current)"),
+        {"say": "First done."}
+    ]));
+    for name in ["merged", "open"] {
+        new(&world, &["--name", name, "--no-supervisor"]).assert_code(0);
+        world.run(&["wait", name]).assert_code(0);
+    }
+    world.ground.git(&["merge", "-q", "agent/merged"]);
+    let told = world.run(&["gc", "--dry-run"]);
+    told.assert_code(0);
+    assert_eq!(told.stdout.trim(), "would remove the worktree of merged: its work is merged");
+    assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 3);
+    world.run(&["gc"]).assert_code(0);
+    assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 2);
+    assert_eq!(world.ground.git(&["branch", "--list", "agent/*", "--format=%(refname:short)"]).trim(), "agent/open");
+    let again = world.run(&["gc"]);
+    again.assert_code(0);
+    assert_eq!(again.stdout, "");
+}

@@ -1,0 +1,3 @@
+//! Agents of the fleet: the built program with the scripted agent, in real git repositories.
+
+mod agents;
