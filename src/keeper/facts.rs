@@ -108,6 +108,7 @@ mod tests {
             project: "/project".into(),
             tree: None,
             ports: Vec::new(),
+            removed_unix_ms: None,
             ignore_usage: false,
         };
         record.write(&dir).expect("written");

@@ -284,6 +284,7 @@ fn action(show: &Show) -> Option<String> {
             TurnKind::CheckFailure => "gets a check's failure".to_owned(),
             TurnKind::Continue => "continues".to_owned(),
             TurnKind::Compact => "its history is shortened".to_owned(),
+            TurnKind::Worker => "is told of a worker's end".to_owned(),
             TurnKind::Brief => return None,
         });
     }
@@ -333,6 +334,7 @@ impl Agent {
         }
         match live.and_then(|live| live.rest) {
             Some(RestKind::Paused) => return of_phase("paused"),
+            Some(RestKind::Workers) => return of_phase("waiting"),
             Some(
                 RestKind::NoTask
                 | RestKind::Interrupted
