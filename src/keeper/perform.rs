@@ -202,7 +202,7 @@ impl Keeper<'_> {
                 }
             }
             Act::Resume { run, why } => {
-                let failure = self.resume(&run).err();
+                let failure = self.resume(&run, seen).err();
                 let word = match why {
                     Why::Died => "its ccc died",
                     Why::TakenUp => "the usage allows it",
@@ -222,8 +222,12 @@ impl Keeper<'_> {
         self.upkeep.stopped.contains_key(run) || self.upkeep.revivals.contains_key(run)
     }
 
-    fn resume(&mut self, run: &str) -> Result<(), String> {
-        self.ccc(&["resume", run, "--detach"], RESUME_LIMIT)
+    fn resume(&mut self, run: &str, seen: &Seen) -> Result<(), String> {
+        let mut args = vec!["resume", run, "--detach"];
+        if seen.agent(run).is_some_and(|agent| shares_tree(agent, seen)) {
+            args.push("--share-tree");
+        }
+        self.ccc(&args, RESUME_LIMIT)
     }
 
     /// Ends the agent and removes it, as the user would; if that is not possible, it is stopped and kept down.
@@ -260,6 +264,18 @@ fn first_error(said: &str) -> Option<String> {
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let error = lines.clone().find_map(|line| line.strip_prefix("error: ")).or_else(|| lines.clone().last())?;
     Some(error.chars().filter(|c| !c.is_control()).take(CHARS).collect())
+}
+
+/// Whether another agent works in the same working tree, which the user has then allowed. With a run that is no agent it is not
+/// shared.
+fn shares_tree(agent: &Agent, seen: &Seen) -> bool {
+    let works_there = |other: &Agent| {
+        other.record.id != agent.record.id
+            && other.record.tree.is_none()
+            && other.record.project == agent.record.project
+            && other.state.is_active()
+    };
+    agent.record.tree.is_none() && seen.agents.iter().any(works_there)
 }
 
 /// Where the tokens and settings of an agent are looked for.
