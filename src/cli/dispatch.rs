@@ -81,7 +81,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Stop(args)) => stop::run(args, context),
         Some(Command::Supervise(args)) => supervise::run(args, context),
         Some(Command::Runs(args)) => runs::run(args, context),
-        Some(Command::Watch(args)) => watch::run(args, context),
+        Some(Command::Watch(args)) => watch::run(args, &Cli::command(), context),
         Some(Command::StatusLine(args)) => status_line::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Providers(args)) => providers::run(args, context),

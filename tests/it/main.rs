@@ -34,3 +34,4 @@ mod stream;
 mod stream_fixtures;
 mod ui;
 mod usage;
+mod watch;
