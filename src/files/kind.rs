@@ -47,10 +47,6 @@ pub const RUN_NAME: FileKind = kind("run's name", KIB);
 pub const WORKTREE_RECORD: FileKind = kind("record of a worktree", 64 * KIB);
 /// `.worktreeinclude`.
 pub const WORKTREE_INCLUDE: FileKind = kind("list of files for worktrees", 256 * KIB);
-/// `agent.json`: what makes a run an agent of a fleet.
-pub const AGENT_RECORD: FileKind = kind("agent's record", 64 * KIB);
-/// The file of a run's name.
-pub const RUN_NAME: FileKind = kind("run's name", KIB);
 /// The holder that a lock's file names.
 pub const LOCK: FileKind = kind("lock file", 4 * KIB);
 /// Where a run's control socket is.

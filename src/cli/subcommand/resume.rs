@@ -19,8 +19,7 @@ use crate::cli::start::{
     Continuation, RunRequest, go_on, keep_critic_settings, keep_interface_settings, keep_prompt, lock_error,
     state_error,
 };
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent, detach, limit_check, native, steer, trust};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, steer, telling, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent, detach, limit_check, native, steer, telling, trust};
 use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{
     Action, AgentArguments, Bound, CheckPlan, Core, Finish, Input, Needs, OperatorInput, Outcome, Plan, shell,
