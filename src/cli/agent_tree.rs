@@ -241,9 +241,10 @@ pub(super) fn error_of(error: &WorktreeError) -> CliError {
         | WorktreeError::WrongId { .. }
         | WorktreeError::Taken { .. }
         | WorktreeError::Unknown { .. } => CliError::new(ErrorKind::Usage, text),
-        WorktreeError::Replaced { .. } | WorktreeError::RepositoryGone { .. } | WorktreeError::NotSaved { .. } => {
-            CliError::new(ErrorKind::Failed, text)
-        }
+        WorktreeError::PartialClone { .. }
+        | WorktreeError::Replaced { .. }
+        | WorktreeError::RepositoryGone { .. }
+        | WorktreeError::NotSaved { .. } => CliError::new(ErrorKind::Failed, text),
         WorktreeError::Lock(_) => CliError::new(ErrorKind::Failed, text).hint("type the same command again"),
         WorktreeError::Io { .. } => {
             CliError::new(ErrorKind::Io, text).hint("free some disk space, or set CCC_STATE_DIR to another directory")

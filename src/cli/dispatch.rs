@@ -100,7 +100,6 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Wait(args)) => wait::run(args, context),
         Some(Command::Kill(args)) => kill::run(args, context),
         Some(Command::Nuke(args)) => nuke::run(args, context),
-        Some(Command::Watch(args)) => watch::run(args, context),
         Some(Command::Watch(args)) => watch::run(args, &Cli::command(), context),
         Some(Command::StatusLine(args)) => status_line::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
