@@ -11,7 +11,7 @@ use supervision::agent::Role;
 use supervision::core::{CheckEnd, CheckId, Plan, SetupPlan};
 
 /// Separates these dice from the night's own.
-const DICE: u64 = 0x66_616d_696c_79;
+const DICE: u64 = 0x6661_6d69_6c79;
 /// How many of 100 nights have workers.
 const NIGHTS_WITH_WORKERS: u64 = 25;
 /// How many of 100 nights have a setup.
@@ -79,7 +79,7 @@ impl Family {
         Ok(false)
     }
 
-    /// The core learns of the end of a command.
+    /// The core learns of the end of a command, or may have learnt of it.
     pub(super) fn command_ended(&mut self, check: CheckId, end: &CheckEnd) {
         if let Some(command) = self.commands.get(&check).filter(|_| *end == CheckEnd::Exited(0)) {
             self.passed.insert(command.clone());
