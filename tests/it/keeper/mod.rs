@@ -89,6 +89,7 @@ impl Fleet {
             tree: None,
             ports: Vec::new(),
             ignore_usage: false,
+            removed_unix_ms: None,
         };
         record.write(dir).expect("written");
     }
