@@ -77,7 +77,9 @@ fn receive(mut listener: EventReceiver, link: u32, messages: &Sender<Message>) {
 /// The result of an order.
 pub(crate) fn answer(reply: Reply) -> Result<Done, String> {
     match reply {
-        Reply::Done | Reply::Following { .. } | Reply::Status(_) | Reply::Output(_) => Ok(Done::Done),
+        Reply::Done | Reply::Following { .. } | Reply::Status(_) | Reply::Output(_) | Reply::Started { .. } => {
+            Ok(Done::Done)
+        }
         Reply::Queued { ahead } => Ok(Done::Queued(ahead)),
         Reply::Already => Ok(Done::Already),
         // The run reports separately that its journal cannot be written.

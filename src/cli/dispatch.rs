@@ -101,6 +101,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Kill(args)) => kill::run(args, context),
         Some(Command::Nuke(args)) => nuke::run(args, context),
         Some(Command::Watch(args)) => watch::run(args, context),
+        Some(Command::Watch(args)) => watch::run(args, &Cli::command(), context),
         Some(Command::StatusLine(args)) => status_line::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Providers(args)) => providers::run(args, context),

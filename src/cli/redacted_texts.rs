@@ -44,6 +44,8 @@ impl RedactedTexts {
             gaps.configured.extend(checks.iter().map(|command| check_in_words(command)));
         }
         if configured {
+            let setup = plan.setup.iter().map(|setup| &setup.command).filter(|command| is_redacted(command));
+            gaps.configured.extend(setup.map(|command| setup_in_words(command)));
             let options = apart(plan.configured_agent_args());
             gaps.configured.extend(options.iter().map(|option| option_in_words(option)));
             let critic = &plan.critic;
@@ -98,6 +100,10 @@ impl RedactedTexts {
 
 fn option_in_words(option: &str) -> String {
     format!("the agent's option {option}")
+}
+
+fn setup_in_words(command: &str) -> String {
+    format!("the setup command `{}`", one_line(command, SHOWN_CHARS))
 }
 
 fn check_in_words(command: &str) -> String {

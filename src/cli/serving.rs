@@ -31,6 +31,7 @@ pub(super) fn served(
         started_unix_ms,
         hook_key: None,
         caps: Vec::new(),
+        family: None,
     })
 }
 

@@ -10,8 +10,9 @@ use rustix::fs::OFlags;
 
 use super::continue_interactively::continue_interactively;
 use super::credentials::RunTokens;
+use super::family::RunFamily;
 use super::presentation::Presentation;
-use super::{CliError, Context, ErrorKind, ExitCode, detach, native, serving, survivors};
+use super::{CliError, Context, ErrorKind, ExitCode, detach, native, serving, survivors, telling};
 use crate::config::{Env, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
@@ -395,6 +396,7 @@ fn prepare(
     let served = Served {
         hook_key: interface.is_some().then(control::hook_key),
         caps: Request::NAMES.to_vec(),
+        family: Some(Arc::new(RunFamily::of(&run_dir, &state_dir, &plan.cwd, context))),
         ..serving::served(&run_dir, "agent", &plan.cwd, life.started_unix_ms, context)?
     };
     let setup = Setup {
@@ -477,6 +479,10 @@ impl Prepared {
         let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
         drop(recording);
         survivors::end_of_run(&run_dir, context);
+        // The manager's run recognizes this process by the lock.
+        if let Some(finish) = &finish {
+            telling::tell_manager(&run_dir, finish.outcome, &finish.reason, context);
+        }
         // Release the lock only now, so that no other ccc resumes the run while its end is printed.
         drop(run_lock);
         drop(tree_lock);

@@ -132,7 +132,12 @@ pub(super) fn tell(what: impl std::fmt::Display, context: &Context) {
 /// When the order was not carried out.
 pub(super) fn said(reply: &Reply, context: &Context) -> Result<(), CliError> {
     match reply {
-        Reply::Done | Reply::Following { .. } | Reply::Status(_) | Reply::Output(_) | Reply::Queued { ahead: 0 } => {}
+        Reply::Done
+        | Reply::Following { .. }
+        | Reply::Status(_)
+        | Reply::Output(_)
+        | Reply::Started { .. }
+        | Reply::Queued { ahead: 0 } => {}
         Reply::Queued { ahead: 1 } => context.printer.talk("queued: one other message is sent before it"),
         Reply::Queued { ahead } => {
             context.printer.talk(format_args!("queued: {ahead} other messages are sent before it"))

@@ -54,7 +54,8 @@ pub use setting::{Form, Key};
 pub use span::{Span, SpanFault};
 pub use table::{
     AgentLayer, AgentSettings, ApprovalsLayer, ApprovalsSettings, BudgetSettings, BudgetsLayer, CriticLayer,
-    CriticSettings, KEYS, Layer, Settings, UsageLayer, UsageSettings, WorktreeLayer, WorktreeSettings,
+    CriticSettings, FleetLayer, FleetSettings, KEYS, Layer, Settings, UsageLayer, UsageSettings, WorktreeLayer,
+    WorktreeSettings,
 };
 pub(crate) use table::{RESUME_OPTIONS, RUN_OPTIONS};
 pub use token_entry::{TokenEntry, TokenEntryKind, TokenPlace};

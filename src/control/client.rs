@@ -193,10 +193,18 @@ impl Client {
     /// # Errors
     /// When the connection ends, or no reply comes.
     pub fn call(&mut self, request: &Request) -> Result<Reply, ClientError> {
+        self.call_within(request, REPLY_TIMEOUT)
+    }
+
+    /// The same with another timeout.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn call_within(&mut self, request: &Request, timeout: Duration) -> Result<Reply, ClientError> {
         let run = self.listener.run.clone();
         let lost = |error: io::Error| ClientError::Lost { run: run.clone(), why: error.to_string() };
         let id = self.requests.ask(request).map_err(lost)?;
-        self.listener.wait(Some(REPLY_TIMEOUT)).map_err(lost)?;
+        self.listener.wait(Some(timeout)).map_err(lost)?;
         loop {
             match self.listener.next()? {
                 Some(FromRun::Reply { re, reply }) if re == id => {
@@ -223,7 +231,12 @@ impl Client {
         match reply {
             Reply::Following { from } => Ok(from),
             Reply::Fault(fault) => Err(ClientError::Refused { run, fault }),
-            Reply::Done | Reply::Queued { .. } | Reply::Already | Reply::Status(_) | Reply::Output(_) => {
+            Reply::Done
+            | Reply::Queued { .. }
+            | Reply::Already
+            | Reply::Status(_)
+            | Reply::Output(_)
+            | Reply::Started { .. } => {
                 Err(ClientError::Lost { run, why: "its answer does not match the request".to_owned() })
             }
         }

@@ -17,9 +17,13 @@ pub struct Order {
 /// The operator's input for a request; `None` for a request that concerns only the connection.
 pub(super) fn input_of(request: Request) -> Option<OperatorInput> {
     match request {
-        Request::Status {} | Request::Follow { .. } | Request::Away {} | Request::Back {} | Request::Hook { .. } => {
-            None
-        }
+        Request::Status {}
+        | Request::Follow { .. }
+        | Request::Away {}
+        | Request::Back {}
+        | Request::Hook { .. }
+        | Request::New { .. }
+        | Request::WorkerEnded { .. } => None,
         Request::Say { key, text, images } => Some(OperatorInput::Say { key, text, images }),
         Request::TakeBack { key } => Some(OperatorInput::TakeBack { key }),
         Request::Interrupt {} => Some(OperatorInput::StopTurn),

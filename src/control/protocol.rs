@@ -16,7 +16,7 @@ use crate::core::{Answer, AskId, Budgets, Change, Finish, Ruling, Show};
 use crate::words::Image;
 
 /// The version that this ccc speaks.
-pub const PROTOCOL: Protocol = Protocol { major: 1, minor: 0 };
+pub const PROTOCOL: Protocol = Protocol { major: 1, minor: 1 };
 /// The longest line before the hello, in bytes.
 pub const HELLO_BYTES: usize = 4 * 1024;
 /// The longest request, in bytes: a turn with images.
@@ -58,8 +58,11 @@ pub struct Greeting {
 pub enum You {
     /// Everything.
     Operator,
-    /// The client is a process inside the run: it may only watch.
+    /// The client is a process inside the run, or inside a run that is not related to it: it may watch. Inside the run of a
+    /// manager it may ask for a new agent.
     Inside,
+    /// The client is inside the run of this run's manager, or of one of its workers: it may watch and send text. Since 1.1.
+    Relative,
 }
 
 /// A client's description of itself.
@@ -189,6 +192,17 @@ pub enum Request {
         wait: bool,
         input: String,
     },
+    /// Starts an agent whose manager is this run's agent: `args` are those of `ccc new`, `cwd` is where it was typed, `stdin` what
+    /// was piped to it. Only from inside the run. Since 1.1.
+    New {
+        #[serde(default)]
+        args: Vec<String>,
+        cwd: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stdin: Option<String>,
+    },
+    /// A worker of this run has ended; `text` is told to the agent, once for each id. Only from the worker's own ccc. Since 1.1.
+    WorkerEnded { id: String, text: String },
     /// Ends the run: the first time cleanly, the second time at once.
     Stop {
         #[serde(default)]
@@ -198,7 +212,7 @@ pub enum Request {
 
 impl Request {
     /// The names of all requests.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 18] = [
         "status",
         "follow",
         "away",
@@ -214,6 +228,8 @@ impl Request {
         "rotate",
         "set",
         "hook",
+        "new",
+        "worker_ended",
         "stop",
     ];
 
@@ -236,6 +252,8 @@ impl Request {
             Request::Rotate { .. } => "rotate",
             Request::Set(_) => "set",
             Request::Hook { .. } => "hook",
+            Request::New { .. } => "new",
+            Request::WorkerEnded { .. } => "worker_ended",
             Request::Stop { .. } => "stop",
         }
     }
@@ -264,6 +282,8 @@ pub enum Reply {
     Status(Box<Welcome>),
     /// The output of a hook, for its stdout.
     Output(String),
+    /// An agent was started: the id of its run, and its name.
+    Started { id: String, name: String },
     /// It was not done.
     Fault(Fault),
 }
@@ -458,6 +478,8 @@ pub fn decode(line: &[u8]) -> Result<FromRun, BadLine> {
         from: Option<u64>,
         status: Option<Box<Welcome>>,
         output: Option<String>,
+        started: Option<String>,
+        name: Option<String>,
         error: Option<Fault>,
         ev: Option<String>,
         #[serde(default)]
@@ -495,6 +517,9 @@ pub fn decode(line: &[u8]) -> Result<FromRun, BadLine> {
     if let Some(re) = line.re {
         if let Some(output) = line.output {
             return Ok(FromRun::Reply { re, reply: Reply::Output(output) });
+        }
+        if let Some(id) = line.started {
+            return Ok(FromRun::Reply { re, reply: Reply::Started { id, name: line.name.unwrap_or_default() } });
         }
         let reply = match (line.taken.as_deref(), line.from, line.status, line.error) {
             (.., Some(fault)) => Reply::Fault(fault),
@@ -585,6 +610,10 @@ fn encode_reply(re: u64, reply: &Reply) -> Vec<u8> {
         #[serde(skip_serializing_if = "Option::is_none")]
         output: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        started: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'a Fault>,
     }
     let of = Line { re, ..Line::default() };
@@ -594,6 +623,7 @@ fn encode_reply(re: u64, reply: &Reply) -> Vec<u8> {
         Reply::Already => Line { taken: Some("already"), ..of },
         Reply::Following { from } => Line { from: Some(*from), ..of },
         Reply::Status(status) => Line { status: Some(status), ..of },
+        Reply::Started { id, name } => Line { started: Some(id), name: Some(name), ..of },
         Reply::Output(output) => Line { output: Some(output), ..of },
         Reply::Fault(fault) => Line { error: Some(fault), ..of },
     })
@@ -737,6 +767,8 @@ mod tests {
             Request::Set(Change::Model(text("opus"))),
             Request::Set(Change::PermissionMode(text("acceptEdits"))),
             Request::Hook { key: text("0f"), attempt: 2, wait: true, input: text("{\"hook_event_name\":\"Stop\"}") },
+            Request::New { args: vec![text("Do it."), text("--worker")], cwd: text("/p"), stdin: Some(text("x")) },
+            Request::WorkerEnded { id: text("20261120-191822-k3f9"), text: text("It is done.") },
             Request::Stop { reason: Some(text("ccc stop")) },
         ]
     }
@@ -819,6 +851,7 @@ mod tests {
             reply(Reply::Already),
             reply(Reply::Following { from: 9 }),
             reply(Reply::Status(Box::new(welcome))),
+            reply(Reply::Started { id: "20261120-191822-k3f9".to_owned(), name: "fixer".to_owned() }),
             reply(Reply::Output("{\"decision\":\"block\"}".to_owned())),
             reply(Reply::Fault(Fault::new(Code::NotOpen, "settled"))),
             FromRun::Event(Event::Show(Box::new(shown.clone()))),
@@ -871,6 +904,7 @@ mod tests {
             let path = format!("{}/fixtures/control/1.0/{name}", env!("CARGO_MANIFEST_DIR"));
             std::fs::read_to_string(path).expect("a fixture")
         };
+        let later = ["new", "worker_ended"];
         let requests = fixture("requests.jsonl");
         let (hello, requests) = requests.split_once('\n').expect("lines");
         assert_eq!(decode_hello(hello.as_bytes()).map(|hello| hello.client), Ok("attach".to_owned()));
@@ -878,7 +912,7 @@ mod tests {
             .lines()
             .map(|line| decode_request(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error:?}")).1.name())
             .collect();
-        assert!(Request::NAMES.iter().all(|name| read.contains(name)), "{read:?}");
+        assert!(Request::NAMES.iter().all(|name| read.contains(name) != later.contains(name)), "{read:?}");
         let (mut known, mut unknown) = (0, 0);
         for line in fixture("run.jsonl").lines() {
             match decode(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}")) {

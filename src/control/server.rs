@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::bounds::{Bucket, Counted, HELLO, Lines, OVERRATE_LIMIT, write};
+use super::family::{Family, Owner, Peer, Wanted};
 use super::hooks::{HOOK, HOOKS, Hook, Hooks};
 use super::hub::{Follower, ForClient, Hub};
 use super::orders::{Order, input_of};
@@ -29,7 +30,7 @@ use super::protocol::{
     decode_hello, decode_request, encode, encode_event,
 };
 use crate::core::{Finish, OperatorInput};
-use crate::process::is_inside;
+use crate::process::{is_inside, knows_ancestors};
 
 /// The most clients of the operator.
 const CLIENTS: u32 = 16;
@@ -92,6 +93,8 @@ pub struct Served {
     pub hook_key: Option<String>,
     /// The requests that this kind of run accepts.
     pub caps: Vec<&'static str>,
+    /// The other runs that this one knows.
+    pub family: Option<Arc<dyn Family>>,
 }
 
 /// Serves a run until it is dropped.
@@ -285,8 +288,12 @@ impl ServerState {
     }
 
     fn welcome(&self, you: You) -> Welcome {
-        let watches = |name: &&str| matches!(*name, "status" | "follow");
-        let caps = self.served.caps.iter().filter(|name| you == You::Operator || watches(name));
+        let may = |name: &&&str| match you {
+            You::Operator => !matches!(**name, "new" | "worker_ended"),
+            You::Relative => matches!(**name, "status" | "follow" | "say"),
+            You::Inside => matches!(**name, "status" | "follow"),
+        };
+        let caps = self.served.caps.iter().filter(may);
         self.hub.welcome(Welcome {
             n: 0,
             phase: String::new(),
@@ -347,11 +354,16 @@ async fn serve(state: Arc<ServerState>, mut stream: UnixStream) {
         return refuse(&state, &mut stream, fault).await;
     }
     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
-    let you = if pid.is_none_or(is_inside) { You::Inside } else { You::Operator };
+    let peer = peer_of(pid, state.served.family.as_deref());
+    let you = match &peer {
+        Peer::Operator => You::Operator,
+        Peer::Of(Owner { kin: Some(_), .. }) => You::Relative,
+        Peer::Own | Peer::Of(_) | Peer::Stranger => You::Inside,
+    };
     let hooks = if state.served.hook_key.is_some() { HOOKS } else { 0 };
     let (count, most, places) = match you {
         You::Operator => (&state.clients, CLIENTS, CLIENTS),
-        You::Inside => (&state.inside, INSIDE + hooks, INSIDE),
+        You::Inside | You::Relative => (&state.inside, INSIDE + hooks, INSIDE),
     };
     let busy = || Fault::new(Code::Busy, format!("the run has {places} clients already; close one of them"));
     let Some(_counted) = Counted::up_to(count, most) else {
@@ -382,8 +394,8 @@ async fn serve(state: Arc<ServerState>, mut stream: UnixStream) {
         lines.set_limit(REQUEST_BYTES);
         return state.hooks.serve(stream, &mut lines, key, &|hook| (state.run)(ToRun::Hook(hook))).await;
     }
-    let watching = if you == You::Inside { Counted::up_to(&state.watching, INSIDE) } else { None };
-    if you == You::Inside && watching.is_none() {
+    let watching = if peer.is_inside() { Counted::up_to(&state.watching, INSIDE) } else { None };
+    if peer.is_inside() && watching.is_none() {
         return refuse(&state, &mut stream, busy()).await;
     }
     let attends = hello.attends && you == You::Operator;
@@ -402,6 +414,7 @@ async fn serve(state: Arc<ServerState>, mut stream: UnixStream) {
     let client = Client {
         state: &state,
         you,
+        peer,
         attends,
         to_client: to_client.clone(),
         waiting: Arc::new(Semaphore::new(IN_FLIGHT)),
@@ -412,6 +425,19 @@ async fn serve(state: Arc<ServerState>, mut stream: UnixStream) {
     }
     drop((client, to_client));
     let _ = timeout(HELLO, writing).await;
+}
+
+/// Who the client is.
+fn peer_of(pid: Option<u32>, family: Option<&dyn Family>) -> Peer {
+    let Some(pid) = pid else { return Peer::Stranger };
+    if let Some(owner) = family.and_then(|family| family.owner(pid)) {
+        return Peer::Of(owner);
+    }
+    match is_inside(pid) {
+        true if crate::process::ancestors(pid).contains(&std::process::id()) => Peer::Own,
+        true => Peer::Stranger,
+        false => Peer::Operator,
+    }
 }
 
 /// Tells a client why it is disconnected.
@@ -464,6 +490,7 @@ enum ToClient {
 struct Client<'a> {
     state: &'a Arc<ServerState>,
     you: You,
+    peer: Peer,
     attends: bool,
     to_client: mpsc::Sender<ToClient>,
     /// A permit for each request that waits for its reply.
@@ -494,9 +521,8 @@ impl Client<'_> {
                     }
                     Err((None, fault)) => return Err(fault),
                 };
-                if self.you == You::Inside && !request.only_watches() {
-                    let message = "an agent, and the programs that it has started, may only watch its own run";
-                    self.reply(id, Reply::Fault(Fault::new(Code::Inside, message))).await;
+                if let Err(fault) = self.peer.may(&request, knows_ancestors()) {
+                    self.reply(id, Reply::Fault(fault)).await;
                     continue;
                 }
                 if request == (Request::Away {}) {
@@ -531,10 +557,22 @@ impl Client<'_> {
             return Ok(());
         }
         let (name, served) = (request.name(), &self.state.served);
+        if served.caps.contains(&name) {
+            if let Request::New { args, cwd, stdin } = request {
+                return self.start(id, Wanted { args, cwd, stdin }).await;
+            }
+            if let Request::WorkerEnded { id: worker, text } = request {
+                return self.worker_ended(id, worker, text).await;
+            }
+        }
+        let request = self.as_said(request);
         let reply = match input_of(request) {
             // A hook identifies itself in its hello.
             None if name == "hook" => {
                 Reply::Fault(Fault::new(Code::Refused, "only a hook of the agent can send `hook`"))
+            }
+            None if matches!(name, "new" | "worker_ended") => {
+                Reply::Fault(Fault::new(Code::Refused, format!("this run does not accept `{name}`")))
             }
             None if name == "status" => Reply::Status(Box::new(self.state.welcome(self.you))),
             None => Reply::Done,
@@ -546,6 +584,62 @@ impl Client<'_> {
         };
         self.reply(id, reply).await;
         Ok(())
+    }
+
+    /// A message names the run that it is from, if it is not the user's. Its key cannot be one of the user's.
+    fn as_said(&self, request: Request) -> Request {
+        match request {
+            Request::Say { key, text, images } if let Peer::Of(owner) = &self.peer => {
+                let key = key.map(|key| format!("{}:{key}", owner.run));
+                Request::Say { key, text: self.peer.says(&text), images }
+            }
+            other => other,
+        }
+    }
+
+    /// Starts an agent for the agent of this run. It may take as long as the checkout of a worktree, so the client waits in a
+    /// task of its own.
+    async fn start(&self, id: u64, wanted: Wanted) -> Result<(), Fault> {
+        let permits = (permit(&self.waiting).await?, permit(&self.state.orders).await?);
+        let (state, to_client) = (Arc::clone(self.state), self.to_client.clone());
+        tokio::spawn(async move {
+            let starting = Arc::clone(&state);
+            let started = tokio::task::spawn_blocking(move || match &starting.served.family {
+                Some(family) => family.start(&wanted),
+                None => Err(Fault::new(Code::Refused, "this run starts no agents")),
+            });
+            let reply = match started.await {
+                Ok(Ok(started)) => {
+                    let (done, answer) = oneshot::channel();
+                    let (worker, name) = (started.id.clone(), started.name.clone());
+                    let input = OperatorInput::WorkerStarted { id: worker, name };
+                    (state.run)(ToRun::Order(Order { input, done }));
+                    // The worker runs, whatever becomes of this run: it is told all the same.
+                    drop(answer.await);
+                    Reply::Started { id: started.id, name: started.name }
+                }
+                Ok(Err(fault)) => Reply::Fault(fault),
+                Err(_) => Reply::Fault(Fault::new(Code::Refused, "the start of the agent was broken off")),
+            };
+            let _ = to_client.send(ToClient::Line(encode(&FromRun::Reply { re: id, reply }))).await;
+            drop(permits);
+        });
+        Ok(())
+    }
+
+    /// The end of a worker is told to the agent.
+    async fn worker_ended(&self, id: u64, worker: String, text: String) -> Result<(), Fault> {
+        let Some(family) = self.state.served.family.clone() else {
+            self.reply(id, Reply::Fault(Fault::new(Code::Refused, "this run has no workers"))).await;
+            return Ok(());
+        };
+        match family.worker(&worker) {
+            Ok(name) => self.order(id, OperatorInput::WorkerEnded { id: worker, name, text }).await,
+            Err(fault) => {
+                self.reply(id, Reply::Fault(fault)).await;
+                Ok(())
+            }
+        }
     }
 
     /// Sends an order to the run; the reply follows when the run has handled it.

@@ -163,6 +163,8 @@ impl Drop for FileLock {
         // The file stays: if it were removed, two processes could lock two files of the same name. Its content is removed, so
         // that it names no former holder.
         let _ = self.0.set_len(0);
+        // Unlock explicitly: a forked child may briefly hold a copy of this descriptor.
+        let _ = self.0.unlock();
     }
 }
 

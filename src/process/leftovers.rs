@@ -53,7 +53,7 @@ pub(super) fn of_child(registry: &Registry, spawn_id: &str, table: &Table) -> Fo
     };
     let mut sure = table.whole;
     let others: Vec<&Entry> = registry.entries.iter().filter(|entry| entry.spawn_id != spawn_id).collect();
-    let mut foreign = BTreeSet::new();
+    let mut foreign: BTreeSet<u32> = registry.apart().collect();
     for other in &others {
         foreign.insert(other.pid);
         foreign.extend(table.iter().filter(|p| was_seen(other, p) || p.session == other.pid).map(|p| p.pid));
@@ -193,6 +193,9 @@ fn of_dead_run(registry: &Registry, table: &Table, is_its: impl Fn(&Process) -> 
 /// ccc's ancestors, and the processes of living children.
 fn not_a_dead_runs(registry: &Registry, us: &Ourselves, table: &Table) -> BTreeSet<u32> {
     let mut foreign = ancestors(table, us.pid);
+    let mut apart = registry.apart().collect();
+    close_over(table, us, &mut apart, &BTreeSet::new());
+    foreign.extend(apart);
     for entry in &registry.entries {
         foreign.insert(entry.pid);
         foreign.extend(table.iter().filter(|p| was_seen(entry, p) || p.session == entry.pid).map(|p| p.pid));

@@ -38,7 +38,7 @@
 //! * Several runs may start children in one process. Each ends only its own: by [`Child::kill_tree`] and
 //!   [`Cancel::kill`]. The host of the runs does what concerns the whole process ([`reap_orphans`], [`stop_children`]).
 //! * No other code of this process starts children in separate sessions: [`reap_orphans`] and the sweep would treat
-//!   such a process as an orphan. Children in ccc's own session (`std::process::Command`) are never touched.
+//!   such a process as an orphan. The ccc of another run is excluded ([`Apart`]). Children in ccc's own session (`std::process::Command`) are never touched.
 //!
 //! # What it must not do
 //!
@@ -66,6 +66,7 @@ mod leftovers;
 mod lookup;
 mod monitor;
 mod one_shot;
+mod other_host;
 mod output;
 mod peer;
 mod pty;
@@ -95,8 +96,9 @@ pub use keys::{KeySink, Keys};
 pub use leftovers::LeftRunning;
 pub use lookup::{is_executable, missing_program, on_path};
 pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
+pub use other_host::Apart;
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
-pub use peer::is_inside;
+pub use peer::{ancestors, is_inside, knows_ancestors, marks_above, own_mark};
 pub use pty::{Ptys, SystemPtys};
 pub use record::Survivor;
 pub use registry::{Recording, observe_run, record_descendants};

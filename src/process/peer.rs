@@ -37,6 +37,41 @@ pub fn is_inside(pid: u32) -> bool {
     true
 }
 
+/// Whether the ancestors of a process can be looked up on this system.
+#[must_use]
+pub fn knows_ancestors() -> bool {
+    HAS_TABLE
+}
+
+/// This process and its ancestors, the nearest first, as far as they can be read. On Linux an orphan below a ccc becomes a child
+/// of that ccc, so everything that a run has started has its ccc among its ancestors.
+#[must_use]
+pub fn ancestors(pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut next = pid;
+    while next > 1 && found.len() < ANCESTORS && !found.contains(&next) {
+        let Some(process) = system::look_up(next) else { break };
+        found.push(next);
+        next = process.parent;
+    }
+    found
+}
+
+/// The run inside which this process was started, by the mark in its environment.
+#[must_use]
+pub fn own_mark() -> Option<String> {
+    mark(std::process::id()).map(|mark| String::from_utf8_lossy(&mark).into_owned())
+}
+
+/// The runs inside which this process was started, by the marks of its ancestors, the nearest first; not by its own.
+#[must_use]
+pub fn marks_above() -> Vec<String> {
+    let marks = ancestors(std::process::id()).into_iter().skip(1).filter_map(mark);
+    let mut marks: Vec<String> = marks.map(|mark| String::from_utf8_lossy(&mark).into_owned()).collect();
+    marks.dedup();
+    marks
+}
+
 /// Whether the pid has been reused by another process.
 fn is_reused(pid: u32, start_ticks: u64) -> bool {
     system::look_up(pid).is_none_or(|process| process.start_ticks != start_ticks)

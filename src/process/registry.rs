@@ -58,6 +58,8 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) entries: Vec<Entry>,
+    /// pid and start time of processes that belong to no run of this process, see [`super::apart`].
+    apart: Vec<(u32, u64)>,
     starts: u64,
     /// The records of descendants, by the run's id.
     records: BTreeMap<String, Arc<Mutex<Record>>>,
@@ -68,6 +70,7 @@ pub(super) struct Registry {
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
     entries: Vec::new(),
+    apart: Vec::new(),
     starts: 0,
     records: BTreeMap::new(),
     still_since: None,
@@ -150,6 +153,19 @@ impl Registry {
         self.entries.iter().filter_map(named).collect()
     }
 
+    /// This new child of ours belongs to none of our runs.
+    pub(super) fn stands_apart(&mut self, pid: u32) {
+        self.apart.retain(|(pid, start)| lives(*pid, *start));
+        if let Some(process) = system::look_up(pid) {
+            self.apart.push((pid, process.start_ticks));
+        }
+    }
+
+    /// The living processes that belong to none of our runs.
+    pub(super) fn apart(&self) -> impl Iterator<Item = u32> {
+        self.apart.iter().filter(|(pid, start)| lives(*pid, *start)).map(|(pid, _)| *pid)
+    }
+
     /// Whether this pid belongs to a registered child.
     pub(super) fn knows(&self, pid: u32) -> bool {
         self.entries.iter().any(|entry| entry.pid == pid)
@@ -172,7 +188,8 @@ impl Registry {
 
     /// Of these children, those that are neither registered nor in ccc's own session.
     pub(super) fn orphans_among(&self, mut children: Vec<u32>) -> Vec<Process> {
-        children.retain(|pid| !self.knows(*pid));
+        let apart: Vec<u32> = self.apart().collect();
+        children.retain(|pid| !self.knows(*pid) && !apart.contains(pid));
         if children.is_empty() {
             return Vec::new();
         }
@@ -196,6 +213,10 @@ impl Registry {
     pub(super) fn forget(&mut self, spawn_id: &str) {
         self.entries.retain(|entry| entry.spawn_id != spawn_id);
     }
+}
+
+fn lives(pid: u32, start_ticks: u64) -> bool {
+    system::look_up(pid).is_some_and(|process| process.start_ticks == start_ticks && !process.zombie)
 }
 
 /// The exit code or the signal; neither when code outside this module has reaped the child.

@@ -49,12 +49,13 @@
 //! | `session` | `session_id` `model` `agent_version` `permission_mode` |
 //! | `permission_mode` | `mode` (another one than before) |
 //! | `retrying` | `role` `attempt` `max_attempts` `delay_ms`: a request failed, and the agent's CLI tries again; a `notice` says so, too |
-//! | `turn` | `kind` (`task`, `operator`, `feedback`, `check_failure`, `continue`, `compact`, `brief`) `text` |
+//! | `turn` | `kind` (`task`, `operator`, `worker`, `feedback`, `check_failure`, `continue`, `compact`, `brief`) `text` |
 //! | `text` | `role` (`agent`, `critic`) `sub_agent` `text` `under`⁰ (the call that began the sub-agent) |
 //! | `thinking` | `role` `text` `under`⁰ |
 //! | `tool` | `role` `id` `name` `target` `edit`⁰ (`path` `old` `new`) `under`⁰ |
 //! | `tool_ended` | `role` `id` `failed` `output`⁰ (`head` `tail` `lines`) `hunks`⁰ (what it changed in its file, each `old_start` `new_start` `lines`) |
 //! | `denied` | `role` `tool` `target` |
+//! | `setup` | the fields of `check`: a command of the setup has ended |
 //! | `check` | `command` `passed` `summary` `duration_ms` `tail` |
 //! | `verdict` | `verdict` (`completed`, `feedback`, `needs_user`, `unusable`) `iteration` `text` |
 //! | `cost` | `cost_usd`⁰ |
@@ -69,7 +70,7 @@
 //! | `todo` | `items` (each `text` `state`) |
 //! | `offers` | `commands` (each `name` `description` `argument_hint`) `models` `permission_modes`⁰ |
 //! | `attended` | `clients` |
-//! | `rests` | `why` (`no_task`, `interrupted`, `judged`, `unsupervised`, `paused`) `outcome`⁰ `reason` |
+//! | `rests` | `why` (`no_task`, `interrupted`, `judged`, `unsupervised`, `paused`, `taken_up`, `workers`) `outcome`⁰ `reason` |
 //! | `windows` | `label` `five_hour`⁰ `seven_day`⁰ |
 //! | `words` (only from `ccc follow --words`) | `role` `kind` (`text`, `thinking`) `text`: a part of a text in progress; the complete text follows as `text` or `thinking` |
 //! | `finished` | `outcome` `reason` |

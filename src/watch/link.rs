@@ -5,30 +5,16 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
 
-use super::session::Message;
+use super::message::{Message, Said};
 use crate::attach::answer;
 use crate::control::Connection;
-use crate::control::protocol::{Event, FromRun, Hello, Request, Welcome};
+use crate::control::protocol::{FromRun, Hello, Request};
 use crate::journal::RunDir;
-use crate::ui::conversation::Done;
 
 /// The client's name in its hello.
 const NAME: &str = "watch";
 /// How many orders may wait to be sent.
 const ORDERS_LIMIT: usize = 64;
-
-/// What a link reports.
-#[derive(Debug)]
-pub(super) enum Said {
-    /// It is connected, and the run stands like this.
-    Joined(Box<Welcome>),
-    /// An event.
-    Event(Event),
-    /// The answer to an order.
-    Answered(u64, Result<Done, String>),
-    /// The connection has ended, or could not be made.
-    Closed(String),
-}
 
 /// Which events a link asks for.
 #[derive(Debug, Clone, Copy)]
@@ -42,20 +28,18 @@ pub(super) struct Wanted {
 /// A link. Dropping it ends the connection.
 #[derive(Debug)]
 pub(super) struct Link {
-    /// The number of this link: reports of earlier ones are passed over.
-    pub(super) number: u64,
-    /// Whether it is connected.
-    pub(super) is_joined: bool,
+    /// When it was connected, if it is: earlier events are told again.
+    pub(super) joined_unix_ms: Option<i64>,
     orders: Sender<(u64, Request)>,
     task: AbortHandle,
 }
 
 impl Link {
-    /// Begins to connect.
+    /// Begins to connect. `number` tells its reports from those of others.
     pub(super) fn open(run: RunDir, number: u64, wanted: Wanted, messages: Sender<Message>) -> Link {
         let (orders, taken) = channel(ORDERS_LIMIT);
         let task = tokio::spawn(serve(run, number, wanted, taken, messages)).abort_handle();
-        Link { number, is_joined: false, orders, task }
+        Link { joined_unix_ms: None, orders, task }
     }
 
     /// Sends an order; `false` when too many wait.

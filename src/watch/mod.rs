@@ -12,6 +12,7 @@
 //! (reading) and the user's terminal, which is restored on every exit path.
 
 mod link;
+mod message;
 mod paper;
 mod past;
 mod roster;

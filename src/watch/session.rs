@@ -12,7 +12,8 @@ use ratatui_core::terminal::Terminal;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep_until};
 
-use super::link::{Link, Said, Wanted};
+use super::link::{Link, Wanted};
+use super::message::{Message, Said};
 use super::paper::Paper;
 use super::roster::{self, Directories, Due, Found};
 use super::{past, usage};
@@ -31,6 +32,8 @@ use crate::ui::paint::Size;
 
 /// The capacity of the loop's queue. Beyond it the sockets are not read, and the runs wait for nobody.
 const MESSAGE_LIMIT: usize = 4_096;
+/// How many messages are taken at once.
+const BATCH: usize = 256;
 /// The shortest time between two paints, except after a key.
 const FRAME: Duration = Duration::from_millis(40);
 /// No paint comes sooner after a resize.
@@ -91,25 +94,6 @@ pub enum WatchEnd {
     Cut,
 }
 
-/// A message to the loop.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// A report of the link with this number.
-    Link { number: u64, said: Said },
-    /// Agents were read.
-    Found(Found),
-    /// The last events of a run that has ended, for the follower with this number.
-    Past { number: u64, events: Result<Vec<Shown>, String> },
-    /// Typed bytes.
-    Keys(Vec<u8>),
-    /// The terminal is gone.
-    KeysClosed,
-    /// A paint was written.
-    Written,
-    /// The command that has the terminal has ended.
-    Returned(io::Result<ExitStatus>),
-}
-
 /// Passes keys to the loop.
 struct Sink(Sender<Message>);
 
@@ -167,7 +151,8 @@ struct Followed {
     number: u64,
     /// The connection; `None` for the journal of a run that has ended, and after the end.
     link: Option<Link>,
-    is_joined: bool,
+    /// It has been connected, perhaps by an earlier connection: what it has shown stays.
+    was_joined: bool,
     /// The run has told its end.
     has_ended: bool,
     /// When it may be followed again.
@@ -198,8 +183,14 @@ struct Session {
     all_read_at: Option<Instant>,
     /// The connections to the active runs, by run.
     links: BTreeMap<String, Link>,
+    /// The runs of these connections, by the connection's number.
+    linked: BTreeMap<u64, String>,
     /// When a run may be connected again.
     again: BTreeMap<String, Instant>,
+    /// The agents or the connections have changed since they were compared.
+    links_changed: bool,
+    /// An active run is not connected, so nothing reports its end.
+    lacks_link: bool,
     numbers: u64,
     /// The run to follow, and since when it is wanted.
     wanted: (Option<String>, Instant),
@@ -258,7 +249,10 @@ impl Session {
             read_at: None,
             all_read_at: None,
             links: BTreeMap::new(),
+            linked: BTreeMap::new(),
             again: BTreeMap::new(),
+            links_changed: true,
+            lacks_link: false,
             numbers: 0,
             wanted: (None, now),
             followed: None,
@@ -320,7 +314,16 @@ impl Session {
             self.follow();
             self.paint();
             match self.wait(&mut inbox).await {
-                Woken::Message(message) => self.receive(message),
+                Woken::Message(message) => {
+                    self.receive(message);
+                    // Hundreds of runs speak at once: the rest of the loop is not run for each of their lines.
+                    for _ in 0..BATCH {
+                        match inbox.try_recv() {
+                            Ok(message) => self.receive(message),
+                            Err(_) => break,
+                        }
+                    }
+                }
                 Woken::Changed => self.files_changed(),
                 Woken::Resized => {
                     self.settles_at = Some(Instant::now() + SETTLE);
@@ -367,8 +370,8 @@ impl Session {
             _ = self.signals.continued.recv() => Woken::Continued,
             _ = self.signals.resized.recv() => Woken::Resized,
             () = sleep_until(due) => Woken::Due,
-            message = inbox.recv() => message.map_or(Woken::End, Woken::Message),
             () = self.dirs.changed() => Woken::Changed,
+            message = inbox.recv() => message.map_or(Woken::End, Woken::Message),
         }
     }
 
@@ -387,6 +390,8 @@ impl Session {
             self.all_due = true;
         }
         self.again.retain(|_, again| *again > now);
+        // Some may be connected again now.
+        self.links_changed = true;
         // Ages and the clock.
         self.tell(News::Time);
     }
@@ -408,10 +413,11 @@ impl Session {
         for id in changes.sockets {
             self.again.remove(&id);
             self.due.insert(id);
+            self.links_changed = true;
         }
         // A run that is connected tells itself what its `run.json` says.
-        let is_connected = |id: &String| self.links.get(id).is_some_and(|link| link.is_joined);
-        self.due.extend(changes.runs.into_iter().filter(|id| !is_connected(id)));
+        let runs: Vec<String> = changes.runs.into_iter().filter(|id| !self.is_joined(id)).collect();
+        self.due.extend(runs);
     }
 
     /// When files are read next.
@@ -420,11 +426,7 @@ impl Session {
         if self.all_due || !self.due.is_empty() {
             return soonest;
         }
-        let is_unknown = |agent: &crate::fleet::Agent| {
-            agent.state.is_active() && self.links.get(&agent.record.id).is_none_or(|link| !link.is_joined)
-        };
-        let is_told = self.dirs.is_watched() && !self.roster.agents.iter().any(is_unknown);
-        let pause = if is_told { SELDOM } else { OFTEN };
+        let pause = if self.dirs.is_watched() && !self.lacks_link { SELDOM } else { OFTEN };
         self.all_read_at.map_or(soonest, |read| (read + pause).max(soonest))
     }
 
@@ -461,6 +463,7 @@ impl Session {
                 self.remark(why);
             }
         }
+        self.links_changed = true;
         self.dirs.watch_runs(self.roster.agents.iter().map(|agent| agent.record.id.as_str()));
         let listed = roster::listed(&self.roster);
         self.tell(News::Agents(listed));
@@ -474,6 +477,9 @@ impl Session {
 
     /// Connects to the active runs that are not connected.
     fn connect(&mut self) {
+        if !std::mem::take(&mut self.links_changed) {
+            return;
+        }
         let missing: Vec<_> = self
             .roster
             .agents
@@ -486,8 +492,15 @@ impl Session {
             self.numbers += 1;
             let id = dir.id().to_owned();
             let wanted = Wanted { tail: TAIL, words: false };
+            self.linked.insert(self.numbers, id.clone());
             self.links.insert(id, Link::open(dir, self.numbers, wanted, self.messages.clone()));
         }
+        let mut active = self.roster.agents.iter().filter(|agent| agent.state.is_active());
+        self.lacks_link = active.any(|agent| !self.is_joined(&agent.record.id));
+    }
+
+    fn is_joined(&self, id: &str) -> bool {
+        self.links.get(id).is_some_and(|link| link.joined_unix_ms.is_some())
     }
 
     fn link_said(&mut self, number: u64, said: Said) {
@@ -500,31 +513,34 @@ impl Session {
             self.transcript_said(said);
             return;
         }
-        let Some(id) = self.links.iter().find(|(_, link)| link.number == number).map(|(id, _)| id.clone()) else {
-            return;
-        };
+        let Some(id) = self.linked.get(&number).cloned() else { return };
         match said {
             Said::Joined(welcome) => {
                 if let Some(link) = self.links.get_mut(&id) {
-                    link.is_joined = true;
+                    link.joined_unix_ms = Some(unix_ms());
                 }
+                self.links_changed = true;
                 let Welcome { phase, iteration, .. } = (*welcome).clone();
                 let standing = welcome.standing().collect();
                 self.tell(News::Joined { agent: id, phase, iteration, standing });
             }
             Said::Event(Event::Show(shown)) => {
                 let Shown { at, show, .. } = *shown;
-                self.tell(News::Show { agent: id, show: Box::new(show), at_unix_ms: (at > 0).then_some(at) });
+                let joined = self.links.get(&id).and_then(|link| link.joined_unix_ms);
+                let is_past = joined.is_some_and(|joined| at < joined);
+                let at_unix_ms = (at > 0).then_some(at);
+                self.tell(News::Show { agent: id, show: Box::new(show), at_unix_ms, is_past });
             }
             // The connection is closed after both.
             Said::Event(Event::End { .. } | Event::Gone { .. } | Event::Words { .. } | Event::Unknown(_)) => {}
             Said::Closed(why) => {
                 tracing::debug!(run = %id, %why, "not connected");
-                let was_joined = self.links.remove(&id).is_some_and(|link| link.is_joined);
+                self.links_changed = true;
+                self.linked.remove(&number);
+                self.links.remove(&id);
                 self.again.insert(id.clone(), Instant::now() + CONNECT_AGAIN);
-                if was_joined {
-                    self.due.insert(id.clone());
-                }
+                // A ccc that has just been killed may still hold its lock: it is looked at again when it is not reached again.
+                self.due.insert(id.clone());
                 self.tell(News::Left { agent: id });
             }
             Said::Answered(..) => {}
@@ -571,8 +587,9 @@ impl Session {
             });
             None
         };
-        self.followed =
-            Some(Followed { agent, number, link, is_joined: false, has_ended: false, again: now + CONNECT_AGAIN });
+        let was_joined = self.followed.as_ref().is_some_and(|followed| followed.agent == agent && followed.was_joined);
+        let again = now + CONNECT_AGAIN;
+        self.followed = Some(Followed { agent, number, link, was_joined, has_ended: false, again });
     }
 
     fn transcript_said(&mut self, said: Said) {
@@ -580,7 +597,7 @@ impl Session {
         let agent = followed.agent.clone();
         match said {
             Said::Joined(welcome) => {
-                followed.is_joined = true;
+                followed.was_joined = true;
                 let now_ms = Some(welcome.t / 1_000);
                 self.tell(News::TranscriptBegins { agent, cwd: welcome.cwd.clone(), now_ms });
             }
@@ -595,7 +612,7 @@ impl Session {
             Said::Event(Event::End { .. }) => followed.has_ended = true,
             Said::Event(Event::Gone { .. } | Event::Unknown(_)) | Said::Answered(..) => {}
             Said::Closed(why) => {
-                let (has_ended, was_joined) = (followed.has_ended, followed.is_joined);
+                let (has_ended, was_joined) = (followed.has_ended, followed.was_joined);
                 followed.link = None;
                 followed.again = Instant::now() + CONNECT_AGAIN;
                 if has_ended {

@@ -16,7 +16,7 @@ use super::stored;
 use super::submodules;
 use super::take_back::{take_back, take_back_stale};
 use crate::files::make_private_dir;
-use crate::git::{Call, Git, Place, Repository, settings_without_programs};
+use crate::git::{Call, Git, GitError, Place, Repository, settings_without_programs};
 use crate::journal::{Holder, LockError};
 
 /// The branch that is wanted.
@@ -200,7 +200,8 @@ impl Making<'_> {
         let place = Place::tree(&record.path);
         // Filters may be configured for the new branch or directory, so they are looked for in the new tree.
         let settings = settings_without_programs(git, &place)?;
-        git.run(&place, &Call::new(["reset", "--hard", "-q", "--no-recurse-submodules"]).settings(&settings))?;
+        let call = Call::new(["reset", "--hard", "-q", "--no-recurse-submodules"]).settings(&settings);
+        git.run(&place, &call).map_err(|error| self.explained(error, base))?;
         after(AddStep::CheckedOut)?;
         let mut notes = Vec::new();
         if base::is_checked_out(git, self.repository, base)? {
@@ -219,6 +220,19 @@ impl Making<'_> {
         worktree.stage = Stage::Ready;
         self.trees.write(&worktree)?;
         Ok(Added { worktree, notes })
+    }
+
+    /// A failed checkout of a partial clone has a reason that git's words do not tell.
+    fn explained(&self, error: GitError, base: &Base) -> WorktreeError {
+        let call = Call::new(["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]);
+        let place = self.repository.place();
+        match self.git.ask(&place, &call) {
+            Ok(answer) if answer.code == 0 => {
+                let dir = self.repository.top.clone().unwrap_or_else(|| self.repository.dirs.own.clone());
+                WorktreeError::PartialClone { dir, base: base.commit.clone() }
+            }
+            Ok(_) | Err(_) => error.into(),
+        }
     }
 
     /// Copies and clones ignored files. What does not come along is told; the agent can work without it.

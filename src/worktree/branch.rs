@@ -1,10 +1,12 @@
 //! The branch of an agent.
 
+use std::collections::BTreeSet;
+
 use super::error::WorktreeError;
 use crate::git::{Call, Git, GitError, Place};
 
 /// How many names are tried.
-const TRIES: u32 = 100;
+const TRIES: u32 = 1_000;
 
 /// Whether a branch has the name that ccc gives to those of its agents, such as `agent/fox`.
 #[must_use]
@@ -26,18 +28,21 @@ pub(super) fn named(git: &Git, place: &Place, branch: &str) -> Result<String, Wo
 /// A free branch for an agent of this name: `agent/<name>`, `agent/<name>-2`, and so on; where a branch `agent` exists, so
 /// that none can lie below it, `agent-<name>`.
 pub(super) fn for_agent(git: &Git, place: &Place, name: &str) -> Result<String, WorktreeError> {
-    let separator = if exists(git, place, "refs/heads/agent")? { '-' } else { '/' };
+    let patterns = ["refs/heads/agent", "refs/heads/agent-*", "refs/heads/agent-*/**"];
+    let list = git.text(place, &Call::new(["for-each-ref", "--format=%(refname:lstrip=2)"]).args(patterns))?;
+    let taken: BTreeSet<&str> = list.lines().collect();
+    let separator = if taken.contains("agent") { '-' } else { '/' };
     let first = format!("agent{separator}{name}");
     if !is_valid(git, place, &first)? {
         return Err(WorktreeError::WrongBranch { branch: first });
     }
-    for number in 1..=TRIES {
-        let branch = if number == 1 { first.clone() } else { format!("{first}-{number}") };
-        if !is_taken(git, place, &branch)? {
-            return Ok(branch);
-        }
-    }
-    Err(WorktreeError::BranchExists { branch: first })
+    let is_free = |branch: &String| {
+        let above = branch.match_indices('/').any(|(at, _)| taken.contains(&branch[..at]));
+        let below = format!("{branch}/");
+        !above && !taken.contains(branch.as_str()) && !taken.iter().any(|taken| taken.starts_with(&below))
+    };
+    let mut names = (1..=TRIES).map(|number| if number == 1 { first.clone() } else { format!("{first}-{number}") });
+    names.find(is_free).ok_or(WorktreeError::BranchExists { branch: first.clone() })
 }
 
 fn is_valid(git: &Git, place: &Place, branch: &str) -> Result<bool, GitError> {

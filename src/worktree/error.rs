@@ -82,6 +82,14 @@ pub enum WorktreeError {
         /// The files, each with the reason.
         what: Vec<String>,
     },
+    /// Files of the base were never fetched, and git of ours uses no network.
+    #[error("{} is a partial clone without all files of {base}; type `git -C {} archive {base} >/dev/null` to fetch them", dir.display(), dir.display())]
+    PartialClone {
+        /// The repository.
+        dir: PathBuf,
+        /// The commit.
+        base: String,
+    },
     /// Another ccc works on it.
     #[error(transparent)]
     Lock(#[from] LockError),

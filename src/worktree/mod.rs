@@ -38,6 +38,7 @@
 //! | the user's tree has changes that are not committed | the agent starts from the commit; [`Note::NotInBase`] names the files |
 //! | no commit yet | [`WorktreeError::NoCommits`], with the command to type |
 //! | a bare repository | as any other; no files are copied |
+//! | a partial clone that lacks files | [`WorktreeError::PartialClone`], with the command to type |
 //! | the branch exists | another name, `-2`, `-3`; an error if the user has named it |
 //! | submodules | cloned from those of the user's tree, without the network; [`Note::SubmodulesMissing`] names the others |
 //! | a sparse tree | the new one is as sparse |
@@ -68,6 +69,7 @@ mod stored;
 mod submodules;
 mod take_back;
 mod trash;
+mod work;
 
 pub use add::{AddRequest, Added, BranchWish, CloneWish, add};
 pub use admin::checked_out;
@@ -82,6 +84,7 @@ pub use ports::{DEFAULT_RANGE, PORT_VARIABLE, PortError, Ports, port_variables};
 pub use record::{DIR, Stage, Worktree, Worktrees};
 pub use remove::{BranchFate, RemoveRequest, Removed, TreeFate, remove};
 pub use salvage::{SALVAGE, Salvage};
+pub use work::{Work, work};
 
 #[cfg(test)]
 mod tests;

@@ -408,6 +408,25 @@ fn a_bare_a_sparse_and_a_shallow_repository_have_worktrees_too() {
 }
 
 #[test]
+fn a_partial_clone_that_lacks_files_is_told_as_such_and_nothing_is_fetched() {
+    let fleet = Fleet::new();
+    let ground = &fleet.ground;
+    ground.git(&["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", ground.project().display());
+    ground.git_in(&ground.at(""), &["clone", "-q", "--no-checkout", "--filter=blob:none", &url, "partial"]);
+    let partial = ground.at("partial");
+    let refs = ground.git_in(&partial, &["for-each-ref"]);
+    let error = add(&ground.ours(), &fleet.request(&partial, "fox")).expect_err("files are missing");
+    let WorktreeError::PartialClone { base, .. } = &error else { panic!("{error}") };
+    assert_eq!(ground.git_in(&partial, &["for-each-ref"]), refs);
+    assert_eq!(ground.git_in(&partial, &["worktree", "list"]).lines().count(), 1);
+    // What the error says to type.
+    ground.git_in(&partial, &["archive", "--output=/dev/null", base]);
+    let added = add(&ground.ours(), &fleet.request(&partial, "fox")).expect("added");
+    assert!(added.worktree.path.join("src/a.rs").exists());
+}
+
+#[test]
 fn submodules_are_cloned_from_the_users_and_their_work_is_not_lost() {
     let (ground, library) = (Ground::new(), Ground::new());
     let deep = Ground::new();
@@ -708,6 +727,35 @@ fn ports_belong_to_one_agent_until_they_are_freed() {
     assert_eq!(distinct.len(), 16);
 }
 
+#[test]
+fn the_work_of_an_agent_is_told_committed_or_not_and_without_what_is_new_in_its_base() {
+    use crate::checkpoint::changed_paths;
+    let (fleet, tree) = with_work();
+    let ground = &fleet.ground;
+    let git = ground.ours();
+    let record = Worktrees::new(&fleet.state).expect("made").find("fox").expect("found");
+    let changed = || {
+        let work = work(&git, &record).expect("told");
+        changed_paths(&git, &work.place, &work.from, &work.to).expect("compared")
+    };
+    write(&tree.join("new.rs"), "not committed\n");
+    let both = ["fox.rs", "new.rs"].map(PathBuf::from);
+    assert_eq!(changed(), both);
+    ground.write("main.rs", "main\n");
+    ground.commit("on main");
+    assert_eq!(changed(), both, "what is new in the base is not removed by the agent");
+    ground.git_in(&tree, &["merge", "-q", "--no-edit", "main"]);
+    assert_eq!(changed(), both, "nor is it the agent's");
+    assert!(matches!(fleet.merge("fox", Strategy::Merge), MergeOutcome::Merged(_)));
+    assert!(changed().starts_with(&[PathBuf::from("fox.rs")]), "also after it is merged");
+    assert_eq!(uncommitted(&git, &tree).expect("listed"), [PathBuf::from("new.rs")]);
+    ground.git_in(&tree, &["checkout", "-q", "--detach"]);
+    fs::remove_dir_all(&tree).expect("removed");
+    assert_eq!(changed()[0], Path::new("fox.rs"));
+    ground.git(&["update-ref", "-d", "refs/heads/agent/fox"]);
+    assert!(matches!(work(&git, &record), Err(WorktreeError::Unknown { .. })));
+}
+
 /// A fleet with the branch `agent/fox`, which has one commit.
 fn with_work() -> (Fleet, PathBuf) {
     let fleet = Fleet::new();
@@ -786,9 +834,10 @@ fn a_conflict_or_a_failed_check_changes_nothing() {
 fn a_merge_that_would_disturb_the_user_is_refused_in_words() {
     let (fleet, tree) = with_work();
     let ground = &fleet.ground;
-    let refused = |strategy| match fleet.merge("fox", strategy) {
-        MergeOutcome::Refused(refusal) => refusal,
-        other => panic!("{other:?}"),
+    let refused = |strategy| {
+        let outcome = fleet.merge("fox", strategy);
+        let MergeOutcome::Refused(refusal) = outcome else { panic!("{outcome:?}") };
+        refusal
     };
     ground.write("src/a.rs", "changed\n");
     let refusal = refused(Strategy::Merge);
@@ -835,18 +884,25 @@ fn no_program_of_the_repository_is_run_by_a_merge() {
     let request = AddRequest { base: Some("base"), ..fleet.request(&project, "fox") };
     let tree = add(&ground.ours(), &request).expect("added").worktree.path;
     let git = ground.ours();
-    // Both sides change one file, at different lines: only the driver of the repository could be asked.
-    for (dir, name) in [(&tree, "fox.rs"), (&tree, "src/b.rs")] {
-        write(&dir.join(name), "x\n");
-    }
-    let written =
-        crate::checkpoint::take(&git, &crate::checkpoint::CheckpointRequest::new(&tree, "refs/ccc/fox/1", "work"))
-            .expect("taken");
-    ground.git(&["update-ref", "refs/heads/agent/fox", &written.commit]);
+    // Commits that no program has seen: both sides change one file, and each another one.
+    let commit = |dir: &Path, reference: &str, branch: &str, own: &str| {
+        write(&dir.join("src/a.rs"), &format!("{branch}\n"));
+        write(&dir.join(own), "x\n");
+        let request = crate::checkpoint::CheckpointRequest::new(dir, reference, "work");
+        let taken = crate::checkpoint::take(&git, &request).expect("taken");
+        ground.git(&["update-ref", branch, &taken.commit]);
+    };
+    commit(&tree, "refs/ccc/fox/1", "refs/heads/agent/fox", "fox.rs");
+    hostile.forget();
+    let fast = MergeRequest { into: Some("main"), ..fleet.merge_request("fox", Strategy::Merge) };
+    let outcome = merge(&git, &fast, &mut |_| Ok(())).expect("an outcome");
+    assert!(matches!(outcome, MergeOutcome::Refused(Refusal::Filters { .. })), "{outcome:?}");
+    assert_eq!(hostile.seen(), Vec::<String>::new());
+    commit(&project, "refs/ccc/base/1", "refs/heads/base", "base.rs");
     hostile.forget();
     for strategy in [Strategy::Merge, Strategy::Rebase] {
-        let outcome = fleet.merge("fox", strategy);
-        assert!(matches!(outcome, MergeOutcome::Merged(_) | MergeOutcome::NothingToMerge), "{outcome:?}");
+        // The driver of the repository would have merged the file.
+        assert_eq!(fleet.merge("fox", strategy), MergeOutcome::Conflict { files: vec!["src/a.rs".into()] });
         assert_eq!(hostile.seen(), Vec::<String>::new(), "{strategy:?}");
     }
 }

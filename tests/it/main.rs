@@ -36,3 +36,4 @@ mod stream;
 mod stream_fixtures;
 mod ui;
 mod usage;
+mod watch;

@@ -77,7 +77,7 @@ const RULES: &[Rule] = &[
     Rule {
         says: "the conversation, what it is written in and what draws it know no file, clock, socket or process",
         binds: |file| {
-            ["ui/paint", "ui/keys", "ui/composer", "ui/markdown", "ui/conversation"]
+            ["ui/paint", "ui/keys", "ui/composer", "ui/markdown", "ui/conversation", "ui/dashboard"]
                 .iter()
                 .any(|room| within(file, room))
         },
@@ -112,6 +112,7 @@ const ROOMS: &[&[&str]] = &[
     &["keeper"],
     &["driver", "demo"],
     &["attach"],
+    &["watch"],
     &["cli"],
 ];
 

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::agent::InterfaceArgs;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, Printer, credentials, misuse, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, Printer, credentials, inside, misuse, trust};
 use crate::config::{EnvValue, Flags, NamedProvider, Project, Settings, TokenPlace, agent, resolve};
 use crate::driver;
 use crate::files::replace_json;
@@ -91,6 +91,7 @@ pub fn run(args: ProvidersArgs, context: &Context) -> Result<ExitCode, CliError>
     match args.what.unwrap_or(ProvidersCommand::List) {
         ProvidersCommand::List => list(&settings, args.json, context),
         ProvidersCommand::Use { name } => {
+            inside::refuse("providers use", context)?;
             find(&settings, &name)?;
             CurrentProvider::new(&context.dirs()?.state).choose(&name).map_err(|error| {
                 CliError::new(ErrorKind::Io, error.to_string())

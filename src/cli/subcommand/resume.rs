@@ -19,7 +19,7 @@ use crate::cli::start::{
     Continuation, RunRequest, go_on, keep_critic_settings, keep_interface_settings, keep_prompt, lock_error,
     state_error,
 };
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent, detach, limit_check, native, steer, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent, detach, limit_check, native, steer, telling, trust};
 use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{
     Action, AgentArguments, Bound, CheckPlan, Core, Finish, Input, Needs, OperatorInput, Outcome, Plan, shell,
@@ -261,7 +261,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         context.printer.talk(format_args!("continuing in {}, where the run belongs", plan.cwd));
     }
     let interface = if native::is_native(&plan) { Some(native::at_terminal()?) } else { None };
-    let mut first_inputs = Vec::new();
+    let mut first_inputs = telling::first_inputs(&run_dir, &rebuilt.core, context);
     if real != Path::new(&plan.cwd) {
         first_inputs.push(OperatorInput::Moved { real: real.display().to_string() });
     }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials, inside, trust};
 use crate::config::{Provider, Settings};
 use crate::core::{TokenId, TokenKind, WindowFact};
 use crate::driver;
@@ -109,6 +109,7 @@ struct Row {
 /// # Errors
 /// When the configuration or a file of tokens cannot be read, or the state directory cannot.
 pub fn run(args: TokensArgs, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("tokens", context)?;
     match args.what.unwrap_or(TokensCommand::List) {
         TokensCommand::List => list(args.json, context),
         TokensCommand::Check => check(args.json, context),

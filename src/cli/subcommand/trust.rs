@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::trust;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, inside};
 use crate::config::{Flags, Project, Wish};
 use crate::guard::{AskedFor, ConsentStore, named};
 use crate::tokens::UnsafeFile;
@@ -43,6 +43,7 @@ pub struct TrustArgs {
 /// # Errors
 /// When the configuration cannot be understood, the agreement cannot be stored, or there is no terminal to ask at.
 pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("trust", context)?;
     if args.list {
         return list(args.json, context);
     }

@@ -1,10 +1,10 @@
 //! `ccc watch`.
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 
 use super::answer::{self, AnswerArgs};
 use crate::cli::answering::Open;
-use crate::cli::{Cli, CliError, Context, ErrorKind, ExitCode, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, zone};
 use crate::config::Flags;
 use crate::control::protocol::Request;
 use crate::core::Show;
@@ -20,11 +20,11 @@ use crate::watch::{WatchEnd, WatchSetup, watch};
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct WatchArgs {}
 
-/// Shows the dashboard.
+/// Shows the dashboard. `root` has the commands of this ccc.
 ///
 /// # Errors
 /// When there is no terminal, or the configuration cannot be understood.
-pub fn run(_: WatchArgs, context: &Context) -> Result<ExitCode, CliError> {
+pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, CliError> {
     let is_dumb = context.env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     let Some(terminal) = UserTerminal::find().filter(|_| !is_dumb) else {
         return Err(CliError::new(ErrorKind::Usage, "the dashboard needs a terminal on which the cursor can be moved")
@@ -42,7 +42,7 @@ pub fn run(_: WatchArgs, context: &Context) -> Result<ExitCode, CliError> {
         },
         seed: uuid::Uuid::new_v4().simple().to_string(),
         answers: request_of,
-        commands: Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect(),
+        commands: root.get_subcommands().map(|command| command.get_name().to_owned()).collect(),
     };
     match watch(setup) {
         Ok(WatchEnd::Left) => Ok(ExitCode::COMPLETED),

@@ -2,8 +2,7 @@
 //! the death of a parent, descriptors. A new system needs a file beside `other.rs` with the same functions, and its `cfg` lines
 //! here.
 
-use std::ffi::OsString;
-
+mod changed;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -15,6 +14,7 @@ use linux as this;
 #[cfg(not(target_os = "linux"))]
 use other as this;
 
+pub use changed::ChangedEntry;
 pub(in crate::process) use table::{Process, Table};
 use this::environment;
 pub use this::{DirWatch, is_ignored, use_one_heap, watch_names};
@@ -23,20 +23,6 @@ pub(super) use this::{
     is_subreaper, kill_by, look_up, name, open_pidfd, owner, read_table, split, stop_being_subreaper, unix_ms,
     written_bytes,
 };
-
-/// An entry that was made, moved or removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChangedEntry {
-    /// In the directory with this number.
-    In {
-        /// The number that [`DirWatch::add`] gave.
-        dir: i32,
-        /// The entry's name.
-        name: OsString,
-    },
-    /// Changes were lost, or a directory is gone: anything may have changed.
-    Unknown,
-}
 
 /// The present descendants of `pid`, excluding `pid`; at most `limit` processes.
 pub(in crate::process) fn descendants(pid: u32, limit: usize) -> Vec<Process> {

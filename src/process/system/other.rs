@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::ChangedEntry;
+use super::changed::ChangedEntry;
 use super::table::{Process, Table};
 
 pub(in crate::process) const HAS_TABLE: bool = false;

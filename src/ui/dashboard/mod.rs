@@ -76,6 +76,8 @@ pub enum News {
         show: Box<Show>,
         /// The wall clock, if known.
         at_unix_ms: Option<i64>,
+        /// Whether it happened before the dashboard was connected.
+        is_past: bool,
     },
     /// The connection to a run has ended.
     Left {
@@ -275,8 +277,8 @@ impl Dashboard {
                 self.agents.live(&agent).joined(&phase, iteration, &standing);
                 self.forget_settled(at);
             }
-            News::Show { agent, show, at_unix_ms } => {
-                if self.agents.live(&agent).hear(&show, at_unix_ms) {
+            News::Show { agent, show, at_unix_ms, is_past } => {
+                if self.agents.live(&agent).hear(&show, at_unix_ms) && !is_past {
                     self.jobs.push_back(Job::Bell);
                 }
                 self.forget_settled(at);

@@ -92,7 +92,7 @@ impl Screen {
 
     fn show(&mut self, agent: &str, show: Show, ago_ms: i64) {
         let at_unix_ms = Some(NOW_MS - ago_ms);
-        self.tell(News::Show { agent: agent.to_owned(), show: Box::new(show), at_unix_ms });
+        self.tell(News::Show { agent: agent.to_owned(), show: Box::new(show), at_unix_ms, is_past: false });
     }
 
     fn joined(&mut self, agent: &str) {
@@ -441,6 +441,9 @@ fn it_wakes_with_the_clock_and_rings_only_for_what_is_new() {
     assert_eq!(rings(&screen), 2);
     screen.show("20261120-175452-bbbb", bash(3, "touch build && make"), 0);
     assert_eq!(rings(&screen), 2, "told again");
+    let (agent, show) = ("20261120-175452-aaaa".to_owned(), Box::new(bash(4, "ls")));
+    screen.tell(News::Show { agent, show, at_unix_ms: Some(NOW_MS), is_past: true });
+    assert_eq!(rings(&screen), 2, "it was asked before the dashboard came");
     screen.tell(News::Agents(vec![ended("a", "a", Outcome::Failed)]));
     assert_eq!(screen.dashboard.poll_timeout(AT, NOW_MS), AT + 3_000, "the minute ends, and no age moves");
 }

@@ -36,6 +36,7 @@ fn served(key: Option<&str>) -> Run {
         started_unix_ms: 0,
         hook_key: key.map(str::to_owned),
         caps: vec!["status", "follow", "say"],
+        family: None,
     };
     let (sender, told) = channel();
     let server = Server::start(served, Hub::new(0), move |what| drop(sender.send(what))).expect("a server");

@@ -5,6 +5,7 @@
 mod asked;
 mod bounds;
 mod detached;
+mod family;
 mod hooks;
 mod orders;
 mod who;

@@ -8,5 +8,5 @@ mod real;
 mod storm;
 mod taken_up;
 mod terminal;
-mod tmux;
+pub(crate) mod tmux;
 mod whole;

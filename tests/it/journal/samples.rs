@@ -36,7 +36,7 @@ pub(crate) fn plan() -> Plan {
         agent_first_args: Vec::new(),
         agent_args: vec!["--model".to_owned(), "opus".to_owned()],
         session: SessionStart::New("3f2b8c1e-0000-4000-8000-000000000001".to_owned()),
-        setup: vec![SetupPlan { command: "npm ci".to_owned(), timeout_ms: 900_000 }],
+        setup: Vec::new(),
         checks: vec![CheckPlan { command: "cargo test".to_owned(), timeout_ms: 900_000 }],
         critic: CriticPlan {
             prompt: "Judge.".to_owned(),
@@ -346,7 +346,8 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         steering().prop_map(Input::Operator),
         text().prop_map(|text| {
             let given = Some(serde_json::json!({ "agent_args": [text.clone()] }));
-            Input::Operator(OperatorInput::Plan(Box::new(Plan { agent_args: vec![text], given, ..plan() })))
+            let setup = vec![SetupPlan { command: text.clone(), timeout_ms: 900_000 }];
+            Input::Operator(OperatorInput::Plan(Box::new(Plan { setup, agent_args: vec![text], given, ..plan() })))
         }),
         any::<i64>().prop_map(|unix_ms| Input::Elapsed { unix_ms }),
     ]

@@ -88,6 +88,7 @@ impl Fleet {
             project: self.world.ground.project(),
             tree: None,
             ports: Vec::new(),
+            removed_unix_ms: None,
             ignore_usage: false,
             removed_unix_ms: None,
         };

@@ -91,6 +91,18 @@ impl Core {
         self.workers.running()
     }
 
+    /// Whether the run was told of this worker.
+    #[must_use]
+    pub fn knows_worker(&self, id: &str) -> bool {
+        self.workers.0.contains_key(id)
+    }
+
+    /// Whether the run was told of the end of this worker.
+    #[must_use]
+    pub fn is_told_of_end(&self, id: &str) -> bool {
+        self.workers.0.get(id) == Some(&Worker::Ended)
+    }
+
     /// A worker was started. What a stop under review means by it is decided with the next fact, because this one may reach a
     /// run whose ccc has ended.
     pub(super) fn worker_started(&mut self, id: String, name: String) -> Taken {

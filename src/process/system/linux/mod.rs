@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal};
 
 pub(in crate::process) use keeper::split;
 
-use super::ChangedEntry;
+use super::changed::ChangedEntry;
 use super::table::{Process, Table};
 
 /// Whether [`read_table`] and the look-ups of single processes work.

@@ -1,0 +1,81 @@
+//! Commands that are typed inside an agent: which are refused, and `ccc new`, which the agent's run carries out.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::control::protocol::{Reply, Request};
+use crate::journal::RunDir;
+use crate::process::{RUN_ID_VARIABLE, marks_above};
+
+/// How long the start of an agent may take: the checkout of a large repository.
+#[allow(dead_code, reason = "the command `ccc new` calls `new`")]
+const START: Duration = Duration::from_secs(600);
+
+/// The run inside which this command was typed; `None` if there is none in this state directory. It is read from the environment
+/// of this process and its ancestors.
+pub(super) fn run(context: &Context) -> Option<RunDir> {
+    let state = &context.dirs().ok()?.state;
+    let own = context.env.get(RUN_ID_VARIABLE).map(|mark| mark.to_string_lossy().into_owned());
+    let marks = own.into_iter().chain(marks_above());
+    marks.filter_map(|mark| RunDir::at(state, &mark).ok()).find(|run| run.path().is_dir())
+}
+
+/// Refuses a command that is the user's when it was typed inside an agent.
+///
+/// # Errors
+/// Inside an agent.
+pub(super) fn refuse(command: &str, context: &Context) -> Result<(), CliError> {
+    match run(context) {
+        Some(run) => Err(CliError::new(
+            ErrorKind::Usage,
+            format!("`ccc {command}` was typed inside the run {}: an agent may not use it", run.id()),
+        )
+        .hint("type it in a terminal of your own; an agent may watch runs: ccc list, ccc look NAME, ccc wait NAME")),
+        None => Ok(()),
+    }
+}
+
+/// Starts an agent whose manager is the agent of this run. `typed` is what follows `ccc new`, without `--json`, `--prompt-file` and
+/// its value; `stdin` is the task from a file or from stdin.
+///
+/// # Errors
+/// When the run cannot be reached, or refuses.
+#[allow(dead_code, reason = "the command `ccc new` calls it")]
+pub(super) fn new(
+    run: &RunDir,
+    typed: &[OsString],
+    stdin: Option<String>,
+    json: bool,
+    context: &Context,
+) -> Result<ExitCode, CliError> {
+    let words = typed.iter().map(|word| word.clone().into_string());
+    let args: Result<Vec<String>, OsString> = words.collect();
+    let args = args.map_err(|word| {
+        CliError::new(ErrorKind::Usage, format!("this argument is not valid UTF-8: {}", word.display()))
+    })?;
+    let cwd = context.cwd()?.display().to_string();
+    let mut client = steer::connect(run, "new", false)?;
+    let request = Request::New { args, cwd, stdin };
+    let reply = client.call_within(&request, START).map_err(|error| steer::unreachable(&error))?;
+    match reply {
+        Reply::Started { id, name } => {
+            if json {
+                context.printer.json(serde_json::json!({"id": id, "name": name}));
+            } else {
+                context.printer.line(&id);
+                context.printer.talk(format_args!(
+                    "agent {name} works in the background; you are told when it ends, so end your turn instead of waiting"
+                ));
+            }
+            Ok(ExitCode::COMPLETED)
+        }
+        Reply::Fault(fault) => Err(CliError::new(ErrorKind::Failed, fault.message)),
+        Reply::Done
+        | Reply::Queued { .. }
+        | Reply::Already
+        | Reply::Following { .. }
+        | Reply::Status(_)
+        | Reply::Output(_) => Err(CliError::new(ErrorKind::Failed, "the run's answer does not match the request")),
+    }
+}

@@ -1,0 +1,118 @@
+//! The end of a worker, as its manager is told of it.
+
+use std::time::Duration;
+
+use super::Context;
+use crate::control::Client;
+use crate::control::protocol::{Hello, Reply, Request};
+use crate::core::{Core, OperatorInput, Outcome};
+use crate::files::replace_json;
+use crate::fleet::{AgentRecord, Roster, State};
+use crate::journal::{RunDir, RunSummary, Word};
+
+/// The file in a worker's directory while its manager was not told of its end.
+const UNTOLD_FILE: &str = "untold.json";
+/// How long the manager's run may take to connect, and to answer.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The longest reason in the text, in characters.
+const REASON_CHARS: usize = 2_000;
+
+/// What the manager's agent reads about the end of a worker.
+fn text(record: &AgentRecord, outcome: &str, reason: &str) -> String {
+    let (name, id) = (&record.name, &record.id);
+    let reason: String = reason.chars().take(REASON_CHARS).collect();
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let work = match &record.tree {
+        Some(tree) => format!("Its work is on the branch {}: `ccc diff {name}` shows it.", tree.branch),
+        None => format!("It has worked in {}.", record.project.display()),
+    };
+    format!("Your worker {name} (run {id}) has ended: {outcome}{why}.\n{work} `ccc look {name}` shows what it said.")
+}
+
+/// Tells the manager of this run of its end. If the manager's run is not active, a mark stays, and the manager is told when its run
+/// is resumed. The run's lock must still be held: the manager's run knows by it that its worker's ccc speaks.
+pub(super) fn tell_manager(run: &RunDir, outcome: Outcome, reason: &str, context: &Context) {
+    let Ok(Some(record)) = AgentRecord::read(run) else { return };
+    let (Some(manager), Ok(dirs)) = (record.manager.as_deref(), context.dirs()) else { return };
+    let Ok(manager) = RunDir::at(&dirs.state, manager) else { return };
+    let mark = run.path().join(UNTOLD_FILE);
+    if let Err(error) = replace_json(&mark, &serde_json::json!({"manager": manager.id()}), false) {
+        tracing::debug!(%error, "the mark of an untold end cannot be written");
+    }
+    let request = Request::WorkerEnded { id: record.id.clone(), text: text(&record, outcome.in_words(), reason) };
+    let told = Client::connect_within(&manager, &Hello::new("worker", false), LIMIT)
+        .and_then(|mut client| client.call_within(&request, LIMIT));
+    match told {
+        Ok(Reply::Done | Reply::Already | Reply::Queued { .. }) => drop(std::fs::remove_file(&mark)),
+        Ok(reply) => tracing::debug!(?reply, "the manager does not take the end of its worker"),
+        Err(error) => tracing::debug!(%error, "the manager cannot be told of the end of its worker"),
+    }
+}
+
+/// What a resumed run has to be told about its workers: those that its journal does not know, and the ends that it was not told.
+pub(super) fn first_inputs(run: &RunDir, core: &Core, context: &Context) -> Vec<OperatorInput> {
+    let Some(roster) = context.dirs().ok().and_then(|dirs| Roster::read(&dirs.state).ok()) else { return Vec::new() };
+    let mut inputs = Vec::new();
+    for agent in roster.agents.into_iter().filter(|agent| agent.record.manager.as_deref() == Some(run.id())) {
+        let (id, name) = (agent.record.id.clone(), agent.record.name.clone());
+        match &agent.state {
+            State::Ended(outcome) if !core.is_told_of_end(&id) => {
+                let reason = agent.summary.as_ref().and_then(reason_of).unwrap_or_default();
+                let outcome = match outcome {
+                    Word::Known(outcome) => outcome.in_words(),
+                    Word::Other(outcome) => outcome.as_str(),
+                };
+                inputs.push(OperatorInput::WorkerEnded { id, name, text: text(&agent.record, outcome, reason) });
+                let _ = std::fs::remove_file(agent.dir.path().join(UNTOLD_FILE));
+            }
+            // One whose ccc has died is waited for, too: it may be resumed.
+            State::Active(_) | State::Ready | State::Died if !core.knows_worker(&id) => {
+                inputs.push(OperatorInput::WorkerStarted { id, name });
+            }
+            State::Ended(_) | State::Active(_) | State::Ready | State::Died => {}
+        }
+    }
+    inputs
+}
+
+fn reason_of(summary: &RunSummary) -> Option<&str> {
+    summary.reason.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{AGENT_VERSION, AgentTree, Role};
+
+    #[test]
+    fn the_end_of_a_worker_names_what_its_manager_can_do_with_it() {
+        let tree = AgentTree {
+            path: "/w".into(),
+            branch: "agent/fixer".to_owned(),
+            base: "0f".to_owned(),
+            onto: None,
+            repository: "/p".into(),
+            common_dir: "/p/.git".into(),
+        };
+        let record = AgentRecord {
+            version: AGENT_VERSION,
+            id: "20261128-100000-aaaa".to_owned(),
+            name: "fixer".to_owned(),
+            role: Role::Worker.into(),
+            manager: Some("20261128-090000-bbbb".to_owned()),
+            depth: 1,
+            created_unix_ms: 1,
+            project: "/p".into(),
+            tree: Some(tree),
+            ports: Vec::new(),
+            ignore_usage: false,
+        };
+        assert_eq!(
+            text(&record, "completed", "the critic agrees"),
+            "Your worker fixer (run 20261128-100000-aaaa) has ended: completed: the critic agrees.\nIts work is on the branch \
+             agent/fixer: `ccc diff fixer` shows it. `ccc look fixer` shows what it said."
+        );
+        let without = AgentRecord { tree: None, ..record };
+        assert!(text(&without, "failed", "").contains("has ended: failed.\nIt has worked in /p."));
+    }
+}
