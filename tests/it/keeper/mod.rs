@@ -90,7 +90,6 @@ impl Fleet {
             ports: Vec::new(),
             removed_unix_ms: None,
             ignore_usage: false,
-            removed_unix_ms: None,
         };
         record.write(dir).expect("written");
     }
