@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use super::{CliError, Context, ErrorKind};
-use crate::checkpoint::{self, FILE_LIMIT_BYTES, TreeRequest};
+use crate::checkpoint::{self, FILE_LIMIT_BYTES};
 use crate::config::WorktreeSettings;
 use crate::driver;
 use crate::fleet::{AgentRecord, AgentTree};
-use crate::git::{Git, GitError, Place, Repository, contains};
+use crate::git::{Git, GitError, Repository, contains};
 use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
-    AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, PortError, Ports, RemoveRequest, Removed, TreeFate,
-    WorktreeError, Worktrees, add, remove,
+    self, AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, MergeOutcome, MergeRequest, PortError, Ports,
+    RemoveRequest, Removed, Strategy, TreeFate, Work, WorktreeError, Worktrees, add, remove,
 };
 
 /// Why git must not prune an agent's working tree, for `git worktree list`.
@@ -151,21 +151,18 @@ pub(super) fn is_known(record: &AgentRecord, context: &Context) -> Result<bool, 
 /// When git fails.
 pub(super) fn is_merged(record: &AgentRecord, tree: &AgentTree, context: &Context) -> Result<bool, CliError> {
     let git = git(&record.id, context)?;
-    let failed = |error: GitError| CliError::new(ErrorKind::Failed, error.to_string());
     let Some(repository) = Repository::find(&tree.repository) else { return Ok(false) };
     let branch = format!("refs/heads/{}", tree.branch);
-    let Some(tip) = repository.commit(&git, &branch).map_err(failed)? else { return Ok(false) };
+    let Some(tip) = repository.commit(&git, &branch).map_err(|error| failed(&error))? else { return Ok(false) };
     // An agent without a commit of its own has nothing that could have been merged.
     if tip == tree.base {
         return Ok(false);
     }
     let Some(onto) = tree.onto.as_ref().map(|onto| format!("refs/heads/{onto}")) else { return Ok(false) };
-    if !contains(&git, &repository.place(), &onto, &tip).map_err(failed)? {
+    if !contains(&git, &repository.place(), &onto, &tip).map_err(|error| failed(&error))? {
         return Ok(false);
     }
-    let (_, latest) = latest(&git, tree)?;
-    let committed = repository.tree_of(&git, &tip).map_err(failed)?;
-    Ok(committed.is_none_or(|committed| committed == latest || latest == branch))
+    Ok(!tree.path.is_dir() || uncommitted(record, context)?.is_empty())
 }
 
 /// What was kept, and where.
@@ -192,41 +189,83 @@ fn told(removed: &Removed) -> Vec<String> {
     notes
 }
 
+/// The files in which an agent has uncommitted changes.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn uncommitted(record: &AgentRecord, context: &Context) -> Result<Vec<PathBuf>, CliError> {
+    match record.tree.as_ref().filter(|tree| tree.path.is_dir()) {
+        Some(tree) => worktree::uncommitted(&git(&record.id, context)?, &tree.path).map_err(|error| error_of(&error)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Merges an agent's branch. `check` gets the directory with the result, and says why it is not good.
+///
+/// # Errors
+/// When the agent has no worktree, or git fails.
+pub(super) fn merge(
+    record: &AgentRecord,
+    into: Option<&str>,
+    strategy: Strategy,
+    check: &mut dyn FnMut(&Path) -> Result<(), String>,
+    context: &Context,
+) -> Result<MergeOutcome, CliError> {
+    if record.tree.is_none() {
+        return Err(without_tree(record));
+    }
+    let request = MergeRequest {
+        state_dir: &context.dirs()?.state,
+        id: &record.id,
+        into,
+        strategy,
+        message: &format!("Merge the work of {}", record.name),
+        holder: &holder(&record.id),
+    };
+    worktree::merge(&git(&record.id, context)?, &request, check).map_err(|error| error_of(&error))
+}
+
+/// The error for an agent that works in the project's tree.
+pub(super) fn without_tree(record: &AgentRecord) -> CliError {
+    let project = record.project.display();
+    CliError::new(ErrorKind::Usage, format!("{} works in {project}, not in a worktree of its own", record.name))
+        .hint(format!("to see all changes there: git -C {project} diff"))
+}
+
 /// What an agent has changed since its base, committed or not, as a patch.
 ///
 /// # Errors
 /// When its tree is gone and its branch too, or git fails.
-pub(super) fn patch(
-    record: &AgentRecord,
-    tree: &AgentTree,
-    paths: &[&Path],
-    context: &Context,
-) -> Result<Vec<u8>, CliError> {
-    let git = git(&record.id, context)?;
-    let (place, to) = latest(&git, tree)?;
-    checkpoint::diff(&git, &place, &tree.base, &to, paths)
-        .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+pub(super) fn patch(record: &AgentRecord, paths: &[&Path], context: &Context) -> Result<Vec<u8>, CliError> {
+    let (git, work) = work_of(record, context)?;
+    checkpoint::diff(&git, &work.place, &work.from, &work.to, paths).map_err(|error| failed(&error))
 }
 
 /// The sums of what an agent has changed since its base.
 ///
 /// # Errors
 /// As [`patch`].
-pub(super) fn sums(record: &AgentRecord, tree: &AgentTree, context: &Context) -> Result<checkpoint::Summary, CliError> {
-    let git = git(&record.id, context)?;
-    let (place, to) = latest(&git, tree)?;
-    checkpoint::summary(&git, &place, &tree.base, &to)
-        .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+pub(super) fn sums(record: &AgentRecord, context: &Context) -> Result<checkpoint::Summary, CliError> {
+    let (git, work) = work_of(record, context)?;
+    checkpoint::summary(&git, &work.place, &work.from, &work.to).map_err(|error| failed(&error))
 }
 
-/// The latest state of an agent's work: its working tree, or its branch if the tree is gone.
-fn latest(git: &Git, tree: &AgentTree) -> Result<(Place, String), CliError> {
-    if tree.path.is_dir() {
-        let written = TreeRequest::of(git, &tree.path).and_then(|request| checkpoint::write_tree(git, &request));
-        let written = written.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-        return Ok((Place::tree(&tree.path), written.tree));
+/// What an agent has done.
+fn work_of(record: &AgentRecord, context: &Context) -> Result<(Git, Work), CliError> {
+    if record.tree.is_none() {
+        return Err(without_tree(record));
     }
-    Ok((Place::repository(&tree.common_dir), format!("refs/heads/{}", tree.branch)))
+    let git = git(&record.id, context)?;
+    let found = Worktrees::new(&context.dirs()?.state).and_then(|trees| trees.find(&record.id));
+    let work = found.and_then(|tree| worktree::work(&git, &tree)).map_err(|error| error_of(&error))?;
+    for left in &work.left_out {
+        context.printer.warn(left);
+    }
+    Ok((git, work))
+}
+
+fn failed(error: &GitError) -> CliError {
+    CliError::new(ErrorKind::Failed, error.to_string())
 }
 
 /// The error of a working tree, for the user.
@@ -241,9 +280,10 @@ pub(super) fn error_of(error: &WorktreeError) -> CliError {
         | WorktreeError::WrongId { .. }
         | WorktreeError::Taken { .. }
         | WorktreeError::Unknown { .. } => CliError::new(ErrorKind::Usage, text),
-        WorktreeError::Replaced { .. } | WorktreeError::RepositoryGone { .. } | WorktreeError::NotSaved { .. } => {
-            CliError::new(ErrorKind::Failed, text)
-        }
+        WorktreeError::PartialClone { .. }
+        | WorktreeError::Replaced { .. }
+        | WorktreeError::RepositoryGone { .. }
+        | WorktreeError::NotSaved { .. } => CliError::new(ErrorKind::Failed, text),
         WorktreeError::Lock(_) => CliError::new(ErrorKind::Failed, text).hint("type the same command again"),
         WorktreeError::Io { .. } => {
             CliError::new(ErrorKind::Io, text).hint("free some disk space, or set CCC_STATE_DIR to another directory")

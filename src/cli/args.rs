@@ -3,7 +3,7 @@ use clap::{Args, Parser, Subcommand};
 use super::ExitCode;
 use super::subcommand::{
     answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
-    keeper, kill, list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
+    keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
     scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait, watch,
 };
 
@@ -73,6 +73,8 @@ pub enum Command {
     Look(look::LookArgs),
     #[command(about = "Show what an agent has changed since its branch began")]
     Diff(diff::DiffArgs),
+    #[command(about = "Merge the work of agents into the branch that they started from")]
+    Merge(merge::MergeArgs),
     #[command(about = "Show how one agent or run stands")]
     Status(status::StatusArgs),
     #[command(about = "List everything that waits for you, over all agents")]

@@ -44,6 +44,19 @@ impl Context {
         Self { env, printer, stdin, cwd: Some(cwd), dirs: Some(dirs) }
     }
 
+    /// This context in another directory, without input and output.
+    #[must_use]
+    pub fn at(&self, cwd: &Path) -> Context {
+        let printer = Printer::to(Box::new(io::sink()), Box::new(io::sink()));
+        Context {
+            env: self.env.clone(),
+            printer,
+            stdin: Stdin::of(io::empty()),
+            cwd: Some(cwd.to_owned()),
+            dirs: self.dirs.clone(),
+        }
+    }
+
     /// The current directory.
     ///
     /// # Errors

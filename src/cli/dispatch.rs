@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
     answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
-    keeper, kill, list, look, man, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
+    keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
     scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait, watch,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
@@ -94,13 +94,13 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Tree(args)) => tree::run(args, context),
         Some(Command::Look(args)) => look::run(args, context),
         Some(Command::Diff(args)) => diff::run(args, context),
+        Some(Command::Merge(args)) => merge::run(args, context),
         Some(Command::Status(args)) => status::run(args, context),
         Some(Command::Gc(args)) => gc::run(args, context),
         Some(Command::Questions(args)) => questions::run(args, context),
         Some(Command::Wait(args)) => wait::run(args, context),
         Some(Command::Kill(args)) => kill::run(args, context),
         Some(Command::Nuke(args)) => nuke::run(args, context),
-        Some(Command::Watch(args)) => watch::run(args, context),
         Some(Command::Watch(args)) => watch::run(args, &Cli::command(), context),
         Some(Command::StatusLine(args)) => status_line::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
@@ -145,6 +145,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Tree(_)
             | Command::Look(_)
             | Command::Diff(_)
+            | Command::Merge(_)
             | Command::Status(_)
             | Command::Gc(_)
             | Command::Questions(_)

@@ -192,6 +192,7 @@ mod tests {
             project: "/p".into(),
             tree: None,
             ports: Vec::new(),
+            removed_unix_ms: None,
             ignore_usage: false,
         };
         record.write(&dir).expect("written");

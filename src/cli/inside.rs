@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::control::protocol::{Reply, Request};
+use crate::fleet::{AgentRecord, Role};
 use crate::journal::RunDir;
 use crate::process::{RUN_ID_VARIABLE, marks_above};
 
 /// How long the start of an agent may take: the checkout of a large repository.
-#[allow(dead_code, reason = "the command `ccc new` calls `new`")]
 const START: Duration = Duration::from_secs(600);
 
 /// The run inside which this command was typed; `None` if there is none in this state directory. It is read from the environment
@@ -36,12 +36,22 @@ pub(super) fn refuse(command: &str, context: &Context) -> Result<(), CliError> {
     }
 }
 
+/// Refuses a command that only the user and managers may use when it was typed inside another agent.
+///
+/// # Errors
+/// Inside an agent that is no manager.
+pub(super) fn refuse_unless_manager(command: &str, context: &Context) -> Result<(), CliError> {
+    let is_manager = |run: &RunDir| {
+        AgentRecord::read(run).is_ok_and(|record| record.is_some_and(|record| record.role.is(&Role::Manager)))
+    };
+    if run(context).is_some_and(|run| is_manager(&run)) { Ok(()) } else { refuse(command, context) }
+}
+
 /// Starts an agent whose manager is the agent of this run. `typed` is what follows `ccc new`, without `--json`, `--prompt-file` and
 /// its value; `stdin` is the task from a file or from stdin.
 ///
 /// # Errors
 /// When the run cannot be reached, or refuses.
-#[allow(dead_code, reason = "the command `ccc new` calls it")]
 pub(super) fn new(
     run: &RunDir,
     typed: &[OsString],

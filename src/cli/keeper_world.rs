@@ -1,14 +1,13 @@
 //! What the keeper needs of the program around it: the user's settings, the tokens of the agents, and a log.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::credentials::{self, at_once, gather, in_keychain};
-use super::{CliError, Context, Printer, Stdin, detach, zone};
-use crate::config::{Consents, Dirs, Flags, Project, Settings, UsageSettings, resolve};
+use super::{CliError, Context, detach, zone};
+use crate::config::{Consents, Flags, Project, Settings, UsageSettings, resolve};
 use crate::driver;
 use crate::keeper::{Ensured, World, ensure};
 use crate::tokens::usage::{Ask, Identity, OTHERS_WAIT, Usage, UsageCache};
@@ -75,7 +74,7 @@ impl<'a> KeeperWorld<'a> {
     /// The tokens that agents in this place get, and the client that asks about them at the hosts that are used there.
     fn tokens_in(&self, place: &Path, shared: &SharedTokens) -> Result<(Vec<Credential>, Usage), CliError> {
         let dirs = self.context.dirs()?;
-        let context = silent(self.context, dirs, place);
+        let context = self.context.at(place);
         let project = Project::find(place);
         // What the user has not agreed to is not used, and nobody is here who could.
         let settings = resolve(dirs, &project, &context.env, &context.consents()?, Flags::default())?.settings;
@@ -86,12 +85,6 @@ impl<'a> KeeperWorld<'a> {
         let usage = credentials::usage(&settings.usage, shared.clone(), &context)?;
         Ok((credentials, usage))
     }
-}
-
-/// A context in another directory that writes nothing.
-fn silent(context: &Context, dirs: &Dirs, cwd: &Path) -> Context {
-    let printer = Printer::to(Box::new(io::sink()), Box::new(io::sink()));
-    Context::new(context.env.clone(), dirs.clone(), cwd.to_owned(), printer, Stdin::of(io::empty()))
 }
 
 impl World for KeeperWorld<'_> {

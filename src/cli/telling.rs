@@ -105,6 +105,7 @@ mod tests {
             project: "/p".into(),
             tree: Some(tree),
             ports: Vec::new(),
+            removed_unix_ms: None,
             ignore_usage: false,
         };
         assert_eq!(

@@ -297,6 +297,7 @@ fn tell(agent: &Agent, key: String, text: String) -> Result<(), ClientError> {
         | Reply::Following { .. }
         | Reply::Status(_)
         | Reply::Output(_)
+        | Reply::Started { .. }
         // The run does not take messages: it is not asked again.
         | Reply::Fault(_) => Ok(()),
     }
@@ -316,6 +317,7 @@ fn stop(agent: &Agent, reason: &str) -> Result<(), ClientError> {
         | Reply::Following { .. }
         | Reply::Status(_)
         | Reply::Output(_)
+        | Reply::Started { .. }
         | Reply::Fault(_) => Ok(()),
     }
 }

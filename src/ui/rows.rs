@@ -14,7 +14,7 @@ const COMMAND_INDENT: usize = 4;
 const PROGRAMS: [&str; 6] = ["cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
 
 /// The commands of ccc. A sentence may begin with the program's name, too: `ccc has found no credential`.
-pub(crate) const COMMANDS: [&str; 38] = [
+pub(crate) const COMMANDS: [&str; 39] = [
     "resume",
     "attach",
     "follow",
@@ -31,6 +31,7 @@ pub(crate) const COMMANDS: [&str; 38] = [
     "tree",
     "look",
     "diff",
+    "merge",
     "status",
     "gc",
     "questions",

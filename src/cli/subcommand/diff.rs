@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::agent::record_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, steer};
+use crate::cli::{CliError, Context, ExitCode, agent_tree, steer};
 
 /// Show what an agent has changed since its branch began, committed or not.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -34,15 +34,8 @@ pub struct DiffArgs {
 pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
     let dir = steer::find(&args.agent, context)?;
     let record = record_of(&dir, &args.agent)?;
-    let Some(tree) = &record.tree else {
-        return Err(CliError::new(
-            ErrorKind::Usage,
-            format!("{} works in {}, not in a worktree of its own", record.name, record.project.display()),
-        )
-        .hint(format!("to see all changes there: git -C {} diff", record.project.display())));
-    };
     if args.stat || args.json {
-        let sums = agent_tree::sums(&record, tree, context)?;
+        let sums = agent_tree::sums(&record, context)?;
         if args.json {
             let files: Vec<serde_json::Value> = sums
                 .files
@@ -59,8 +52,8 @@ pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
             context.printer.json(serde_json::json!({
                 "id": record.id,
                 "name": record.name,
-                "base": tree.base,
-                "branch": tree.branch,
+                "base": record.tree.as_ref().map(|tree| &tree.base),
+                "branch": record.tree.as_ref().map(|tree| &tree.branch),
                 "files": files,
             }));
             return Ok(ExitCode::COMPLETED);
@@ -75,7 +68,7 @@ pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::COMPLETED);
     }
     let paths: Vec<&Path> = args.paths.iter().map(PathBuf::as_path).collect();
-    let patch = agent_tree::patch(&record, tree, &paths, context)?;
+    let patch = agent_tree::patch(&record, &paths, context)?;
     context.printer.data(&String::from_utf8_lossy(&patch));
     Ok(ExitCode::COMPLETED)
 }

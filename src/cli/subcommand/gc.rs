@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::agent::record_error;
 use crate::cli::start::state_error;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, removal};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, removal};
 use crate::core::Outcome;
 use crate::fleet::{Agent, Roster, State};
 use crate::journal::Word;
@@ -29,6 +29,7 @@ pub struct GcArgs {
 /// # Errors
 /// When the state directory cannot be read, or something cannot be removed.
 pub fn run(args: GcArgs, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("gc", context)?;
     let roster = Roster::read_all(&context.dirs()?.state).map_err(|error| state_error(&error))?;
     for (_, error) in &roster.damaged {
         let error = record_error(error);

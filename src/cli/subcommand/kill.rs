@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::agent::record_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, removal, steer, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, removal, steer, trust};
 use crate::fleet::Agent;
 
 /// Remove agents: end their runs at once, and remove their working trees.
@@ -34,6 +34,7 @@ pub struct KillArgs {
 /// # Errors
 /// When there is no such agent, nobody agrees, or one cannot be removed.
 pub fn run(args: KillArgs, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("kill", context)?;
     let mut agents = Vec::new();
     for named in &args.agents {
         let dir = steer::find(named, context)?;

@@ -19,6 +19,7 @@ pub mod kill;
 pub mod list;
 pub mod look;
 pub mod man;
+pub mod merge;
 pub mod new;
 pub mod nuke;
 pub mod pause;

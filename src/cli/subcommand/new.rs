@@ -11,7 +11,8 @@ use crate::cli::keeper_world::ensure_keeper;
 use crate::cli::options::Options;
 use crate::cli::start::state_error;
 use crate::cli::subcommand::run::{self, Claim, RunArgs};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, spooled};
+use crate::cli::task::{self, TaskSource};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, spooled};
 use crate::config::{OutputFormat, Project, Settings};
 use crate::core::Plan;
 use crate::fleet::{AgentRecord, Role};
@@ -133,6 +134,9 @@ pub fn run(args: NewArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     if args.hosted {
         return host(&args, context);
     }
+    if let Some(manager) = inside::run(context) {
+        return started_by(&manager, &args, typed, context);
+    }
     let reads_stdin = args.task.is_none()
         && args.prompt_file.as_ref().is_none_or(|file| file.as_os_str() == "-")
         && !context.stdin.is_terminal();
@@ -152,6 +156,23 @@ pub fn run(args: NewArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     ensure_keeper(context);
     detach::warn_of_logout(context);
     Ok(ExitCode::COMPLETED)
+}
+
+/// Lets the run of the agent inside which this was typed start the agent: it decides whether it may.
+fn started_by(manager: &RunDir, args: &NewArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
+    let task = if args.task.is_none() {
+        let source = TaskSource { prompt: None, file: args.prompt_file.as_deref() };
+        Some(task::read(&source, context.cwd()?, &context.stdin)?)
+    } else {
+        None
+    };
+    let at = typed.iter().position(|word| word == "new").map_or(typed.len(), |at| at + 1);
+    let mut words = typed.get(at..).unwrap_or_default().to_vec();
+    if let Some(at) = words.iter().position(|word| word == "--prompt-file") {
+        words.drain(at..words.len().min(at + 2));
+    }
+    words.retain(|word| word != "--json" && !word.to_string_lossy().starts_with("--prompt-file="));
+    inside::new(manager, &words, task, args.json, context)
 }
 
 /// The arguments, with the task read from this file instead of stdin.

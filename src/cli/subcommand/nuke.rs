@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::kill::{agreed, removed};
 use crate::cli::agent::roster;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
 use crate::files::make_private_dir;
 use crate::journal::RunDir;
 
@@ -28,6 +28,7 @@ pub struct NukeArgs {
 /// # Errors
 /// When nobody agrees, or an agent cannot be removed.
 pub fn run(args: NukeArgs, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("nuke", context)?;
     let state = &context.dirs()?.state;
     let agents = roster(context)?.agents;
     if agents.is_empty() {

@@ -1,0 +1,203 @@
+//! `ccc merge AGENT…`.
+
+use std::path::Path;
+
+use clap::Args;
+
+use crate::cli::agent::{record_of, roster};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, steer};
+use crate::config::{CheckEntry, Flags, Settings};
+use crate::control::Client;
+use crate::control::protocol::{Hello, Request};
+use crate::core::Outcome;
+use crate::fleet::{AgentRecord, State};
+use crate::journal::{RunDir, Word};
+use crate::process::{Cancel, CommandEnding, CommandSpec, Cookie, run_command};
+use crate::tokens::without_credentials;
+use crate::ui::clean;
+use crate::worktree::{MergeOutcome, Strategy};
+
+/// How many lines of a failed check's output are shown.
+const CHECK_LINES: usize = 20;
+
+/// Merge the work of agents into the branch that they started from.
+///
+/// The merge is made in a scratch worktree, and the checks of the configuration are run on the result. Only when they pass, the
+/// branch is set, and your working tree with it if the branch is checked out there and has no uncommitted changes. A conflict or a
+/// failed check changes nothing. What an agent has not committed is not merged.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct MergeArgs {
+    /// Names, ids, or the beginnings of ids.
+    #[arg(value_name = "AGENT", required_unless_present = "all")]
+    pub agents: Vec<String>,
+
+    /// Merge all agents that have completed, the oldest first.
+    #[arg(long, conflicts_with = "agents")]
+    pub all: bool,
+
+    /// Merge into this branch.
+    #[arg(long, value_name = "BRANCH")]
+    pub into: Option<String>,
+
+    /// Put the agent's commits on top of the branch instead of making a merge commit.
+    #[arg(long)]
+    pub rebase: bool,
+
+    /// Run this command on the result instead of the configured checks; may be given several times.
+    #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
+    pub check: Vec<String>,
+
+    /// Run no checks.
+    #[arg(long, conflicts_with = "check")]
+    pub no_checks: bool,
+
+    /// When an agent's work cannot be merged, tell the agent why: it becomes its next turn.
+    #[arg(long)]
+    pub tell: bool,
+
+    /// Print one JSON object for each agent.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Merges the agents' work, one after the other.
+///
+/// # Errors
+/// When there is no such agent, or the work of one is not merged.
+pub fn run(args: MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse_unless_manager("merge", context)?;
+    let mut agents = Vec::new();
+    if args.all {
+        let is_completed = |state: &State| matches!(state, State::Ended(Word::Known(Outcome::Completed)));
+        let all = roster(context)?.agents.into_iter();
+        agents.extend(
+            all.filter(|agent| is_completed(&agent.state) && agent.record.tree.is_some())
+                .map(|agent| (agent.dir, agent.record)),
+        );
+    }
+    for named in &args.agents {
+        let dir = steer::find(named, context)?;
+        let record = record_of(&dir, named)?;
+        agents.push((dir, record));
+    }
+    if agents.is_empty() {
+        context.printer.talk("no agent has completed; to see how each stands: ccc list");
+    }
+    let mut failed = Vec::new();
+    for (dir, record) in &agents {
+        if !merge(dir, record, &args, context)? {
+            failed.push(record.name.as_str());
+        }
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::COMPLETED);
+    }
+    Err(CliError::new(ErrorKind::Failed, format!("not merged: {}", failed.join(", "))))
+}
+
+/// Merges one agent's work. False if it was not merged; the reason is told.
+fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context) -> Result<bool, CliError> {
+    let name = &record.name;
+    let checks = checks(record, args, context)?;
+    let strategy = if args.rebase { Strategy::Rebase } else { Strategy::Merge };
+    for file in agent_tree::uncommitted(record, context)? {
+        context.printer.warn(format_args!("{name}: not committed, so not merged: {}", file.display()));
+    }
+    let mut check = |place: &Path| checked(&checks, place, context);
+    let outcome = agent_tree::merge(record, args.into.as_deref(), strategy, &mut check, context)?;
+    let (is_merged, word, what) = match &outcome {
+        MergeOutcome::Merged(merged) => {
+            let into = merged.into.strip_prefix("refs/heads/").unwrap_or(&merged.into);
+            let commit = merged.commit.get(..12).unwrap_or(&merged.commit);
+            (true, "merged", format!("merged into {into} as {commit}"))
+        }
+        MergeOutcome::NothingToMerge => (true, "nothing", "has nothing to merge".to_owned()),
+        MergeOutcome::Conflict { files } => {
+            let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            (false, "conflict", format!("conflicts with the branch in {}", files.join(", ")))
+        }
+        MergeOutcome::ChecksFailed { why } => (false, "checks_failed", why.clone()),
+        MergeOutcome::Refused(refusal) => (false, "refused", refusal.to_string()),
+    };
+    if args.json {
+        context.printer.json(serde_json::json!({"id": record.id, "name": name, "outcome": word, "reason": what}));
+    } else if is_merged {
+        context.printer.line(format_args!("{name}: {what}"));
+    } else {
+        context.printer.error(format_args!("{name}: {what}"), None);
+    }
+    let is_the_agents = matches!(outcome, MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. });
+    if is_the_agents && args.tell {
+        tell_agent(dir, record, &what, context);
+    }
+    Ok(is_merged)
+}
+
+/// Tells an agent why its work was not merged.
+fn tell_agent(dir: &RunDir, record: &AgentRecord, what: &str, context: &Context) {
+    let branch = record.tree.as_ref().and_then(|tree| tree.onto.as_deref()).unwrap_or("its base");
+    let text = format!(
+        "Your work could not be merged into {branch}: {what}. Bring your branch up to date with {branch}, correct this, and commit."
+    );
+    let said = Client::connect(dir, &Hello::new("merge", false))
+        .and_then(|mut client| client.call(&Request::Say { key: None, text: text.clone(), images: Vec::new() }));
+    match said {
+        Ok(_) => context.printer.talk(format_args!("{} is told", record.name)),
+        Err(_) => context.printer.talk(format_args!(
+            "{} has ended; to give it this to do: ccc resume {} -p {}",
+            record.name,
+            record.name,
+            crate::core::shell::quoted(&text)
+        )),
+    }
+}
+
+/// The checks to run on the result.
+fn checks(
+    record: &AgentRecord,
+    args: &MergeArgs,
+    context: &Context,
+) -> Result<Vec<(String, std::time::Duration)>, CliError> {
+    if args.no_checks {
+        return Ok(Vec::new());
+    }
+    let settings: Settings = context.at(&record.project).settings(Flags::default())?.settings;
+    let limit = settings.tool_timeout;
+    let timed = |entry: &CheckEntry| {
+        let timeout = entry.timeout().unwrap_or(limit);
+        (entry.command().to_owned(), std::time::Duration::from_millis(timeout.as_ms()))
+    };
+    if args.check.is_empty() {
+        return Ok(settings.checks.iter().map(timed).collect());
+    }
+    let limit = std::time::Duration::from_millis(limit.as_ms());
+    Ok(args.check.iter().map(|command| (command.clone(), limit)).collect())
+}
+
+/// Runs the checks in this directory; the error says which failed, and what it printed.
+fn checked(checks: &[(String, std::time::Duration)], place: &Path, context: &Context) -> Result<(), String> {
+    let bare = without_credentials(&context.env, &[]);
+    for (command, timeout) in checks {
+        let spec = CommandSpec {
+            env: bare.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            timeout: *timeout,
+            cookie: Cookie { run_id: String::new(), attempt: 0 },
+            ..CommandSpec::shell(command, place.to_owned())
+        };
+        let cancel = Cancel::new().map_err(|error| format!("the check `{command}` cannot be run: {error}"))?;
+        let result =
+            run_command(&spec, &cancel).map_err(|error| format!("the check `{command}` cannot be run: {error}"))?;
+        let ended = match (result.ending, result.exit.code) {
+            (CommandEnding::Exited, Some(0)) => continue,
+            (CommandEnding::Exited, Some(code)) => format!("exited with {code}"),
+            (CommandEnding::Exited, None) => "was ended by a signal".to_owned(),
+            (CommandEnding::TimedOut, _) => format!("did not end within {}s", timeout.as_secs()),
+            (CommandEnding::Cancelled, _) => "was given up".to_owned(),
+        };
+        let text = clean::lines(&String::from_utf8_lossy(&result.tail));
+        let lines: Vec<&str> = text.lines().collect();
+        let shown = lines.get(lines.len().saturating_sub(CHECK_LINES)..).unwrap_or_default().join("\n");
+        return Err(format!("the check `{command}` {ended} on the result:\n{shown}"));
+    }
+    Ok(())
+}
