@@ -119,10 +119,10 @@ mod tests {
         let process = Pid::from_raw(pid.cast_signed()).expect("a pid");
         until("it leaves the session", || getsid(Some(process)).is_ok_and(|session| session == process));
         assert!(registry::lock().apart().any(|apart| apart == pid));
-        assert!(registry::lock().adopted().iter().all(|orphan| orphan.pid != pid), "it would be killed");
+        assert!(registry::lock().orphans_among(vec![pid]).is_empty(), "it would be killed");
         kill_process(process, Signal::KILL).expect("killed");
         until("it is taken for an orphan that can be reaped", || {
-            registry::lock().adopted().iter().any(|orphan| orphan.pid == pid && orphan.zombie)
+            registry::lock().orphans_among(vec![pid]).iter().any(|orphan| orphan.zombie)
         });
         let _ = command.0.wait();
         assert!(registry::lock().apart().all(|apart| apart != pid));
