@@ -588,13 +588,11 @@ impl Client<'_> {
 
     /// A message names the run that it is from, if it is not the user's. Its key cannot be one of the user's.
     fn as_said(&self, request: Request) -> Request {
-        match request {
-            Request::Say { key, text, images } if let Peer::Of(owner) = &self.peer => {
-                let key = key.map(|key| format!("{}:{key}", owner.run));
-                Request::Say { key, text: self.peer.says(&text), images }
-            }
-            other => other,
+        if let (Request::Say { key, text, images }, Peer::Of(owner)) = (&request, &self.peer) {
+            let key = key.as_ref().map(|key| format!("{}:{key}", owner.run));
+            return Request::Say { key, text: self.peer.says(text), images: images.clone() };
         }
+        request
     }
 
     /// Starts an agent for the agent of this run. It may take as long as the checkout of a worktree, so the client waits in a

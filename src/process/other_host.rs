@@ -25,11 +25,17 @@ impl Apart {
     /// # Errors
     /// When it cannot be started.
     pub fn start(args: &[OsString], cwd: &Path, without: &[&str]) -> io::Result<Apart> {
+        Apart::start_with(args, cwd, without, &[])
+    }
+
+    /// The same, with these variables.
+    fn start_with(args: &[OsString], cwd: &Path, without: &[&str], with: &[(&str, &str)]) -> io::Result<Apart> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(args).current_dir(cwd).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for name in without {
             command.env_remove(name);
         }
+        command.envs(with.iter().copied());
         let mut registry = registry::lock();
         let child = command.spawn()?;
         registry.stands_apart(child.id());
@@ -62,5 +68,63 @@ impl Apart {
         }
         self.0.wait()?;
         Ok(Err(String::from_utf8_lossy(&said).trim().to_owned()))
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::Path;
+    use std::sync::mpsc::channel;
+    use std::time::{Duration, Instant};
+
+    use rustix::process::{Pid, Signal, getsid, kill_process, setsid};
+
+    use super::Apart;
+    use crate::process::registry;
+
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// Waits for what becomes true.
+    #[allow(clippy::disallowed_methods, reason = "a test waits in the time of the real world")]
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let (_silent, never) = channel::<()>();
+        let end = Instant::now() + DEADLINE;
+        while !is_so() {
+            assert!(Instant::now() < end, "{what}");
+            let _ = never.recv_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// The other process of the test below: it leaves the session, as a host does, and lives until it is killed.
+    #[test]
+    #[ignore = "it is the other process of another test"]
+    fn a_host_that_stays() {
+        if std::env::var_os("CCC_TEST_STAYS").is_none() {
+            return;
+        }
+        setsid().expect("a session");
+        let (_silent, never) = channel::<()>();
+        let _ = never.recv_timeout(DEADLINE);
+    }
+
+    #[test]
+    fn a_host_that_a_run_has_started_is_no_orphan_of_it_while_it_lives() {
+        let args = ["--exact", "process::apart::tests::a_host_that_stays", "--ignored", "--nocapture"];
+        let args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
+        // The test's harness writes a line before it runs the test.
+        let mut command = Apart::start_with(&args, Path::new("/"), &[], &[("CCC_TEST_STAYS", "1")]).expect("started");
+        let pid = command.pid();
+        let process = Pid::from_raw(pid.cast_signed()).expect("a pid");
+        until("it leaves the session", || getsid(Some(process)).is_ok_and(|session| session == process));
+        assert!(registry::lock().apart().any(|apart| apart == pid));
+        assert!(registry::lock().adopted().iter().all(|orphan| orphan.pid != pid), "it would be killed");
+        kill_process(process, Signal::KILL).expect("killed");
+        until("it is taken for an orphan that can be reaped", || {
+            registry::lock().adopted().iter().any(|orphan| orphan.pid == pid && orphan.zombie)
+        });
+        let _ = command.0.wait();
+        assert!(registry::lock().apart().all(|apart| apart != pid));
     }
 }

@@ -23,7 +23,7 @@ use crate::control::protocol::{Event, Request, Shown, Welcome, WordsOf};
 use crate::control::request_of;
 use crate::core::Show;
 use crate::driver::unix_ms;
-use crate::fleet::Roster;
+use crate::fleet::{Roster, State};
 use crate::process::{Foreground, KeySink, Keys, TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};
 use crate::ui::conversation;
 use crate::ui::dashboard::{Dashboard, Errand, Job, News, Thresholds};
@@ -151,8 +151,8 @@ struct Followed {
     number: u64,
     /// The connection; `None` for the journal of a run that has ended, and after the end.
     link: Option<Link>,
-    /// It has been connected, perhaps by an earlier connection: what it has shown stays.
-    was_joined: bool,
+    /// A connection, perhaps an earlier one, or the journal has shown it: that stays.
+    is_shown: bool,
     /// The run has told its end.
     has_ended: bool,
     /// When it may be followed again.
@@ -554,8 +554,8 @@ impl Session {
         let (Some(wanted), since) = &self.wanted else { return None };
         match &self.followed {
             Some(followed) if followed.agent == *wanted => {
-                let ends = followed.link.is_some() || !self.is_active(wanted);
-                (!ends).then_some(followed.again)
+                let is_due = followed.link.is_none() && (self.is_active(wanted) || !followed.is_shown);
+                is_due.then_some(followed.again)
             }
             Some(_) | None => Some(*since + FOLLOW_AFTER),
         }
@@ -587,9 +587,10 @@ impl Session {
             });
             None
         };
-        let was_joined = self.followed.as_ref().is_some_and(|followed| followed.agent == agent && followed.was_joined);
+        let was_shown = self.followed.as_ref().is_some_and(|followed| followed.agent == agent && followed.is_shown);
+        let is_shown = was_shown || link.is_none();
         let again = now + CONNECT_AGAIN;
-        self.followed = Some(Followed { agent, number, link, was_joined, has_ended: false, again });
+        self.followed = Some(Followed { agent, number, link, is_shown, has_ended: false, again });
     }
 
     fn transcript_said(&mut self, said: Said) {
@@ -597,7 +598,7 @@ impl Session {
         let agent = followed.agent.clone();
         match said {
             Said::Joined(welcome) => {
-                followed.was_joined = true;
+                followed.is_shown = true;
                 let now_ms = Some(welcome.t / 1_000);
                 self.tell(News::TranscriptBegins { agent, cwd: welcome.cwd.clone(), now_ms });
             }
@@ -612,7 +613,7 @@ impl Session {
             Said::Event(Event::End { .. }) => followed.has_ended = true,
             Said::Event(Event::Gone { .. } | Event::Unknown(_)) | Said::Answered(..) => {}
             Said::Closed(why) => {
-                let (has_ended, was_joined) = (followed.has_ended, followed.was_joined);
+                let (has_ended, was_joined) = (followed.has_ended, followed.is_shown);
                 followed.link = None;
                 followed.again = Instant::now() + CONNECT_AGAIN;
                 if has_ended {
@@ -640,8 +641,13 @@ impl Session {
         let agent = followed.agent.clone();
         let cwd = self.roster.get(&agent).and_then(|agent| agent.summary.as_ref()).map(|summary| summary.cwd.clone());
         self.tell(News::TranscriptBegins { agent: agent.clone(), cwd: cwd.unwrap_or_default(), now_ms: None });
+        let name = self.roster.get(&agent).filter(|agent| agent.state == State::Died).map(|agent| &agent.record.name);
+        let died = name.map(|name| format!("no ccc works on this run any more; to continue it: ccc resume {name}"));
         match events {
-            Ok(events) => events.into_iter().for_each(|shown| self.transcribe(agent.clone(), shown)),
+            Ok(events) => {
+                events.into_iter().for_each(|shown| self.transcribe(agent.clone(), shown));
+                died.into_iter().for_each(|why| self.tell(News::TranscriptEnds { agent: agent.clone(), why }));
+            }
             Err(why) => self.tell(News::TranscriptEnds { agent, why }),
         }
     }

@@ -1,4 +1,5 @@
-//! The workers of the simulated agent, and the setup of its tree: what the seed draws of them, and the laws about both.
+//! The workers of the simulated agent, and the setup of its tree: what the seed draws of them, and the laws about both. What they do
+//! in the world stands in `workers`.
 //!
 //! They have separate dice, so that a night without them is the same as before they existed.
 
@@ -6,12 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dice::Dice;
 use super::law::{Broken, Law};
-use super::world::{Event, World};
 use supervision::agent::Role;
-use supervision::core::{CheckEnd, CheckId, Input, OperatorInput, Plan, SetupPlan, Taken};
+use supervision::core::{CheckEnd, CheckId, Plan, SetupPlan};
 
 /// Separates these dice from the night's own.
-const DICE: u64 = 0x66_616d_696c_79;
+const DICE: u64 = 0x6661_6d69_6c79;
 /// How many of 100 nights have workers.
 const NIGHTS_WITH_WORKERS: u64 = 25;
 /// How many of 100 nights have a setup.
@@ -19,7 +19,7 @@ const NIGHTS_WITH_SETUP: u64 = 20;
 /// The most workers of a night.
 const MOST_WORKERS: u64 = 6;
 /// The longest time after the beginning at which a worker is started, in milliseconds.
-const STARTED_WITHIN_MS: u64 = 2 * 3_600_000;
+pub(super) const STARTED_WITHIN_MS: u64 = 2 * 3_600_000;
 /// The longest life of a worker, in milliseconds. Longer than a run waits for it.
 const LONGEST_MS: u64 = 30 * 3_600_000;
 /// The core's decision to wait no longer.
@@ -28,15 +28,15 @@ const LOST: &str = "wait no longer for the workers";
 /// The workers and the setup of a night.
 #[derive(Debug)]
 pub(super) struct Family {
-    dice: Dice,
+    pub(super) dice: Dice,
     /// How long each worker lives, by its number, in milliseconds.
-    lives_ms: Vec<u64>,
-    started: BTreeSet<usize>,
-    ended: BTreeSet<usize>,
+    pub(super) lives_ms: Vec<u64>,
+    pub(super) started: BTreeSet<usize>,
+    pub(super) ended: BTreeSet<usize>,
     /// The workers that the run must wait for.
-    running: BTreeSet<usize>,
+    pub(super) running: BTreeSet<usize>,
     /// The workers that the run was told of.
-    known: BTreeSet<usize>,
+    pub(super) known: BTreeSet<usize>,
     /// The commands of the setup, and the running ones by their numbers.
     setup: Vec<String>,
     commands: BTreeMap<CheckId, String>,
@@ -79,7 +79,7 @@ impl Family {
         Ok(false)
     }
 
-    /// The core learns of the end of a command.
+    /// The core learns of the end of a command, or may have learnt of it.
     pub(super) fn command_ended(&mut self, check: CheckId, end: &CheckEnd) {
         if let Some(command) = self.commands.get(&check).filter(|_| *end == CheckEnd::Exited(0)) {
             self.passed.insert(command.clone());
@@ -106,75 +106,5 @@ impl Family {
         if what == LOST {
             self.running.clear();
         }
-    }
-}
-
-fn started(worker: usize) -> OperatorInput {
-    OperatorInput::WorkerStarted { id: worker.to_string(), name: format!("worker-{worker}") }
-}
-
-fn ended(worker: usize) -> OperatorInput {
-    let text = format!("Your worker number {worker} has ended: completed.");
-    OperatorInput::WorkerEnded { id: worker.to_string(), name: format!("worker-{worker}"), text }
-}
-
-impl World {
-    /// Schedules the starts of the workers.
-    pub(super) fn family_comes(&mut self) {
-        for worker in 0..self.family.lives_ms.len() {
-            let ms = self.family.dice.between(1, STARTED_WITHIN_MS);
-            self.schedule(ms, Event::WorkerStarts(worker));
-        }
-    }
-
-    pub(super) fn worker_starts(&mut self, worker: usize) -> Result<(), Broken> {
-        self.counts.add("worker started");
-        self.family.started.insert(worker);
-        let ms = self.family.lives_ms.get(worker).copied().unwrap_or(1);
-        self.schedule(ms, Event::WorkerEnds(worker));
-        self.feed_maybe_twice(Input::Operator(started(worker)))
-    }
-
-    pub(super) fn worker_ends(&mut self, worker: usize) -> Result<(), Broken> {
-        self.counts.add("worker ended");
-        self.family.ended.insert(worker);
-        self.feed_maybe_twice(Input::Operator(ended(worker)))
-    }
-
-    /// A resumed run is told of all workers that are known from elsewhere, before it begins.
-    pub(super) fn tells_of_family(&mut self) -> Result<(), Broken> {
-        let (all, over) = (self.family.started.clone(), self.family.ended.clone());
-        for worker in all {
-            self.feed_plainly(Input::Operator(started(worker)))?;
-            if over.contains(&worker) {
-                self.feed_plainly(Input::Operator(ended(worker)))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Informs the laws of what the run was told about a worker.
-    pub(super) fn family_did(&mut self, input: &OperatorInput, taken: &Taken) -> Result<(), Broken> {
-        let family = &mut self.family;
-        if let OperatorInput::WorkerStarted { id, .. } = input
-            && let Ok(worker) = id.parse()
-        {
-            let is_new = family.known.insert(worker);
-            if *taken == Taken::Done || is_new && !family.ended.contains(&worker) {
-                family.running.insert(worker);
-            }
-        } else if let OperatorInput::WorkerEnded { id, text, .. } = input
-            && let Ok(worker) = id.parse()
-        {
-            family.running.remove(&worker);
-            match taken {
-                Taken::Done if self.core.phase() != "ending" => self.laws.said(text.clone()),
-                Taken::Done | Taken::Already => {}
-                Taken::Queued { .. } | Taken::Refused(_) => {
-                    return Err(Law::Sense.broken(format!("the end of a worker: {taken:?}")));
-                }
-            }
-        }
-        Ok(())
     }
 }

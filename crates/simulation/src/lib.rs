@@ -27,6 +27,7 @@ mod script;
 mod steering;
 mod tokens;
 mod trace;
+mod workers;
 mod world;
 
 #[cfg(test)]

@@ -257,8 +257,6 @@ impl World {
         } else if let Input::Began { tokens, turn_recorded, .. } = input {
             self.laws.tokens_told(tokens, true);
             self.laws.steering.record_told(None, *turn_recorded);
-        } else if let Input::CheckFinished { check, result } = input {
-            self.family.command_ended(*check, &result.end);
         } else if let Input::Exited { proc, exit } = input {
             self.laws.steering.record_told(Some(*proc), exit.turn_recorded);
         }

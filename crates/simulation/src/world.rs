@@ -587,6 +587,10 @@ impl World {
         if fate != Survival::DiesWriting {
             self.core_hears(&input);
         }
+        // If ccc dies while it writes this, the journal may or may not contain it.
+        if let Input::CheckFinished { check, result } = &input {
+            self.family.command_ended(*check, &result.end);
+        }
         let operator = if let Input::Operator(operator) = &input { Some(operator.clone()) } else { None };
         self.steps += 1;
         (self.leaving, self.stopping) = (false, false);

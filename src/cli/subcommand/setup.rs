@@ -7,7 +7,6 @@ use clap::Args;
 use super::resume::{self, ResumeArgs};
 use crate::cli::options::Options;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, steer};
-use crate::config::Layer;
 use crate::driver;
 use crate::journal::RunDir;
 
@@ -67,7 +66,7 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         conversation: false,
         share_tree: false,
         replace_args: false,
-        settings: Options(Box::new(Layer::default())),
+        settings: Options(Box::default()),
         agent_args: Vec::new(),
     };
     resume::run(resume, typed, context)
