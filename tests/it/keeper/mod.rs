@@ -117,6 +117,10 @@ impl Fleet {
                 return keeper;
             }
             send(holder, Signal::KILL);
+            look_until("its end", || {
+                let next = keeper::holder(&self.state()).ok()?.map(|holder| holder.pid);
+                (next != Some(holder)).then_some(())
+            });
         }
         panic!("others are always faster: {}", self.log());
     }
