@@ -232,6 +232,7 @@ mod tests {
             project: "/project".into(),
             tree: None,
             ports: Vec::new(),
+            removed_unix_ms: None,
             ignore_usage: false,
         }
     }
@@ -247,7 +248,7 @@ mod tests {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), changed).await.expect("a change");
+        assert!(tokio::time::timeout(Duration::from_secs(20), changed).await.is_ok(), "no change was reported");
     }
 
     #[test]
