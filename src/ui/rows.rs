@@ -14,7 +14,7 @@ const COMMAND_INDENT: usize = 4;
 const PROGRAMS: [&str; 6] = ["cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
 
 /// The commands of ccc. A sentence may begin with the program's name, too: `ccc has found no credential`.
-pub(crate) const COMMANDS: [&str; 27] = [
+pub(crate) const COMMANDS: [&str; 28] = [
     "resume",
     "attach",
     "follow",
@@ -24,6 +24,7 @@ pub(crate) const COMMANDS: [&str; 27] = [
     "continue",
     "answer",
     "stop",
+    "setup",
     "supervise",
     "runs",
     "tokens",
