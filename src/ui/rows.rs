@@ -14,7 +14,7 @@ const COMMAND_INDENT: usize = 4;
 const PROGRAMS: [&str; 6] = ["cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
 
 /// The commands of ccc. A sentence may begin with the program's name, too: `ccc has found no credential`.
-pub(crate) const COMMANDS: [&str; 39] = [
+pub(crate) const COMMANDS: &[&str] = &[
     "resume",
     "attach",
     "follow",
@@ -24,6 +24,7 @@ pub(crate) const COMMANDS: [&str; 39] = [
     "continue",
     "answer",
     "stop",
+    "setup",
     "supervise",
     "runs",
     "new",
@@ -36,6 +37,9 @@ pub(crate) const COMMANDS: [&str; 39] = [
     "gc",
     "questions",
     "wait",
+    "watch",
+    "status-line",
+    "keeper",
     "kill",
     "nuke",
     "tokens",
