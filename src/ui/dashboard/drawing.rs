@@ -242,7 +242,9 @@ impl Dashboard {
     fn rule(&self, columns: usize) -> Row {
         let mut row = Row::of(Look::DIM, "── ");
         let open = self.open_shown();
-        if let Some((agent, open)) = &open {
+        if open.is_none() && self.selected().is_none() {
+            row = Row::new();
+        } else if let Some((agent, open)) = &open {
             row.push(Look::BOLD, &self.name_of(agent));
             row.push(Look::DIM, &format!(" asks, request {} ", open.number()));
         } else if let Some(agent) = self.selected() {
