@@ -155,10 +155,10 @@ impl<'a> NewAgent<'a> {
         if run_dir.journal().exists() {
             return;
         }
-        if let Some(record) = record {
-            if let Err(error) = agent_tree::unmake(&record, false, self.context) {
-                self.context.printer.warn(error);
-            }
+        if let Some(record) = record
+            && let Err(error) = agent_tree::unmake(&record, false, self.context)
+        {
+            self.context.printer.warn(error);
         }
         if let (Some(name), Ok(dirs)) = (name, self.context.dirs()) {
             let _ = RunNames::new(&dirs.state).release(&name, run_dir.id());

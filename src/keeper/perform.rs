@@ -262,7 +262,7 @@ impl Keeper<'_> {
 fn first_error(said: &str) -> Option<String> {
     const CHARS: usize = 300;
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let error = lines.clone().find_map(|line| line.strip_prefix("error: ")).or_else(|| lines.clone().last())?;
+    let error = lines.clone().find_map(|line| line.strip_prefix("error: ")).or_else(|| lines.clone().next_back())?;
     Some(error.chars().filter(|c| !c.is_control()).take(CHARS).collect())
 }
 

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_host_that_a_run_has_started_is_no_orphan_of_it_while_it_lives() {
-        let args = ["--exact", "process::apart::tests::a_host_that_stays", "--ignored", "--nocapture"];
+        let args = ["--exact", "process::other_host::tests::a_host_that_stays", "--ignored", "--nocapture"];
         let args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
         // The test's harness writes a line before it runs the test.
         let mut command = Apart::start_with(&args, Path::new("/"), &[], &[("CCC_TEST_STAYS", "1")]).expect("started");
@@ -119,10 +119,10 @@ mod tests {
         let process = Pid::from_raw(pid.cast_signed()).expect("a pid");
         until("it leaves the session", || getsid(Some(process)).is_ok_and(|session| session == process));
         assert!(registry::lock().apart().any(|apart| apart == pid));
-        assert!(registry::lock().adopted().iter().all(|orphan| orphan.pid != pid), "it would be killed");
+        assert!(registry::lock().orphans_among(vec![pid]).is_empty(), "it would be killed");
         kill_process(process, Signal::KILL).expect("killed");
         until("it is taken for an orphan that can be reaped", || {
-            registry::lock().adopted().iter().any(|orphan| orphan.pid == pid && orphan.zombie)
+            registry::lock().orphans_among(vec![pid]).iter().any(|orphan| orphan.zombie)
         });
         let _ = command.0.wait();
         assert!(registry::lock().apart().all(|apart| apart != pid));

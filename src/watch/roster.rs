@@ -212,3 +212,72 @@ fn known(outcome: &Word<Outcome>) -> Option<Outcome> {
         Word::Other(_) => None,
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fleet::{AGENT_VERSION, Role};
+
+    fn record(id: &str, at: i64) -> AgentRecord {
+        AgentRecord {
+            version: AGENT_VERSION,
+            id: id.to_owned(),
+            name: "login".to_owned(),
+            role: Role::Worker.into(),
+            manager: None,
+            depth: 0,
+            created_unix_ms: at,
+            project: "/project".into(),
+            tree: None,
+            ports: Vec::new(),
+            removed_unix_ms: None,
+            ignore_usage: false,
+        }
+    }
+
+    /// Waits until this run is among what has changed.
+    async fn until_changed(dirs: &mut Directories, id: &str) {
+        let changed = async {
+            loop {
+                dirs.changed().await;
+                let changes = dirs.take();
+                if changes.all || changes.runs.contains(id) {
+                    return;
+                }
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(20), changed).await.is_ok(), "no change was reported");
+    }
+
+    #[test]
+    fn a_run_that_becomes_an_agent_and_one_that_is_removed_are_reported() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let state = tempfile::tempdir().expect("a directory");
+            let mut dirs = Directories::of(state.path());
+            assert!(!dirs.is_watched(), "there are no runs yet");
+            let id = "20261128-100000-aaaa";
+            let dir = RunDir::create(state.path(), id).expect("a run");
+            until_changed(&mut dirs, id).await;
+            assert!(dirs.is_watched());
+            let mut known = Roster::default();
+            let look = |known: &mut Roster| {
+                match read(state.path(), Due::These([id.to_owned()].into())) {
+                    Found::These(found) => merge(known, found),
+                    Found::All(_) => panic!("another reading"),
+                }
+                listed(known).len()
+            };
+            assert_eq!(look(&mut known), 0, "a run without a record is no agent");
+            dirs.watch_runs([id].into_iter());
+            record(id, 1).write(&dir).expect("written");
+            until_changed(&mut dirs, id).await;
+            assert_eq!(look(&mut known), 1);
+            std::fs::remove_dir_all(dir.path()).expect("removed");
+            until_changed(&mut dirs, id).await;
+            assert_eq!(look(&mut known), 0);
+        });
+    }
+}

@@ -259,13 +259,16 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     supervise(&args, interface, Claim { own_tree: false, make: &|_, _, _| Ok(None) }, context)
 }
 
+/// Makes what a run needs before it begins.
+type MakeClaim<'a> = dyn Fn(&mut Plan, &Project, &Settings) -> Result<Option<Claimed>, CliError> + 'a;
+
 /// What is made for a run before it begins.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct Claim<'a> {
     /// Whether the run gets a working tree of its own, which is set up before its agent starts.
     pub(in crate::cli) own_tree: bool,
     /// Makes the directory of the run, and settles in the plan where it works; `None` if nothing is to be made.
-    pub(in crate::cli) make: &'a dyn Fn(&mut Plan, &Project, &Settings) -> Result<Option<Claimed>, CliError>,
+    pub(in crate::cli) make: &'a MakeClaim<'a>,
 }
 
 /// Starts a supervised run in this process.

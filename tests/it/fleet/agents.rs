@@ -167,9 +167,9 @@ fn after_a_reboot_all_agents_that_had_not_ended_go_on() {
         let begun = fs::read_to_string(world.ground.home().join("begun")).unwrap_or_default();
         (begun.lines().count() == 2).then_some(())
     });
-    // All processes at once, the hosts first, as a power cut ends them.
+    // All processes at once, as a power cut ends them: first the keeper, which would revive the others, then the hosts.
     let mut alive = world.ground.alive(0);
-    alive.sort_by_key(|(_, command)| !command.contains("--hosted"));
+    alive.sort_by_key(|(_, command)| (!command.contains("keeper"), !command.contains("--hosted")));
     for (pid, _) in alive {
         if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);

@@ -326,7 +326,7 @@ fn at_the_critical_threshold_agents_are_stopped_and_taken_up_in_steps_after_the_
         .map(|agent| {
             assert_eq!(lives(agent), 2, "{}", fleet.log());
             let entries = journal(agent.path());
-            let began = entries.iter().filter_map(|entry| input(entry, "began")).last().expect("it began");
+            let began = entries.iter().filter_map(|entry| input(entry, "began")).next_back().expect("it began");
             began["unix_ms"].as_i64().expect("a time")
         })
         .collect();

@@ -78,7 +78,8 @@ impl Core {
         if self.is_set_up() {
             self.setup.done = true;
             self.decide("begin the work", "the setup has passed");
-            if self.plan.conversation && self.plan.task.is_empty() && !self.turns.has_queued() {
+            let is_without_task = self.plan.conversation && self.plan.task.is_empty() && !self.turns.has_queued();
+            if is_without_task && !self.is_paused() {
                 self.begin_without_task();
             }
         }

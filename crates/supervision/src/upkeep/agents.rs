@@ -163,7 +163,7 @@ impl Upkeep {
                 Standing::Ended => return false,
             }
             // A released one is only remembered so that it is not stopped again.
-            !agent.kept_down && !(stopped.released && episode != Some(stopped.episode))
+            !(agent.kept_down || stopped.released && episode != Some(stopped.episode))
         });
         let Some(critical) = &self.critical else { return };
         let reason = reason(critical);

@@ -157,6 +157,10 @@ fn a_conversation_is_set_up_before_its_agent_starts_and_words_wait_for_it() {
     assert!(spawn(&passes(&mut silent, 1)).is_some(), "the agent starts before anything is said");
     assert_eq!(silent.core.phase(), "waiting");
 
+    let mut paused = run.clone();
+    paused.feed(Input::Operator(OperatorInput::Pause));
+    assert_eq!((spawn(&passes(&mut paused, 1)), paused.core.phase()), (None, "paused"), "nothing begins in a pause");
+
     let mut spoken = run;
     let say = OperatorInput::Say { key: None, text: "Write a parser.".to_owned(), images: Vec::new() };
     spoken.feed(Input::Operator(say));
