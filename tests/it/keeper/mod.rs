@@ -72,7 +72,11 @@ impl Fleet {
         started.assert_code(0);
         let dir = RunDir::at(&self.state(), started.stdout.trim()).expect("a run");
         self.record(&dir, role);
-        look_until("the agent's wait", || (self.begun() > before).then_some(()));
+        look_until("the agent's wait", || (self.begun() > before || outcome(&dir).is_some()).then_some(()));
+        // A keeper that works is told of it.
+        if keeper::holder(&self.state()).expect("a lock").is_some() {
+            keeper::ensure(&self.state(), &Env::default()).expect("it is woken");
+        }
         dir
     }
 
@@ -216,8 +220,8 @@ fn an_agent_whose_ccc_dies_is_revived_once_and_no_turn_is_lost_or_doubled() {
     let fleet = Fleet::new(10.0);
     // Nobody answers about the usage.
     fleet.provider.answers("/api/oauth/usage", Reply::of(500, "{}"));
-    let agents = [fleet.agent(Role::Worker)];
     let _keeper = fleet.keeper();
+    let agents = [fleet.agent(Role::Worker)];
     killed_and_revived(&agents[0]);
     fleet.end(&agents);
     assert_eq!(lives(&agents[0]), 2, "{}", fleet.log());
@@ -226,9 +230,9 @@ fn an_agent_whose_ccc_dies_is_revived_once_and_no_turn_is_lost_or_doubled() {
 #[test]
 fn a_keeper_that_is_killed_at_random_revives_each_agent_once() {
     let fleet = Fleet::new(10.0);
+    let mut keeper = fleet.keeper();
     let agents = [fleet.agent(Role::Worker), fleet.agent(Role::Worker), fleet.agent(Role::Worker)];
     let mut seed = std::process::id();
-    let mut keeper = fleet.keeper();
     for agent in &agents {
         send(host(agent).expect("a ccc"), Signal::KILL);
         for _ in 0..2 {
@@ -253,8 +257,8 @@ fn a_keeper_that_is_killed_at_random_revives_each_agent_once() {
 #[test]
 fn an_agent_that_the_user_has_stopped_is_left_alone_and_the_keeper_ends() {
     let fleet = Fleet::new(10.0);
+    let mut keeper = fleet.keeper_for("15000");
     let agent = fleet.agent(Role::Worker);
-    let mut keeper = fleet.keeper_for("1500");
     fleet.world.run(&["stop", agent.id(), "--wait"]).assert_code(0);
     assert!(KeptDown::read(&agent).is_some());
     look_until("the keeper's end", || keeper::holder(&fleet.state()).ok()?.is_none().then_some(()));
@@ -296,8 +300,8 @@ fn of_many_keepers_at_once_one_works() {
 #[test]
 fn at_the_critical_threshold_agents_are_stopped_and_taken_up_in_steps_after_the_reset() {
     let fleet = Fleet::new(90.0);
-    let agents = [fleet.agent(Role::Manager), fleet.agent(Role::Worker)];
     let keeper = fleet.keeper();
+    let agents = [fleet.agent(Role::Manager), fleet.agent(Role::Worker)];
     for agent in &agents {
         look_until("the stop", || (outcome(agent)? == "interrupted").then_some(()));
         look_until("its end", || host(agent).is_none().then_some(()));
@@ -333,14 +337,14 @@ fn at_the_critical_threshold_agents_are_stopped_and_taken_up_in_steps_after_the_
 #[test]
 fn a_manager_is_told_of_a_crossing_once_although_the_keeper_is_killed() {
     let fleet = Fleet::new(85.0);
+    let mut keeper = fleet.keeper();
     let agents = [fleet.agent(Role::Manager)];
     let told = || journal(agents[0].path()).iter().any(|entry| entry.to_string().contains("[ccc] 85 %"));
     for _ in 0..3 {
-        let keeper = fleet.keeper();
         look_until("the message", || told().then_some(()));
         drop(keeper);
+        keeper = fleet.keeper();
     }
-    let _keeper = fleet.keeper();
     fleet.end(&agents);
     let turns = fleet.sessions().concat();
     let notices = turns.iter().filter(|(_, text)| text.contains("[ccc] 85 % of the window of 5 hours")).count();

@@ -183,6 +183,8 @@ pub struct Critical {
 pub struct Upkeep {
     /// When usage was last asked about.
     pub asked_unix_ms: Option<i64>,
+    /// The value of `asked_unix_ms` whose answer was heard.
+    pub heard_unix_ms: Option<i64>,
     /// What was heard then.
     pub usage: Vec<TokenUsage>,
     /// The level of each window of each token, by their names.
@@ -209,6 +211,10 @@ impl Upkeep {
     /// A keeper begins its work, perhaps after another was killed.
     pub fn begin(&mut self) {
         self.idle_since_unix_ms = None;
+        // The answer may be in the cache of all ccc, which also keeps the pause between two requests.
+        if self.heard_unix_ms != self.asked_unix_ms {
+            self.asked_unix_ms = None;
+        }
         // An order to stop may not have left the process that was killed.
         for stopped in self.stopped.values_mut() {
             stopped.again_unix_ms = 0;
@@ -223,6 +229,7 @@ impl Upkeep {
     /// Takes what is known about the usage of the tokens in use.
     pub fn heard(&mut self, usage: Vec<TokenUsage>) {
         self.usage = usage;
+        self.heard_unix_ms = self.asked_unix_ms;
     }
 
     /// The message was received, or never will be.

@@ -27,7 +27,7 @@ fn token(id: &str, windows: Vec<WindowUse>) -> TokenUsage {
 
 /// A keeper that has just asked, and heard this.
 fn keeper(usage: Vec<TokenUsage>) -> Upkeep {
-    Upkeep { asked_unix_ms: Some(NOW), usage, ..Upkeep::default() }
+    Upkeep { asked_unix_ms: Some(NOW), heard_unix_ms: Some(NOW), usage, ..Upkeep::default() }
 }
 
 /// What is decided, as words; the state is written and read between two decisions, as by a keeper that is killed.
@@ -328,12 +328,18 @@ fn usage_is_asked_about_once_in_an_interval_and_only_while_an_agent_lives() {
         let facts = Facts { now_unix_ms: NOW + second * 1_000, agents: &agents };
         if upkeep.decide(&facts, &rules).acts.contains(&Act::AskUsage) {
             asked.push(second);
+            upkeep.heard(Vec::new());
             // A keeper that is killed now does not ask again.
             upkeep = serde_json::from_str(&serde_json::to_string(&upkeep).expect("written")).expect("read");
             upkeep.begin();
         }
     }
     assert_eq!(asked, [0, 120, 240, 360, 480]);
+    // One that is killed before it has heard the answer looks for it again.
+    upkeep.asked_unix_ms = Some(NOW + 600_000);
+    upkeep.begin();
+    let facts = Facts { now_unix_ms: NOW + 600_001, agents: &agents };
+    assert_eq!(upkeep.decide(&facts, &rules).acts, [Act::AskUsage]);
     let ended = [agent("w", Standing::Ended)];
     let decided = Upkeep::default().decide(&Facts { now_unix_ms: NOW, agents: &ended }, &rules);
     assert_eq!((decided.acts, decided.rests, decided.wake_unix_ms), (Vec::new(), false, Some(NOW + 60_000)));
