@@ -1,5 +1,7 @@
 //! `ccc list`, and the rows that it shares with `ccc tree`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -9,6 +11,7 @@ use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::driver;
 use crate::fleet::{Agent, AgentRecord};
 use crate::journal::RunSummary;
+use crate::tokens::usage::{TopWindow, UsageCache};
 use crate::ui::{clean, columns, format};
 
 /// How many characters of a task are shown.
@@ -24,6 +27,10 @@ pub struct ListArgs {
     /// Only the agents whose ccc is running.
     #[arg(long)]
     pub active: bool,
+
+    /// Begin with how much of the usage windows is used; with --json, print one object with `usage` and `agents`.
+    #[arg(long)]
+    pub usage: bool,
 }
 
 /// Lists the agents.
@@ -36,7 +43,65 @@ pub fn run(args: ListArgs, context: &Context) -> Result<ExitCode, CliError> {
         agents.retain(|agent| agent.state.is_active());
     }
     let rows: Vec<(usize, &Agent)> = agents.iter().map(|agent| (0, agent)).collect();
-    print(&rows, args.json, context)
+    if !args.usage {
+        return print(&rows, args.json, context);
+    }
+    let usage = UsageCache::new(&context.dirs()?.state).read();
+    if args.json {
+        let object = serde_json::json!({
+            "usage": {"five_hour": usage.five_hour, "seven_day": usage.seven_day},
+            "agents": listed(&rows)?,
+        });
+        context.printer.json(object);
+        return Ok(ExitCode::COMPLETED);
+    }
+    context.printer.line(heading(usage.five_hour.as_ref(), usage.seven_day.as_ref(), driver::unix_ms()));
+    print(&rows, false, context)
+}
+
+/// `AGENTS (Session: 45% | Weekly: 62% | resets in 2h 15m / 3d 12h)`. What is not known, or was reset since, is `–`.
+fn heading(session: Option<&TopWindow>, weekly: Option<&TopWindow>, now_unix_ms: i64) -> String {
+    let now_unix_s = now_unix_ms.div_euclid(1_000);
+    let is_present = |window: &&TopWindow| window.resets_at_epoch.is_none_or(|at| at > now_unix_s);
+    let (session, weekly) = (session.filter(is_present), weekly.filter(is_present));
+    let used = |window: Option<&TopWindow>| {
+        let used = window.and_then(|window| window.utilization);
+        used.map_or_else(|| "–".to_owned(), |used| format!("{:.0}%", used.floor()))
+    };
+    let reset = |window: Option<&TopWindow>| {
+        let at = window.and_then(|window| window.resets_at_epoch);
+        at.map_or_else(|| "–".to_owned(), |at| format::away(at.saturating_mul(1_000), now_unix_ms))
+    };
+    format!(
+        "AGENTS (Session: {} | Weekly: {} | resets in {} / {})",
+        used(session),
+        used(weekly),
+        reset(session),
+        reset(weekly)
+    )
+}
+
+/// The agents as JSON.
+fn listed(rows: &[(usize, &Agent)]) -> Result<serde_json::Value, CliError> {
+    let live = live_of(rows);
+    let listed: Vec<Listed<'_>> = rows
+        .iter()
+        .map(|(level, agent)| Listed {
+            record: &agent.record,
+            state: agent.state.in_words(),
+            active: agent.state.is_active(),
+            level: *level,
+            live: live.get(agent.dir.id()),
+            run: agent.summary.as_ref(),
+        })
+        .collect();
+    serde_json::to_value(&listed).map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+}
+
+/// What the active ones say.
+fn live_of(rows: &[(usize, &Agent)]) -> BTreeMap<String, Standing> {
+    let active = rows.iter().filter(|(_, agent)| agent.state.is_active()).map(|(_, agent)| &agent.dir);
+    standing::ask_all(active)
 }
 
 /// An agent in JSON.
@@ -62,21 +127,8 @@ struct Listed<'a> {
 /// # Errors
 /// When they cannot be written as JSON.
 pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> Result<ExitCode, CliError> {
-    let active = rows.iter().filter(|(_, agent)| agent.state.is_active()).map(|(_, agent)| &agent.dir);
-    let live = standing::ask_all(active);
     if json {
-        let listed: Vec<Listed<'_>> = rows
-            .iter()
-            .map(|(level, agent)| Listed {
-                record: &agent.record,
-                state: agent.state.in_words(),
-                active: agent.state.is_active(),
-                level: *level,
-                live: live.get(agent.dir.id()),
-                run: agent.summary.as_ref(),
-            })
-            .collect();
-        let text = serde_json::to_string_pretty(&listed)
+        let text = serde_json::to_string_pretty(&listed(rows)?)
             .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
         context.printer.json(text);
         return Ok(ExitCode::COMPLETED);
@@ -85,6 +137,7 @@ pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> 
         context.printer.talk("there are no agents; to start one: ccc new \"TASK\"");
         return Ok(ExitCode::COMPLETED);
     }
+    let live = live_of(rows);
     let now_unix_ms = driver::unix_ms();
     let rows: Vec<[String; 7]> =
         rows.iter().map(|(level, agent)| cells(*level, agent, live.get(agent.dir.id()), now_unix_ms)).collect();
@@ -163,7 +216,8 @@ mod tests {
     fn the_list_names_each_agent_with_how_it_stands_and_fits_the_terminal() {
         let state = tempfile::tempdir().expect("a directory");
         let seen = Captured::default();
-        run(ListArgs { json: false, active: false }, &seen.context(state.path(), Some(80))).expect("listed");
+        run(ListArgs { json: false, active: false, usage: false }, &seen.context(state.path(), Some(80)))
+            .expect("listed");
         assert!(seen.messages().contains("ccc new \"TASK\""), "{}", seen.messages());
         let tree =
             r#","tree":{"path":"/w/a","branch":"agent/login","base":"abc","repository":"/r","common_dir":"/r/.git"}"#;
@@ -171,7 +225,8 @@ mod tests {
         agent(state.path(), "20261128-100001-bbbb", "other", r#","manager":"20261128-100000-aaaa""#, None);
         for columns in [Some(40), Some(80), None] {
             let seen = Captured::default();
-            run(ListArgs { json: false, active: false }, &seen.context(state.path(), columns)).expect("listed");
+            run(ListArgs { json: false, active: false, usage: false }, &seen.context(state.path(), columns))
+                .expect("listed");
             let text = seen.text();
             let lines: Vec<&str> = text.lines().collect();
             assert!(
@@ -184,13 +239,26 @@ mod tests {
             assert!(columns == Some(40) || lines[1].contains("$0.50  agent/login"), "{text}");
         }
         let seen = Captured::default();
-        run(ListArgs { json: true, active: false }, &seen.context(state.path(), None)).expect("listed");
+        run(ListArgs { json: true, active: false, usage: false }, &seen.context(state.path(), None)).expect("listed");
         let listed: serde_json::Value = serde_json::from_str(&seen.text()).expect("JSON");
         assert_eq!(listed[0]["state"], "completed");
         assert_eq!(listed[0]["tree"]["branch"], "agent/login");
         assert_eq!(listed[1]["active"], false);
         let seen = Captured::default();
-        run(ListArgs { json: true, active: true }, &seen.context(state.path(), None)).expect("listed");
+        run(ListArgs { json: true, active: true, usage: false }, &seen.context(state.path(), None)).expect("listed");
         assert_eq!(seen.text().trim(), "[]");
+    }
+
+    #[test]
+    fn the_heading_says_what_is_known_of_the_usage_and_invents_nothing() {
+        let window = |used, at| TopWindow { utilization: Some(used), resets_at_epoch: Some(at) };
+        let now_unix_ms = 1_800_000_000_000;
+        let (session, weekly) = (window(45.9, 1_800_008_100), window(62.0, 1_800_302_400));
+        assert_eq!(
+            heading(Some(&session), Some(&weekly), now_unix_ms),
+            "AGENTS (Session: 45% | Weekly: 62% | resets in 2h 15m / 3d 12h)"
+        );
+        let past = window(99.0, 1_799_999_999);
+        assert_eq!(heading(Some(&past), None, now_unix_ms), "AGENTS (Session: – | Weekly: – | resets in – / –)");
     }
 }
