@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_heading_says_what_is_known_of_the_usage_and_invents_nothing() {
-        let window = |used, at| TopWindow { utilization: Some(used), resets_at_epoch: Some(at) };
+        let window = |used, at| TopWindow { utilization: Some(used), resets_at: None, resets_at_epoch: Some(at) };
         let now_unix_ms = 1_800_000_000_000;
         let (session, weekly) = (window(45.9, 1_800_008_100), window(62.0, 1_800_302_400));
         assert_eq!(
