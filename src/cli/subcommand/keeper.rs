@@ -25,7 +25,7 @@ use rustix::fs::OFlags;
 /// critical threshold and continues them after the reset, and continues agents whose ccc has died. It is started by itself.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct KeeperArgs {
-    /// What to do [status].
+    /// What to do [the status].
     #[command(subcommand)]
     pub what: Option<What>,
 
