@@ -1,5 +1,6 @@
 //! The working trees of agents, for the commands: made, removed, and what is different in them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{CliError, Context, ErrorKind};
@@ -248,6 +249,16 @@ pub(super) fn patch(record: &AgentRecord, paths: &[&Path], context: &Context) ->
 pub(super) fn sums(record: &AgentRecord, context: &Context) -> Result<checkpoint::Summary, CliError> {
     let (git, work) = work_of(record, context)?;
     checkpoint::summary(&git, &work.place, &work.from, &work.to).map_err(|error| failed(&error))
+}
+
+/// The files that an agent has changed since its base, also without a commit.
+///
+/// # Errors
+/// As [`patch`].
+pub(super) fn changed_files(record: &AgentRecord, context: &Context) -> Result<BTreeSet<PathBuf>, CliError> {
+    let (git, work) = work_of(record, context)?;
+    let paths = checkpoint::changed_paths(&git, &work.place, &work.from, &work.to);
+    paths.map(|paths| paths.into_iter().collect()).map_err(|error| failed(&error))
 }
 
 /// What an agent has done.

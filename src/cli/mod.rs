@@ -36,6 +36,7 @@ mod misuse;
 mod native;
 mod new_from_inside;
 pub mod options;
+mod overlap;
 mod presentation;
 mod printer;
 mod recording;

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::Context;
+use super::{Context, agent_tree};
+use crate::checkpoint::Summary;
 use crate::control::Client;
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::core::{Core, OperatorInput, Outcome};
 use crate::files::replace_json;
 use crate::fleet::{AgentRecord, Roster, State};
 use crate::journal::{RunDir, RunSummary, Word};
+use crate::ui::format::count;
 
 /// The file in a worker's directory while its manager was not told of its end.
 const UNTOLD_FILE: &str = "untold.json";
@@ -18,15 +20,34 @@ const LIMIT: Duration = Duration::from_secs(10);
 const REASON_CHARS: usize = 2_000;
 
 /// What the manager's agent reads about the end of a worker.
-fn text(record: &AgentRecord, outcome: &str, reason: &str) -> String {
+fn text(record: &AgentRecord, outcome: &str, reason: &str, changes: Option<&Summary>) -> String {
     let (name, id) = (&record.name, &record.id);
     let reason: String = reason.chars().take(REASON_CHARS).collect();
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     let work = match &record.tree {
-        Some(tree) => format!("Its work is on the branch {}: `ccc diff {name}` shows it.", tree.branch),
+        Some(tree) => {
+            let extent = changes.map(|changes| format!(" ({})", extent(changes))).unwrap_or_default();
+            format!("Its work is on the branch {}{extent}: `ccc diff {name}` shows it.", tree.branch)
+        }
         None => format!("It has worked in {}.", record.project.display()),
     };
     format!("Your worker {name} (run {id}) has ended: {outcome}{why}.\n{work} `ccc look {name}` shows what it said.")
+}
+
+/// How much was changed: `3 files, 10 lines added, 2 removed`.
+fn extent(changes: &Summary) -> String {
+    match changes.files.len() {
+        0 => "nothing has changed".to_owned(),
+        files => format!("{}, {} lines added, {} removed", count(files, "file"), changes.added, changes.removed),
+    }
+}
+
+/// What an agent has changed, if it can be found out.
+fn changes(record: &AgentRecord, context: &Context) -> Option<Summary> {
+    record.tree.as_ref()?;
+    agent_tree::sums(record, context)
+        .inspect_err(|error| tracing::debug!(%error, "the extent of a worker's changes is not known"))
+        .ok()
 }
 
 /// Tells the manager of this run of its end. If the manager's run is not active, a mark stays, and the manager is told when its run
@@ -39,7 +60,9 @@ pub(super) fn tell_manager(run: &RunDir, outcome: Outcome, reason: &str, context
     if let Err(error) = replace_json(&mark, &serde_json::json!({"manager": manager.id()}), false) {
         tracing::debug!(%error, "the mark of an untold end cannot be written");
     }
-    let request = Request::WorkerEnded { id: record.id.clone(), text: text(&record, outcome.in_words(), reason) };
+    let changes = changes(&record, context);
+    let text = text(&record, outcome.in_words(), reason, changes.as_ref());
+    let request = Request::WorkerEnded { id: record.id.clone(), text };
     let told = Client::connect_within(&manager, &Hello::new("worker", false), LIMIT)
         .and_then(|mut client| client.call_within(&request, LIMIT));
     match told {
@@ -62,7 +85,9 @@ pub(super) fn first_inputs(run: &RunDir, core: &Core, context: &Context) -> Vec<
                     Word::Known(outcome) => outcome.in_words(),
                     Word::Other(outcome) => outcome.as_str(),
                 };
-                inputs.push(OperatorInput::WorkerEnded { id, name, text: text(&agent.record, outcome, reason) });
+                let changes = changes(&agent.record, context);
+                let text = text(&agent.record, outcome, reason, changes.as_ref());
+                inputs.push(OperatorInput::WorkerEnded { id, name, text });
                 let _ = std::fs::remove_file(agent.dir.path().join(UNTOLD_FILE));
             }
             // One whose ccc has died is waited for, too: it may be resumed.
@@ -82,6 +107,7 @@ fn reason_of(summary: &RunSummary) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::FileChange;
     use crate::fleet::{AGENT_VERSION, AgentTree, Role};
 
     #[test]
@@ -109,11 +135,17 @@ mod tests {
             ignore_usage: false,
         };
         assert_eq!(
-            text(&record, "completed", "the critic agrees"),
+            text(&record, "completed", "the critic agrees", None),
             "Your worker fixer (run 20261128-100000-aaaa) has ended: completed: the critic agrees.\nIts work is on the branch \
              agent/fixer: `ccc diff fixer` shows it. `ccc look fixer` shows what it said."
         );
+        let change = FileChange { path: "a.rs".into(), renamed_from: None, lines: Some((10, 2)) };
+        let changes = Summary { files: vec![change], added: 10, removed: 2 };
+        let told = text(&record, "completed", "", Some(&changes));
+        assert!(told.contains("agent/fixer (1 file, 10 lines added, 2 removed): `ccc diff"), "{told}");
+        let told = text(&record, "completed", "", Some(&Summary::default()));
+        assert!(told.contains("agent/fixer (nothing has changed): "), "{told}");
         let without = AgentRecord { tree: None, ..record };
-        assert!(text(&without, "failed", "").contains("has ended: failed.\nIt has worked in /p."));
+        assert!(text(&without, "failed", "", None).contains("has ended: failed.\nIt has worked in /p."));
     }
 }

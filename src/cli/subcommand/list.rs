@@ -1,11 +1,13 @@
 //! `ccc list`, and the rows that it shares with `ccc tree`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::agent::roster;
+use crate::cli::overlap::{Overlap, overlaps};
 use crate::cli::standing::{self, Standing};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::driver;
@@ -14,6 +16,8 @@ use crate::journal::RunSummary;
 use crate::tokens::usage::{TopWindow, UsageCache};
 use crate::ui::{clean, columns, format};
 
+/// How many files that two agents change are named.
+const FILES_SHOWN: usize = 5;
 /// How many characters of a task are shown.
 const TASK_CHARS: usize = 60;
 
@@ -50,7 +54,7 @@ pub fn run(args: ListArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.json {
         let object = serde_json::json!({
             "usage": {"five_hour": usage.five_hour, "seven_day": usage.seven_day},
-            "agents": listed(&rows)?,
+            "agents": listed(&rows, context)?,
         });
         context.printer.json(object);
         return Ok(ExitCode::COMPLETED);
@@ -82,8 +86,16 @@ fn heading(session: Option<&TopWindow>, weekly: Option<&TopWindow>, now_unix_ms:
 }
 
 /// The agents as JSON.
-fn listed(rows: &[(usize, &Agent)]) -> Result<serde_json::Value, CliError> {
+fn listed(rows: &[(usize, &Agent)], context: &Context) -> Result<serde_json::Value, CliError> {
     let live = live_of(rows);
+    let overlaps = overlaps(rows.iter().map(|(_, agent)| *agent), context);
+    let others = |id: &str| {
+        let other = |overlap: &Overlap| overlap.ids.iter().position(|one| one == id).map(|at| 1 - at);
+        overlaps
+            .iter()
+            .filter_map(|overlap| Some((overlap.names.get(other(overlap)?)?.as_str(), overlap.files.as_slice())))
+            .collect()
+    };
     let listed: Vec<Listed<'_>> = rows
         .iter()
         .map(|(level, agent)| Listed {
@@ -93,6 +105,7 @@ fn listed(rows: &[(usize, &Agent)]) -> Result<serde_json::Value, CliError> {
             level: *level,
             live: live.get(agent.dir.id()),
             run: agent.summary.as_ref(),
+            also_changed_by: others(agent.dir.id()),
         })
         .collect();
     serde_json::to_value(&listed).map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
@@ -120,6 +133,9 @@ struct Listed<'a> {
     live: Option<&'a Standing>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a RunSummary>,
+    /// The files that it and other running agents change, by the name of the other.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    also_changed_by: BTreeMap<&'a str, &'a [PathBuf]>,
 }
 
 /// Prints the agents, each with its level in the tree.
@@ -128,7 +144,7 @@ struct Listed<'a> {
 /// When they cannot be written as JSON.
 pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> Result<ExitCode, CliError> {
     if json {
-        let text = serde_json::to_string_pretty(&listed(rows)?)
+        let text = serde_json::to_string_pretty(&listed(rows, context)?)
             .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
         context.printer.json(text);
         return Ok(ExitCode::COMPLETED);
@@ -138,13 +154,28 @@ pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> 
         return Ok(ExitCode::COMPLETED);
     }
     let live = live_of(rows);
+    let overlaps = overlaps(rows.iter().map(|(_, agent)| *agent), context);
     let now_unix_ms = driver::unix_ms();
     let rows: Vec<[String; 7]> =
         rows.iter().map(|(level, agent)| cells(*level, agent, live.get(agent.dir.id()), now_unix_ms)).collect();
     for line in table(&rows, context.printer.columns()) {
         context.printer.line(line);
     }
+    for overlap in &overlaps {
+        context.printer.line(told(overlap));
+    }
     Ok(ExitCode::COMPLETED)
+}
+
+/// Which files two agents change.
+fn told(overlap: &Overlap) -> String {
+    let [one, other] = &overlap.names;
+    let mut files: Vec<String> =
+        overlap.files.iter().take(FILES_SHOWN).map(|file| clean::one_line(&file.display().to_string(), 200)).collect();
+    if overlap.files.len() > FILES_SHOWN {
+        files.push(format!("and {} more", overlap.files.len() - FILES_SHOWN));
+    }
+    format!("{one} and {other} change the same files: {}", files.join(", "))
 }
 
 /// The cells of an agent: name, state, age, iterations, cost, branch, task.

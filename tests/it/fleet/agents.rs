@@ -209,3 +209,28 @@ fn work_that_is_merged_is_cleared_away_and_no_other() {
     again.assert_code(0);
     assert_eq!(again.stdout, "");
 }
+
+#[test]
+fn running_agents_that_change_the_same_file_are_named() {
+    let world = World::on(Ground::new(), &Value::Null);
+    let write = bash("name=$(basename $(git branch --show-current)); echo $name > same.txt; echo mine > $name.txt");
+    world.play(&json!({
+        "agent": [[write, waits(&world), {"say": "First done."}]],
+        "critic": [[{"say": "All is there.\n\n[TASK_COMPLETED]"}]],
+    }));
+    for name in ["one", "two"] {
+        new(&world, &["--name", name]).assert_code(0);
+    }
+    look_until("two agents that have written", || {
+        let begun = fs::read_to_string(world.ground.home().join("begun")).unwrap_or_default();
+        (begun.lines().count() == 2).then_some(())
+    });
+    let shown = world.run(&["list"]);
+    assert!(shown.stdout.contains("one and two change the same files: same.txt\n"), "{}", shown.stdout);
+    let agents = listed(&world);
+    assert_eq!(agents[0]["also_changed_by"], json!({"two": ["same.txt"]}));
+    assert_eq!(agents[1]["also_changed_by"], json!({"one": ["same.txt"]}));
+    go(&world);
+    world.run(&["wait", "one", "two"]).assert_code(0);
+    assert!(!world.run(&["list"]).stdout.contains("change the same files"));
+}
