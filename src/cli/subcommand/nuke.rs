@@ -1,12 +1,14 @@
 //! `ccc nuke`.
 
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::kill::{agreed, removed};
 use crate::cli::agent::roster;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
 use crate::files::make_private_dir;
 use crate::journal::RunDir;
+use crate::keeper;
 
 /// Where the runs of removed agents are kept.
 const ARCHIVE_DIR: &str = "archive";
@@ -48,6 +50,7 @@ pub fn run(args: NukeArgs, context: &Context) -> Result<ExitCode, CliError> {
         }
     }
     if failed.is_empty() {
+        end_keeper(state);
         return Ok(ExitCode::COMPLETED);
     }
     Err(CliError::new(ErrorKind::Failed, format!("not removed: {}", failed.join(", "))).hint("to list them: ccc list"))
@@ -61,4 +64,12 @@ fn archive(run: &RunDir, state: &std::path::Path) -> Result<(), CliError> {
         CliError::new(ErrorKind::Io, format!("{}: cannot be moved to {}: {error}", run.path().display(), dir.display()))
             .hint("free some disk space, or move it by hand")
     })
+}
+
+/// Ends the keeper, which has nothing to do without agents and would end by itself a minute later.
+fn end_keeper(state: &std::path::Path) {
+    let Ok(Some(holder)) = keeper::holder(state) else { return };
+    if let Some(pid) = i32::try_from(holder.pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::TERM);
+    }
 }

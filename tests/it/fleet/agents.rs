@@ -151,6 +151,7 @@ fn many_agents_start_at_once_and_are_ended_by_one_command() {
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 1);
     assert_eq!(fs::read_dir(world.ground.state().join("archive")).expect("an archive").count(), 6);
     look_until("the end of all processes", || world.ground.alive(0).is_empty().then_some(()));
+    look_until("the end of the keeper", || world.ground.keeper().is_none().then_some(()));
 }
 
 #[test]
@@ -168,9 +169,10 @@ fn after_a_reboot_all_agents_that_had_not_ended_go_on() {
         (begun.lines().count() == 2).then_some(())
     });
     // All processes at once, as a power cut ends them: first the keeper, which would revive the others, then the hosts.
-    let mut alive = world.ground.alive(0);
-    alive.sort_by_key(|(_, command)| (!command.contains("keeper"), !command.contains("--hosted")));
-    for (pid, _) in alive {
+    let mut hosts = world.ground.alive(0);
+    hosts.sort_by_key(|(_, command)| !command.contains("--hosted"));
+    let keeper = world.ground.keeper();
+    for pid in keeper.into_iter().chain(hosts.into_iter().map(|(pid, _)| pid)) {
         if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
