@@ -61,18 +61,12 @@ fn held(run: &RunDir) -> Result<TimedLock, CliError> {
     })
 }
 
-/// What is left of an agent that was removed.
-#[derive(Debug, Default)]
-pub(super) struct Left {
-    /// For the user: what was kept, and where.
-    pub(super) notes: Vec<String>,
-}
-
 /// Removes an agent: its run is ended and kept, its work is kept where it is not merged, its working tree and name are gone.
+/// Returns what was kept and where, for the user.
 ///
 /// # Errors
 /// When its run does not end, or its tree cannot be removed without loss. What was done until then is done.
-pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<Left, CliError> {
+pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<Vec<String>, CliError> {
     let state = &context.dirs()?.state;
     // First, so that nothing revives it.
     let kept = KeptDown::write(&agent.dir, "it was removed", driver::unix_ms());
@@ -90,7 +84,7 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
     if let Err(error) = RunNames::new(state).release(&record.name, &record.id) {
         context.printer.warn(error);
     }
-    Ok(Left { notes })
+    Ok(notes)
 }
 
 /// Removes the working tree of an agent whose run has ended; its run and its name stay.

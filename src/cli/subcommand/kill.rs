@@ -76,14 +76,14 @@ pub(super) fn agreed(yes: bool, question: &str, command: &str, context: &Context
 /// # Errors
 /// When it cannot be removed.
 pub(super) fn removed(agent: &Agent, discard: bool, json: bool, context: &Context) -> Result<(), CliError> {
-    let left = removal::remove(agent, discard, context)?;
+    let notes = removal::remove(agent, discard, context)?;
     let record = &agent.record;
     if json {
-        context.printer.json(serde_json::json!({"id": record.id, "name": record.name, "notes": left.notes}));
+        context.printer.json(serde_json::json!({"id": record.id, "name": record.name, "notes": notes}));
         return Ok(());
     }
     context.printer.line(format_args!("removed {} ({})", record.name, record.id));
-    for note in left.notes {
+    for note in notes {
         context.printer.talk(note);
     }
     Ok(())

@@ -104,12 +104,12 @@ pub struct NewArgs {
 
 impl NewArgs {
     /// The arguments of the supervised run.
-    fn run_args(&self) -> Result<RunArgs, CliError> {
+    fn run_args(&self) -> RunArgs {
         let model = self.model.as_deref().map(|model| {
             let kind = self.settings.0.agent.kind.map(|kind| kind.0).unwrap_or_default();
             kind.args_of_provider(None, Some(model))
         });
-        Ok(RunArgs {
+        RunArgs {
             supervisor: true,
             prompt: self.task.clone(),
             prompt_file: self.prompt_file.clone(),
@@ -122,7 +122,7 @@ impl NewArgs {
             conversation: false,
             share_tree: self.share_tree,
             agent_args: model.into_iter().flatten().chain(self.agent_args.iter().cloned()).collect(),
-        })
+        }
     }
 }
 
@@ -230,7 +230,7 @@ fn host(args: &NewArgs, context: &Context) -> Result<ExitCode, CliError> {
     let claim =
         |plan: &mut Plan, project: &Project, settings: &Settings| agent.claim(plan, project, settings).map(Some);
     let claim = Claim { own_tree: !args.no_worktree, make: &claim };
-    let started = run::supervise(&args.run_args()?, None, claim, context);
+    let started = run::supervise(&args.run_args(), None, claim, context);
     if started.is_err() {
         agent.take_back();
     }
