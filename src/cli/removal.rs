@@ -80,7 +80,14 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
             return Err(error);
         }
     };
-    let notes = agent_tree::unmake(&record, discard, context)?;
+    let notes = match agent_tree::unmake(&record, discard, context) {
+        Ok(notes) => notes,
+        Err(error) => {
+            // It stays in the list until its tree is gone.
+            let _ = agent.record.write(&agent.dir);
+            return Err(error);
+        }
+    };
     if let Err(error) = RunNames::new(state).release(&record.name, &record.id) {
         context.printer.warn(error);
     }
