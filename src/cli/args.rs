@@ -2,9 +2,10 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
-    keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
-    scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait, watch,
+    answer, attach, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on, init,
+    interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay, resume,
+    run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait,
+    watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -77,6 +78,8 @@ pub enum Command {
     Merge(merge::MergeArgs),
     #[command(about = "Show how one agent or run stands")]
     Status(status::StatusArgs),
+    #[command(about = "Print each change of an agent's state")]
+    Events(events::EventsArgs),
     #[command(about = "List everything that waits for you, over all agents")]
     Questions(questions::QuestionsArgs),
     #[command(about = "Wait until agents or other runs have ended")]

@@ -7,9 +7,10 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
-    answer, attach, completions, config, demo, diff, doctor, explain, export, follow, gc, go_on, init, interrupt,
-    keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay, resume, run, runs,
-    scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait, watch,
+    answer, attach, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on, init,
+    interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay, resume,
+    run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait,
+    watch,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -97,6 +98,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Merge(args)) => merge::run(args, context),
         Some(Command::Status(args)) => status::run(args, context),
         Some(Command::Gc(args)) => gc::run(args, context),
+        Some(Command::Events(args)) => events::run(args, context),
         Some(Command::Questions(args)) => questions::run(args, context),
         Some(Command::Wait(args)) => wait::run(args, context),
         Some(Command::Kill(args)) => kill::run(args, context),
@@ -148,6 +150,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Merge(_)
             | Command::Status(_)
             | Command::Gc(_)
+            | Command::Events(_)
             | Command::Questions(_)
             | Command::Wait(_)
             | Command::Kill(_)

@@ -36,6 +36,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "status",
     "gc",
     "questions",
+    "events",
     "wait",
     "watch",
     "status-line",

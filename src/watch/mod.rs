@@ -17,7 +17,9 @@ mod paper;
 mod past;
 mod roster;
 mod session;
+mod states;
 mod usage;
 
 pub use session::{Answers, WatchEnd, WatchSetup, watch};
+pub use states::follow_states;
 pub use usage::usage_known;

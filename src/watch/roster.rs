@@ -162,6 +162,10 @@ pub(super) fn read(state: &Path, due: Due) -> Found {
             let agent = |id: &str| {
                 let dir = RunDir::at(state, id).ok()?;
                 let record = AgentRecord::read(&dir).ok()??;
+                // The user has removed it.
+                if record.removed_unix_ms.is_some() {
+                    return None;
+                }
                 Some(Agent::of(dir, record))
             };
             Found::These(ids.into_iter().map(|id| (id.clone(), agent(&id))).collect())

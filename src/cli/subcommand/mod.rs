@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+pub mod events;
 pub mod explain;
 pub mod export;
 pub mod follow;
