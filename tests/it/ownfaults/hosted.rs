@@ -72,6 +72,7 @@ pub(crate) fn plan(ground: &Ground, number: u32) -> Plan {
         // It ends with its verdict, and asks nobody.
         conversation: false,
         supervised: true,
+        without_critic: false,
         approvals: ccc::core::Approvals::Off,
         ..sample
     }
