@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ccc::fleet::KEPT_DOWN_FILE;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -118,6 +119,8 @@ fn agents_are_seen_and_steered_on_one_screen_which_is_left_as_it_was() {
     tmux.until_screen("▸ lead");
 
     // The run's ccc is killed while it is selected.
+    // The keeper is kept from reviving it.
+    fs::write(lead.join(KEPT_DOWN_FILE), "{}").unwrap();
     send(pid_of(&lead), Signal::KILL);
     tmux.until_screen("died");
     tmux.until_screen("ccc resume lead");
