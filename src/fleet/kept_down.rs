@@ -1,7 +1,7 @@
 //! `kept-down.json` in a run's directory: the agent must not be started by the keeper.
 //!
-//! Whoever ends an agent on purpose writes it first, so that no keeper revives the agent or takes it up: the user's `stop`, `kill`
-//! and `nuke`, and the keeper itself when it ends an agent for good. Whoever continues the agent on the user's behalf removes it.
+//! What ends an agent on purpose writes it first, so that no keeper revives the agent or takes it up: the user's `stop`, `kill`
+//! and `nuke`, and the keeper itself when it ends an agent for good. `ccc resume` removes it.
 
 use std::io;
 use std::path::{Path, PathBuf};

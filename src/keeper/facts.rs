@@ -62,7 +62,7 @@ fn fact(agent: &Agent, booted_unix_ms: Option<i64>, now_unix_ms: i64) -> AgentFa
         State::Ended(Word::Known(Outcome::Interrupted)) => Standing::Stopped,
         State::Ended(Word::Known(_) | Word::Other(_)) => Standing::Ended,
         State::Died if agent.summary.is_some() => Standing::Died,
-        // Its ccc is being started, or has failed to start, which whoever started it was told.
+        // Its ccc is being started, or has failed to start, which was told where it was started.
         State::Died if now_unix_ms.saturating_sub(agent.record.created_unix_ms) < BEGINNING_MS => Standing::Starting,
         State::Died => Standing::Ended,
     };

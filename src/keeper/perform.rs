@@ -90,7 +90,7 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     fn run(&mut self) {
-        // Whoever removes the state directory removes the agents, too.
+        // With the state directory the agents are removed, too.
         while self.state_dir.is_dir() {
             let now = self.world.now_unix_ms();
             let rules = self.world.rules(now);

@@ -173,7 +173,7 @@ impl Others {
     }
 }
 
-/// Touches the file, so that whoever listens to it wakes.
+/// Touches the file, so that a process that listens to it wakes.
 ///
 /// # Errors
 /// When its times cannot be changed.

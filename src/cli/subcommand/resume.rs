@@ -290,7 +290,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
                 .talk(format_args!("{reason}; to raise the bound: /budget, or: ccc resume {}{more}", run_dir.id()));
         }
     }
-    // Whoever continues an agent wants it to go on.
+    // A user who continues an agent wants it to go on.
     if is_agent(&run_dir) {
         if let Err(error) = KeptDown::clear(&run_dir) {
             context.printer.warn(format_args!("{}: the keeper still leaves the agent alone: {error}", run_dir.id()));
