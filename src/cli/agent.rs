@@ -22,6 +22,8 @@ use crate::upkeep::{Admission, Full};
 pub(super) struct Wish {
     /// Its name; `None` for one made of the task.
     pub(super) name: Option<String>,
+    /// It is started with others of this name, so a number may follow the name.
+    pub(super) is_one_of_several: bool,
     /// What it may do.
     pub(super) role: Role,
     /// Its manager, as the user names it.
@@ -142,6 +144,7 @@ impl<'a> NewAgent<'a> {
     fn name(&self, state: &Path, plan: &Plan) -> Result<String, CliError> {
         let names = RunNames::new(state);
         match &self.wish.name {
+            Some(name) if self.wish.is_one_of_several => names.claim_free(name, &plan.run_id),
             Some(name) => names.claim(name, &plan.run_id).map(|()| name.clone()),
             None => names.claim_free(&name_of_task(&plan.task), &plan.run_id),
         }

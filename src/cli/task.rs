@@ -18,6 +18,8 @@ pub(super) struct TaskSource<'a> {
     pub(super) prompt: Option<&'a str>,
     /// `--prompt-file`.
     pub(super) file: Option<&'a Path>,
+    /// The command with a task, for hints.
+    pub(super) example: &'static str,
 }
 
 /// Reads the task: from `-p`, else from the file, else from a piped stdin.
@@ -29,7 +31,7 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
         (None, None) if !stdin.is_terminal() => ("stdin".to_owned(), read_stdin(stdin)),
         (None, None) => {
             return Err(CliError::new(ErrorKind::Usage, "there is no task")
-                .hint("give the task in quotes, or in a file (--prompt-file FILE): ccc --supervisor -p \"TASK\""));
+                .hint(format!("give the task in quotes, or in a file (--prompt-file FILE): {}", source.example)));
         }
     };
     let bytes = bytes.map_err(|error| {
@@ -60,7 +62,7 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
     }
     if task.trim().is_empty() {
         return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is empty"))
-            .hint("give the task in quotes, or in a file (--prompt-file FILE): ccc --supervisor -p \"TASK\""));
+            .hint(format!("give the task in quotes, or in a file (--prompt-file FILE): {}", source.example)));
     }
     Ok(task)
 }

@@ -17,6 +17,9 @@ use crate::ui::dashboard::{Listed, Standing};
 const RUNS: &str = "runs";
 const USAGE: &str = "usage-cache.json";
 
+/// How many of the newest runs are watched although they are no agents yet.
+const NEWEST: usize = 16;
+
 /// What has changed.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
@@ -59,7 +62,14 @@ impl Directories {
             Directories { state: state.to_owned(), watch, by_number: BTreeMap::new(), runs: BTreeSet::new() };
         dirs.add(Dir::State);
         dirs.add(Dir::Runs);
+        dirs.watch_newest();
         dirs
+    }
+
+    /// Watches the runs that may have been made just before their directory was watched: they become agents only a moment later.
+    fn watch_newest(&mut self) {
+        let newest = RunDir::all(&self.state).unwrap_or_default();
+        self.watch_runs(newest.iter().take(NEWEST).map(RunDir::id));
     }
 
     /// Whether every change is reported, so that nothing need be looked at from time to time.
@@ -119,6 +129,7 @@ impl Directories {
             match self.by_number.get(&dir).cloned() {
                 Some(Dir::State) if name == RUNS => {
                     self.add(Dir::Runs);
+                    self.watch_newest();
                     changes.all = true;
                 }
                 Some(Dir::State) => changes.usage |= name == USAGE,
@@ -275,7 +286,7 @@ mod tests {
                 listed(known).len()
             };
             assert_eq!(look(&mut known), 0, "a run without a record is no agent");
-            dirs.watch_runs([id].into_iter());
+            // The run was made before its directory was watched.
             record(id, 1).write(&dir).expect("written");
             assert!(has_changed(&mut dirs, id).await);
             assert_eq!(look(&mut known), 1);

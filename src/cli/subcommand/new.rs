@@ -161,7 +161,7 @@ pub fn run(args: NewArgs, typed: &[OsString], context: &Context) -> Result<ExitC
 /// Lets the run of the agent inside which this was typed start the agent: it decides whether it may.
 fn started_by(manager: &RunDir, args: &NewArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
     let task = if args.task.is_none() {
-        let source = TaskSource { prompt: None, file: args.prompt_file.as_deref() };
+        let source = TaskSource { prompt: None, file: args.prompt_file.as_deref(), example: spooled::EXAMPLE };
         Some(task::read(&source, context.cwd()?, &context.stdin)?)
     } else {
         None
@@ -219,6 +219,7 @@ fn host(args: &NewArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     let wish = Wish {
         name: args.name.clone(),
+        is_one_of_several: args.count > 1,
         role: if args.worker { Role::Worker } else { Role::Manager },
         manager: args.manager.clone(),
         own_tree: !args.no_worktree,
@@ -229,7 +230,7 @@ fn host(args: &NewArgs, context: &Context) -> Result<ExitCode, CliError> {
     let agent = NewAgent::new(wish, context)?;
     let claim =
         |plan: &mut Plan, project: &Project, settings: &Settings| agent.claim(plan, project, settings).map(Some);
-    let claim = Claim { own_tree: !args.no_worktree, make: &claim };
+    let claim = Claim { own_tree: !args.no_worktree, make: &claim, example: spooled::EXAMPLE };
     let started = run::supervise(&args.run_args(), None, claim, context);
     if started.is_err() {
         agent.take_back();

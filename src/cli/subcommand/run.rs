@@ -141,16 +141,16 @@ pub struct Prepared {
 }
 
 /// Determines everything that a run needs, and starts nothing but `agent --version`. Cheap checks come first: the task, then the
-/// configuration, the prompt, the agent.
+/// configuration, the prompt, the agent. `example` is the command with a task, for hints.
 ///
 /// # Errors
 /// When anything is missing or wrong. Then no run was started.
-pub fn prepare(args: &RunArgs, context: &Context) -> Result<Prepared, CliError> {
+pub fn prepare(args: &RunArgs, example: &'static str, context: &Context) -> Result<Prepared, CliError> {
     let begins_without_task = args.conversation || (args.native && args.prompt.is_none() && args.prompt_file.is_none());
     let task = if begins_without_task {
         String::new()
     } else {
-        let source = TaskSource { prompt: args.prompt.as_deref(), file: args.prompt_file.as_deref() };
+        let source = TaskSource { prompt: args.prompt.as_deref(), file: args.prompt_file.as_deref(), example };
         task::read(&source, context.cwd()?, &context.stdin)?
     };
     let mut resolved = context.settings(args.flags())?;
@@ -256,7 +256,12 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     if args.detach && !args.hosted {
         return detach::start(typed, None, args.settings.0.output_format, context);
     }
-    supervise(&args, interface, Claim { own_tree: false, make: &|_, _, _| Ok(None) }, context)
+    supervise(
+        &args,
+        interface,
+        Claim { own_tree: false, make: &|_, _, _| Ok(None), example: "ccc --supervisor -p \"TASK\"" },
+        context,
+    )
 }
 
 /// Makes what a run needs before it begins.
@@ -269,6 +274,8 @@ pub(in crate::cli) struct Claim<'a> {
     pub(in crate::cli) own_tree: bool,
     /// Makes the directory of the run, and settles in the plan where it works; `None` if nothing is to be made.
     pub(in crate::cli) make: &'a MakeClaim<'a>,
+    /// The command with a task, for hints.
+    pub(in crate::cli) example: &'static str,
 }
 
 /// Starts a supervised run in this process.
@@ -284,7 +291,7 @@ pub(in crate::cli) fn supervise(
     // Do this before the agent is asked for its version, so that processes which that leaves running are found without a scan of
     // all processes.
     process::become_subreaper();
-    let prepared = prepare(args, context)?;
+    let prepared = prepare(args, claim.example, context)?;
     for warning in &prepared.tokens.warnings {
         context.printer.warn(warning);
     }

@@ -113,9 +113,12 @@ fn a_name_that_is_taken_and_a_tree_that_cannot_be_made_leave_nothing_behind() {
     assert_eq!(world.ground.runs().len(), runs);
     assert_eq!(world.ground.git(&["branch", "--list", "agent/*"]).lines().count(), 1);
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 2);
-    // What was not given away is free.
-    new(&world, &["--name", "other"]).assert_code(0);
-    world.run(&["wait", "other"]).assert_code(0);
+    let refused = world.run(&["new"]);
+    refused.assert_code(2);
+    assert!(refused.stderr.contains("ccc new \"TASK\""), "{}", refused.stderr);
+    // What was not given away is free, and several agents share a name by numbers.
+    new(&world, &["--name", "other", "--count", "2"]).assert_code(0);
+    world.run(&["wait", "other", "other-2"]).assert_code(0);
 }
 
 #[test]
