@@ -11,7 +11,7 @@ use super::{CliError, Context, ErrorKind, agent_tree, keeper_world, steer};
 use crate::config::{Project, Settings};
 use crate::core::Plan;
 use crate::driver;
-use crate::fleet::{AGENT_VERSION, AgentRecord, RecordError, Role};
+use crate::fleet::{AgentRecord, RecordError, Role};
 use crate::journal::{NameError, RunDir, RunNames, name_of_task};
 use crate::keeper;
 use crate::ui::format;
@@ -80,18 +80,10 @@ impl<'a> NewAgent<'a> {
             made.name = Some(name.clone());
         }
         let mut record = AgentRecord {
-            version: AGENT_VERSION,
-            id: plan.run_id.clone(),
-            name,
-            role: self.wish.role.into(),
             manager: self.manager.as_ref().map(|manager| manager.id.clone()),
             depth: self.manager.as_ref().map_or(0, |manager| manager.depth.saturating_add(1)),
-            created_unix_ms: driver::unix_ms(),
-            project: project.root().to_owned(),
-            tree: None,
-            ports: Vec::new(),
-            removed_unix_ms: None,
             ignore_usage: self.wish.ignore_usage,
+            ..AgentRecord::new(&plan.run_id, &name, self.wish.role, driver::unix_ms(), project.root())
         };
         record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;
         if self.wish.own_tree {

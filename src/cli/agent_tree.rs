@@ -33,7 +33,7 @@ pub(super) fn git(run_id: &str, context: &Context) -> Result<Git, CliError> {
 }
 
 fn holder(run_id: &str) -> Holder {
-    Holder { pid: std::process::id(), run_id: run_id.to_owned(), since_unix_ms: driver::unix_ms(), tree: None }
+    Holder::of_process(run_id, driver::unix_ms())
 }
 
 /// Makes the working tree of an agent. Returns it with the directory in it that corresponds to the current one.

@@ -167,7 +167,6 @@ mod tests {
     use std::process::{Child, Command};
 
     use super::*;
-    use crate::fleet::AGENT_VERSION;
 
     const OURS: &str = "20261128-100000-aaaa";
 
@@ -183,18 +182,9 @@ mod tests {
     fn record(state: &Path, id: &str, role: Role, manager: Option<&str>, depth: u32) -> RunDir {
         let dir = RunDir::create(state, id).expect("a run");
         let record = AgentRecord {
-            version: AGENT_VERSION,
-            id: id.to_owned(),
-            name: format!("name-{id}"),
-            role: role.into(),
             manager: manager.map(str::to_owned),
             depth,
-            created_unix_ms: 1,
-            project: "/p".into(),
-            tree: None,
-            ports: Vec::new(),
-            removed_unix_ms: None,
-            ignore_usage: false,
+            ..AgentRecord::new(id, &format!("name-{id}"), role, 1, Path::new("/p"))
         };
         record.write(&dir).expect("written");
         dir

@@ -275,7 +275,7 @@ fn planned_session(plan: &Plan, context: &Context) -> Result<Option<String>, Cli
 }
 
 fn this_run(plan: &Plan) -> Holder {
-    Holder { pid: std::process::id(), run_id: plan.run_id.clone(), since_unix_ms: driver::unix_ms(), tree: None }
+    Holder::of_process(&plan.run_id, driver::unix_ms())
 }
 
 fn lock_session(

@@ -108,7 +108,7 @@ fn reason_of(summary: &RunSummary) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::checkpoint::FileChange;
-    use crate::fleet::{AGENT_VERSION, AgentTree, Role};
+    use crate::fleet::{AgentTree, Role};
 
     #[test]
     fn the_end_of_a_worker_names_what_its_manager_can_do_with_it() {
@@ -121,18 +121,10 @@ mod tests {
             common_dir: "/p/.git".into(),
         };
         let record = AgentRecord {
-            version: AGENT_VERSION,
-            id: "20261128-100000-aaaa".to_owned(),
-            name: "fixer".to_owned(),
-            role: Role::Worker.into(),
             manager: Some("20261128-090000-bbbb".to_owned()),
             depth: 1,
-            created_unix_ms: 1,
-            project: "/p".into(),
             tree: Some(tree),
-            ports: Vec::new(),
-            removed_unix_ms: None,
-            ignore_usage: false,
+            ..AgentRecord::new("20261128-100000-aaaa", "fixer", Role::Worker, 1, std::path::Path::new("/p"))
         };
         assert_eq!(
             text(&record, "completed", "the critic agrees", None),

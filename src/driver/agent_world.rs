@@ -495,12 +495,7 @@ impl World {
         if self.session_lock.as_ref().is_some_and(|(held, _)| held == session_id) {
             return;
         }
-        let holder = Holder {
-            pid: std::process::id(),
-            run_id: self.run.core.plan().run_id.clone(),
-            since_unix_ms: self.run.clock.unix_ms(),
-            tree: None,
-        };
+        let holder = Holder::of_process(&self.run.core.plan().run_id, self.run.clock.unix_ms());
         let (state_dir, session_id, inbox) = (self.state_dir.clone(), session_id.to_owned(), self.inbox.clone());
         // Releases the previous lock.
         self.session_lock = Some((session_id.clone(), None));

@@ -69,26 +69,13 @@ impl Census {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{AGENT_VERSION, Role};
+    use super::super::record::Role;
     use super::*;
     use crate::journal::FileLock;
 
     fn agent(state: &Path, id: &str, phase: &str, outcome: Option<&str>) -> RunDir {
         let dir = RunDir::create(state, id).expect("a run");
-        let record = AgentRecord {
-            version: AGENT_VERSION,
-            id: id.to_owned(),
-            name: id.to_owned(),
-            role: Role::Worker.into(),
-            manager: None,
-            depth: 0,
-            created_unix_ms: 1,
-            project: "/project".into(),
-            tree: None,
-            ports: Vec::new(),
-            removed_unix_ms: None,
-            ignore_usage: false,
-        };
+        let record = AgentRecord::new(id, id, Role::Worker, 1, Path::new("/project"));
         record.write(&dir).expect("written");
         let summary = serde_json::json!({
             "version": 1, "id": id, "task": "", "cwd": "/", "pid": 1, "started_unix_ms": 1, "updated_unix_ms": 1,

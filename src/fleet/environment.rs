@@ -32,7 +32,7 @@ pub fn add_environment(record: &AgentRecord, program: Option<&Path>, env: &mut V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{AGENT_VERSION, Role};
+    use crate::fleet::Role;
 
     #[test]
     fn an_agent_finds_its_ports_and_ccc_behind_its_own_programs() {
@@ -40,18 +40,8 @@ mod tests {
         let program = dir.path().join("ccc");
         std::fs::write(&program, "").expect("written");
         let record = AgentRecord {
-            version: AGENT_VERSION,
-            id: "20261128-100000-aaaa".to_owned(),
-            name: "login".to_owned(),
-            role: Role::Worker.into(),
-            manager: None,
-            depth: 0,
-            created_unix_ms: 0,
-            project: "/p".into(),
-            tree: None,
             ports: vec![20_001, 20_002],
-            removed_unix_ms: None,
-            ignore_usage: false,
+            ..AgentRecord::new("20261128-100000-aaaa", "login", Role::Worker, 0, Path::new("/p"))
         };
         let value = |env: &[(OsString, OsString)], wanted: &str| {
             let values: Vec<_> =

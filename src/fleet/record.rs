@@ -117,6 +117,25 @@ pub enum RecordError {
 }
 
 impl AgentRecord {
+    /// A new agent, without a manager and without a working tree and ports of its own.
+    #[must_use]
+    pub fn new(id: &str, name: &str, role: Role, created_unix_ms: i64, project: &Path) -> AgentRecord {
+        AgentRecord {
+            version: AGENT_VERSION,
+            id: id.to_owned(),
+            name: name.to_owned(),
+            role: role.into(),
+            manager: None,
+            depth: 0,
+            created_unix_ms,
+            project: project.to_owned(),
+            tree: None,
+            ports: Vec::new(),
+            removed_unix_ms: None,
+            ignore_usage: false,
+        }
+    }
+
     /// The record of a run; `None` for a run that is not an agent of the fleet.
     ///
     /// # Errors

@@ -155,24 +155,14 @@ impl Agent {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{AGENT_VERSION, Role};
+    use super::super::record::Role;
     use super::*;
 
     fn agent(state: &Path, id: &str, name: &str, manager: Option<&str>, at: i64) {
         let dir = RunDir::create(state, id).expect("a run");
         let record = AgentRecord {
-            version: AGENT_VERSION,
-            id: id.to_owned(),
-            name: name.to_owned(),
-            role: Role::Manager.into(),
             manager: manager.map(str::to_owned),
-            depth: 0,
-            created_unix_ms: at,
-            project: "/project".into(),
-            tree: None,
-            ports: Vec::new(),
-            removed_unix_ms: None,
-            ignore_usage: false,
+            ..AgentRecord::new(id, name, Role::Manager, at, Path::new("/project"))
         };
         record.write(&dir).expect("written");
     }

@@ -32,6 +32,14 @@ pub struct Holder {
     pub tree: Option<PathBuf>,
 }
 
+impl Holder {
+    /// This process, for this run, from now on.
+    #[must_use]
+    pub fn of_process(run_id: &str, now_unix_ms: i64) -> Holder {
+        Holder { pid: std::process::id(), run_id: run_id.to_owned(), since_unix_ms: now_unix_ms, tree: None }
+    }
+}
+
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {

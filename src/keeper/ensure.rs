@@ -83,7 +83,7 @@ pub fn holder(state_dir: &Path) -> Result<Option<Holder>, LockError> {
 /// # Errors
 /// When there is one, or the lock cannot be used.
 pub fn take_lock(state_dir: &Path, now_unix_ms: i64) -> Result<FileLock, LockError> {
-    let holder = Holder { pid: std::process::id(), run_id: NO_RUN.to_owned(), since_unix_ms: now_unix_ms, tree: None };
+    let holder = Holder::of_process(NO_RUN, now_unix_ms);
     FileLock::take_in(state_dir, KEEPER_DIR, "lock", "the keeper's work", &holder)
 }
 

@@ -88,7 +88,7 @@ fn last_seen(agent: &Agent) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{AGENT_VERSION, AgentRecord};
+    use crate::fleet::AgentRecord;
     use crate::journal::{RunDir, RunSummary, SUMMARY_VERSION};
     use redaction::Redactor;
 
@@ -97,20 +97,7 @@ mod tests {
     fn agent(state: &Path, outcome: Option<Outcome>, ended_unix_ms: Option<i64>) -> Agent {
         let id = format!("20261128-100000-{}", std::fs::read_dir(state.join("runs")).map_or(0, Iterator::count));
         let dir = RunDir::create(state, &id).expect("a run");
-        let record = AgentRecord {
-            version: AGENT_VERSION,
-            id,
-            name: "a".to_owned(),
-            role: Role::Manager.into(),
-            manager: None,
-            depth: 0,
-            created_unix_ms: NOW,
-            project: "/project".into(),
-            tree: None,
-            ports: Vec::new(),
-            removed_unix_ms: None,
-            ignore_usage: false,
-        };
+        let record = AgentRecord::new(&id, "a", Role::Manager, NOW, Path::new("/project"));
         record.write(&dir).expect("written");
         let summary = RunSummary {
             version: SUMMARY_VERSION,

@@ -233,23 +233,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fleet::{AGENT_VERSION, Role};
+    use crate::fleet::Role;
 
     fn record(id: &str, at: i64) -> AgentRecord {
-        AgentRecord {
-            version: AGENT_VERSION,
-            id: id.to_owned(),
-            name: "login".to_owned(),
-            role: Role::Worker.into(),
-            manager: None,
-            depth: 0,
-            created_unix_ms: at,
-            project: "/project".into(),
-            tree: None,
-            ports: Vec::new(),
-            removed_unix_ms: None,
-            ignore_usage: false,
-        }
+        AgentRecord::new(id, "login", Role::Worker, at, Path::new("/project"))
     }
 
     /// Whether this run is soon among what has changed.

@@ -59,7 +59,7 @@ pub fn follow_states(state_dir: &Path, report: &mut dyn FnMut(&Agent) -> bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{AGENT_VERSION, AgentRecord, Role};
+    use crate::fleet::{AgentRecord, Role};
     use crate::journal::RunDir;
 
     #[test]
@@ -67,20 +67,7 @@ mod tests {
         let state = tempfile::tempdir().expect("a directory");
         let id = "20261128-100000-aaaa";
         let dir = RunDir::create(state.path(), id).expect("a run");
-        let record = AgentRecord {
-            version: AGENT_VERSION,
-            id: id.to_owned(),
-            name: "login".to_owned(),
-            role: Role::Worker.into(),
-            manager: None,
-            depth: 0,
-            created_unix_ms: 1,
-            project: "/project".into(),
-            tree: None,
-            ports: Vec::new(),
-            removed_unix_ms: None,
-            ignore_usage: false,
-        };
+        let record = AgentRecord::new(id, "login", Role::Worker, 1, Path::new("/project"));
         record.write(&dir).expect("written");
         let mut seen = Vec::new();
         let ended = format!(

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use ccc::config::Env;
-use ccc::fleet::{AGENT_VERSION, AgentRecord, KeptDown, Role};
+use ccc::fleet::{AgentRecord, KeptDown, Role};
 use ccc::journal::{FileLock, RunDir, RunSummary, SUMMARY_VERSION};
 use ccc::keeper::{self, Ensured};
 use ccc::upkeep::{Admission, Rules};
@@ -81,20 +81,8 @@ impl Fleet {
     }
 
     fn record(&self, dir: &RunDir, role: Role) {
-        let record = AgentRecord {
-            version: AGENT_VERSION,
-            id: dir.id().to_owned(),
-            name: format!("a{}", dir.id()),
-            role: role.into(),
-            manager: None,
-            depth: 0,
-            created_unix_ms: now_ms(),
-            project: self.world.ground.project(),
-            tree: None,
-            ports: Vec::new(),
-            removed_unix_ms: None,
-            ignore_usage: false,
-        };
+        let record =
+            AgentRecord::new(dir.id(), &format!("a{}", dir.id()), role, now_ms(), &self.world.ground.project());
         record.write(dir).expect("written");
     }
 
