@@ -73,7 +73,7 @@ impl Drop for TypedEcho {
 
 /// Whether the shell has given the terminal to ccc's job.
 fn is_ours(keys: &OwnedFd) -> bool {
-    tcgetpgrp(keys).map_or(true, |group| group == rustix::process::getpgrp())
+    tcgetpgrp(keys).map_or(true, |group| Some(group) == super::ids::own_group())
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ mod error;
 mod exec;
 mod foreground;
 mod hosted;
+mod ids;
 mod input;
 mod interactive;
 mod keys;

@@ -79,10 +79,10 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::time::{Duration, Instant};
 
-    use rustix::process::{Pid, Signal, getsid, kill_process, setsid};
+    use rustix::process::{Pid, Signal, kill_process, setsid};
 
     use super::Apart;
-    use crate::process::registry;
+    use crate::process::{ids, registry};
 
     const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -117,7 +117,7 @@ mod tests {
         let mut command = Apart::start_with(&args, Path::new("/"), &[], &[("CCC_TEST_STAYS", "1")]).expect("started");
         let pid = command.pid();
         let process = Pid::from_raw(pid.cast_signed()).expect("a pid");
-        until("it leaves the session", || getsid(Some(process)).is_ok_and(|session| session == process));
+        until("it leaves the session", || ids::session_of(Some(process)) == Some(process));
         assert!(registry::lock().apart().any(|apart| apart == pid));
         assert!(registry::lock().orphans_among(vec![pid]).is_empty(), "it would be killed");
         kill_process(process, Signal::KILL).expect("killed");

@@ -24,7 +24,9 @@ impl Drop for SavedModes {
         let Some((keys, modes)) = &self.0 else { return };
         // The program may have put another process group into the foreground; these calls then raise SIGTTOU.
         ignore(rustix::process::Signal::TTOU.as_raw());
-        let _ = tcsetpgrp(keys, rustix::process::getpgrp());
+        if let Some(group) = super::ids::own_group() {
+            let _ = tcsetpgrp(keys, group);
+        }
         let _ = tcsetattr(keys, OptionalActions::Drain, modes);
     }
 }

@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 
+use super::ids;
 use super::interactive::Likeness;
 use super::signal::ignore;
 use super::system;
@@ -78,7 +79,7 @@ impl UserTerminal {
     /// that is not ccc's controlling one has no jobs, so ccc may.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        tcgetpgrp(&self.0.keys).map_or(true, |group| group == rustix::process::getpgrp())
+        tcgetpgrp(&self.0.keys).map_or(true, |group| Some(group) == ids::own_group())
     }
 
     /// The size.
@@ -188,8 +189,7 @@ fn is_orphaned() -> bool {
     let Some(us) = table.processes.get(&std::process::id()) else {
         // Without a process table only the parent can be checked.
         let parent = rustix::process::getppid();
-        let session = |pid| rustix::process::getsid(pid).ok();
-        return parent.is_none_or(|parent| session(Some(parent)) != session(None));
+        return parent.is_none_or(|parent| ids::session_of(Some(parent)) != ids::session_of(None));
     };
     let watched = |pid: u32| {
         table.processes.get(&pid).is_some_and(|parent| parent.session == us.session && parent.group != us.group)

@@ -53,6 +53,7 @@ fn a_detached_run_prints_its_id_goes_on_by_itself_and_is_shown_whole_by_attach()
     let host = host(&world);
     assert!(is_alive(host) && host != started.status.code().unwrap_or(0).unsigned_abs());
     // A session of its own, and nothing of what it was started with.
+    #[allow(clippy::disallowed_methods, reason = "a host leads its own session, so its id is known here")]
     let session = rustix::process::getsid(rustix::process::Pid::from_raw(host.cast_signed())).expect("a session");
     assert_eq!(session.as_raw_nonzero().get().unsigned_abs(), host);
     for fd in 0..3 {
