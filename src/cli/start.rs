@@ -101,6 +101,17 @@ impl Claimed {
     }
 }
 
+/// What was made for a run before it begins.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// Nothing.
+    Nothing,
+    /// Its directory, which is locked.
+    Run(Claimed),
+    /// The run does not begin now: it waits in the queue, for this.
+    Queued(RunDir, String),
+}
+
 /// Prepares a new run for any host ([`driver::Run`]), in its directory if that was claimed before.
 ///
 /// # Errors
@@ -441,7 +452,7 @@ impl Prepared {
     ///
     /// # Errors
     /// When the event loop cannot be created.
-    fn supervise(self, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
+    pub(super) fn supervise(self, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
         let Prepared { setup, served, hub, host, beginning, form, recording, run_lock, tree_lock } = self;
         let (run_dir, redactor) = (setup.run_dir.clone(), setup.redactor.clone());
         let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::queued::Queued;
 use super::record::{AgentRecord, RecordError};
 use crate::core::Outcome;
 use crate::journal::{FileLock, RunDir, RunDirError, RunSummary, SummaryError, Word};
@@ -19,6 +20,8 @@ pub enum State {
     Ready,
     /// It has ended.
     Ended(Word<Outcome>),
+    /// It waits for room on the machine, and was not started yet.
+    Queued,
     /// It has not ended, and no ccc works on it.
     Died,
 }
@@ -34,6 +37,7 @@ impl State {
                 if Outcome::named(phase).is_some() { State::Ready } else { State::Active(phase.clone()) }
             }
             None if is_held(dir) => State::Active(STARTING.to_owned()),
+            Some(_) | None if Queued::is_there(dir) => State::Queued,
             Some(_) | None => State::Died,
         }
     }
@@ -46,6 +50,7 @@ impl State {
             State::Ready => "ready",
             State::Ended(Word::Known(outcome)) => outcome.in_words(),
             State::Ended(Word::Other(outcome)) => outcome,
+            State::Queued => "queued",
             State::Died => "died",
         }
     }

@@ -108,6 +108,6 @@ pub use signal::{Signal, end_by_interrupt};
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, InteractiveSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use suspend::{Stopped, stop_children};
 pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, reap_orphans, sweep_run};
-pub use system::{ChangedEntry, DirWatch, is_ignored, use_one_heap, watch_names};
+pub use system::{ChangedEntry, DirWatch, MachineLoad, is_ignored, machine_load, use_one_heap, watch_names};
 pub use user_terminal::{TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};
 pub(crate) use wake::poll;

@@ -1,13 +1,21 @@
 //! `ccc wait RUN…`.
 
+use std::time::Duration;
+
 use clap::Args;
 
+use crate::cli::keeper_world::ensure_keeper;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::control::protocol::{Event, Hello};
 use crate::control::{Client, ClientError};
 use crate::core::Outcome;
 use crate::fleet::State;
 use crate::journal::{RunDir, RunSummary, Word};
+
+/// The pause between two looks at an agent that has not started yet, and after how many of them it is made sure that a keeper
+/// works, which starts it.
+const LOOK: Duration = Duration::from_millis(100);
+const KEEPER_LOOKS: u32 = 100;
 
 /// Wait until agents or other runs have ended.
 ///
@@ -32,7 +40,7 @@ pub fn run(args: WaitArgs, context: &Context) -> Result<ExitCode, CliError> {
     let runs = args.runs.iter().map(|wanted| steer::find(wanted, context)).collect::<Result<Vec<_>, _>>()?;
     let mut code = ExitCode::COMPLETED;
     for run in &runs {
-        let (outcome, reason) = end_of(run)?;
+        let (outcome, reason) = end_of(run, context)?;
         if args.json {
             context.printer.json(serde_json::json!({
                 "id": run.id(),
@@ -50,7 +58,8 @@ pub fn run(args: WaitArgs, context: &Context) -> Result<ExitCode, CliError> {
 }
 
 /// Waits for the end of one run.
-fn end_of(run: &RunDir) -> Result<(Outcome, Option<String>), CliError> {
+fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), CliError> {
+    let mut looks = 0_u32;
     loop {
         let summary = RunSummary::read(&run.summary()).ok();
         match State::of(run, summary.as_ref()) {
@@ -63,6 +72,15 @@ fn end_of(run: &RunDir) -> Result<(Outcome, Option<String>), CliError> {
                 .hint("use a newer ccc"));
             }
             State::Died => return Err(steer::died(run)),
+            State::Queued => {
+                if looks.is_multiple_of(KEEPER_LOOKS) {
+                    ensure_keeper(context);
+                }
+                looks = looks.wrapping_add(1);
+                // Nothing reports a start to a process that has no part in it.
+                std::thread::park_timeout(LOOK);
+                continue;
+            }
             State::Active(_) | State::Ready => {}
         }
         let mut client = match Client::connect(run, &Hello::new("wait", false)) {

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::changed::ChangedEntry;
+use super::machine::MachineLoad;
 use super::table::{Process, Table};
 
 pub(in crate::process) const HAS_TABLE: bool = false;
@@ -32,6 +33,12 @@ pub(in crate::process) fn adopted(_: u32) -> Option<Vec<u32>> {
 
 pub(in crate::process) fn written_bytes(_: u32) -> Option<u64> {
     None
+}
+
+/// Not measured here.
+#[must_use]
+pub fn machine_load() -> MachineLoad {
+    MachineLoad::default()
 }
 
 pub(in crate::process) fn name(_: u32) -> String {

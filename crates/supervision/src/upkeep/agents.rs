@@ -39,6 +39,8 @@ pub struct AgentFact {
     pub ignores_usage: bool,
     /// When its ccc last gave a sign of life, unix milliseconds.
     pub seen_unix_ms: i64,
+    /// It waits for its workers, or for a reset.
+    pub is_idle: bool,
     /// Since when its ccc works on it, unix milliseconds.
     pub since_unix_ms: Option<i64>,
 }

@@ -25,7 +25,10 @@ pub struct Waiting {
 /// What the facts say about one more agent, before which so many others wait.
 #[must_use]
 pub fn facts_of_room(facts: &Facts<'_>, before: u32) -> RoomFacts {
-    let runs = |agent: &&AgentFact| agent.is_running() || agent.standing == Standing::Starting;
+    let runs = |agent: &&AgentFact| {
+        // A manager that waits for a worker in the queue must not keep it there.
+        agent.is_running() && !agent.is_idle || agent.standing == Standing::Starting
+    };
     let now = facts.now_unix_ms;
     let is_young = |agent: &&AgentFact| agent.since_unix_ms.is_none_or(|since| now.saturating_sub(since) < YOUNG_MS);
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

@@ -11,6 +11,7 @@ fn agent(id: &str, standing: Standing) -> AgentFact {
         kept_down: false,
         ignores_usage: false,
         seen_unix_ms: NOW,
+        is_idle: false,
         since_unix_ms: None,
     }
 }
@@ -443,4 +444,8 @@ fn what_has_just_started_counts_with_the_memory_that_it_will_use() {
     agents[1].since_unix_ms = Some(NOW - YOUNG_MS + 1);
     let facts = facts_of_room(&Facts { now_unix_ms: NOW, agents: &agents, load: Load::default() }, 7);
     assert_eq!((facts.running, facts.young, facts.before), (3, 2, 7));
+    // A manager that waits for a worker in the queue must not keep it there.
+    agents[0].is_idle = true;
+    let facts = facts_of_room(&Facts { now_unix_ms: NOW, agents: &agents, load: Load::default() }, 0);
+    assert_eq!((facts.running, facts.young), (2, 2));
 }

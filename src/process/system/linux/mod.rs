@@ -1,6 +1,7 @@
 //! Linux: `/proc`, process descriptors, orphans that become ccc's children, `close_range`, `inotify`.
 
 mod keeper;
+mod load;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString, c_int, c_uint};
@@ -18,6 +19,7 @@ use rustix::io::{Errno, read};
 use rustix::process::{Pid, Signal};
 
 pub(in crate::process) use keeper::split;
+pub use load::machine_load;
 
 use super::changed::ChangedEntry;
 use super::table::{Process, Table};
