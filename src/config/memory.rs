@@ -39,10 +39,10 @@ impl FromStr for MemorySize {
         let number = upper.strip_suffix("IB").or_else(|| upper.strip_suffix('B')).unwrap_or(&upper);
         let (number, unit) =
             match number.chars().next_back().and_then(|last| UNITS.iter().find(|(name, _)| *name == last)) {
-                Some((name, unit)) => (number.trim_end_matches(*name).trim(), *unit),
+                Some((name, unit)) => (number.strip_suffix(*name).unwrap_or(number).trim(), *unit),
                 None => (number.trim(), 1),
             };
-        let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
         if !is_number || part.is_empty() || part.len() > 3 || (unit == 1 && number.contains('.')) {
             return Err(fault());

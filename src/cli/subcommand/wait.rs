@@ -16,6 +16,10 @@ use crate::journal::{RunDir, RunSummary, Word};
 /// works, which starts it.
 const LOOK: Duration = Duration::from_millis(100);
 const KEEPER_LOOKS: u32 = 100;
+/// How often a run is looked at that starts and cannot be reached yet: for ten minutes.
+const MOST_LOOKS: u32 = 6_000;
+/// The phase of a run that starts.
+const STARTING: &str = "starting";
 
 /// Wait until agents or other runs have ended.
 ///
@@ -62,7 +66,9 @@ fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), 
     let mut looks = 0_u32;
     loop {
         let summary = RunSummary::read(&run.summary()).ok();
-        match State::of(run, summary.as_ref()) {
+        let state = State::of(run, summary.as_ref());
+        let starts = matches!(&state, State::Active(phase) if phase == STARTING);
+        match state {
             State::Ended(Word::Known(outcome)) => return Ok((outcome, summary.and_then(|run| run.reason))),
             State::Ended(Word::Other(outcome)) => {
                 return Err(CliError::new(
@@ -73,10 +79,10 @@ fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), 
             }
             State::Died => return Err(steer::died(run)),
             State::Queued => {
-                if looks.is_multiple_of(KEEPER_LOOKS) {
+                if looks == 0 {
                     ensure_keeper(context);
                 }
-                looks = looks.wrapping_add(1);
+                looks = (looks + 1) % KEEPER_LOOKS;
                 // Nothing reports a start to a process that has no part in it.
                 std::thread::park_timeout(LOOK);
                 continue;
@@ -87,6 +93,12 @@ fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), 
             Ok(client) => client,
             // It has ended between the two looks.
             Err(ClientError::NotRunning { .. }) => continue,
+            // Its working tree is being made.
+            Err(ClientError::Unreachable { .. }) if starts && looks < MOST_LOOKS => {
+                looks += 1;
+                std::thread::park_timeout(LOOK);
+                continue;
+            }
             Err(error) => return Err(steer::unreachable(&error)),
         };
         client.follow(Some(0), None, false).map_err(|error| steer::unreachable(&error))?;
