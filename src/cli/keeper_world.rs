@@ -37,7 +37,7 @@ pub(crate) fn rules_of(settings: &Settings, now_unix_ms: i64, zone: &TimeZone) -
 }
 
 /// What new agents wait for.
-fn room_of(settings: &Settings) -> RoomLimits {
+pub(super) fn room_of(settings: &Settings) -> RoomLimits {
     let admission = &settings.admission;
     RoomLimits {
         min_available: memory_of(admission.min_available_memory),
@@ -49,7 +49,7 @@ fn room_of(settings: &Settings) -> RoomLimits {
 }
 
 /// The amount; `None` for 0.
-fn memory_of(size: MemorySize) -> Option<Memory> {
+pub(super) fn memory_of(size: MemorySize) -> Option<Memory> {
     match size {
         MemorySize::Bytes(0) | MemorySize::Percent(0) => None,
         MemorySize::Bytes(bytes) => Some(Memory::Bytes(bytes)),

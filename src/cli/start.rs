@@ -23,7 +23,7 @@ use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
-use crate::process::{self, Detached, Recording, TypedEcho, UserTerminal};
+use crate::process::{self, Detached, Recording, Scope, TypedEcho, UserTerminal};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
@@ -363,6 +363,12 @@ fn prepare(
         tell_of_missing_programs(&plan, &bare_env, &redactor, context);
         tell_of_checks_without_rule(&plan, &redactor, context);
     };
+    let scope = scope(&plan, &bare_env);
+    if let Err(why) = &scope {
+        context
+            .printer
+            .warn(format_args!("agent.memory_max is not enforced, and the agent runs without a limit: {why}"));
+    }
     let host = if request.hosted {
         tell_of_plan();
         Some(detach::leave_terminal(&run_dir)?)
@@ -433,6 +439,7 @@ fn prepare(
             Transport::Pty => PTY,
             Transport::Pipe => process::Transport::Pipe,
         },
+        scope,
         session_lock,
         printer,
         screen,
@@ -579,6 +586,15 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
         ));
     }
     (finish, result_lost)
+}
+
+/// How the processes of the agent get a scope, if the plan limits their memory. Asks systemd, and only then.
+fn scope(plan: &Plan, ChildEnv(env): &ChildEnv) -> Result<Option<Scope>, String> {
+    match plan.agent_memory_max_bytes {
+        None => Ok(None),
+        Some(_) if native::is_native(plan) => Err("the agent's own interface gets no scope".to_owned()),
+        Some(bytes) => Scope::find(bytes, env, Path::new(&plan.cwd)).map(Some).map_err(|error| error.to_string()),
+    }
 }
 
 fn banner(

@@ -13,7 +13,7 @@ use crate::cli::settled::overlaid;
 use crate::cli::start::{Made, RunRequest, begin};
 use crate::cli::subcommand::attach::{self, ConversationMode};
 use crate::cli::task::{self, TaskSource};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, keeper_world, limit_check, native, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
@@ -482,6 +482,11 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         conversation: parts.conversation,
         supervised: true,
         without_critic: false,
+        agent_memory_max_bytes: settings
+            .agent
+            .memory_max
+            .and_then(keeper_world::memory_of)
+            .and_then(|memory| memory.bytes_of(process::machine_load().total_bytes)),
         conversation_patience_ms: 24 * 3_600_000,
         interface_settings: None,
         given: parts.given.and_then(|given| serde_json::to_value(given).ok()),

@@ -359,6 +359,7 @@ impl Scrubber {
             supervised: _,
             without_critic: _,
             conversation_patience_ms: _,
+            agent_memory_max_bytes: _,
             interface_settings,
             given,
         } = &mut plan;

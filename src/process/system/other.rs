@@ -61,6 +61,10 @@ pub(in crate::process) fn owner(_: u32) -> Option<u32> {
     None
 }
 
+pub(in crate::process) fn is_out_of_memory(_: u32, _: &str) -> bool {
+    false
+}
+
 pub(in crate::process) fn holds(_: u32, _: &[OsString]) -> bool {
     false
 }

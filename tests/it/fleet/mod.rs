@@ -2,4 +2,5 @@
 
 mod agents;
 mod managers;
+mod memory;
 mod queue;

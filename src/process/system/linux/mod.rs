@@ -2,6 +2,7 @@
 
 mod keeper;
 mod load;
+mod scope;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString, c_int, c_uint};
@@ -20,6 +21,7 @@ use rustix::process::{Pid, Signal};
 
 pub(in crate::process) use keeper::split;
 pub use load::machine_load;
+pub(in crate::process) use scope::is_out_of_memory;
 
 use super::changed::ChangedEntry;
 use super::table::{Process, Table};
