@@ -132,6 +132,8 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     if let Ok(resolved) = &resolved {
         findings.extend(agreement(resolved, context, project));
     }
+    let of_machine = room(&keeper::load(), &keeper_world::room_of(in_force));
+    let of_machine: Vec<Finding> = of_machine.into_iter().chain(memory_limit(in_force, context, project)).collect();
     findings.push(match resolved {
         Ok(resolved) => configuration(&resolved),
         Err(error) => Finding::error("configuration", error.into()),
@@ -144,8 +146,7 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
         Finding::warn("background", text, logout::ADVICE)
     }));
     findings.push(git(context, project));
-    findings.extend(room(&keeper::load(), &keeper_world::room_of(in_force)));
-    findings.extend(memory_limit(in_force, context, project));
+    findings.extend(of_machine);
     findings
 }
 
@@ -420,7 +421,9 @@ fn room(load: &Load, limits: &RoomLimits) -> Option<Finding> {
     Some(match load.memory_pressure.zip(load.cpu_pressure) {
         Some((memory_percent, cpu_percent)) => Finding::ok(
             SUBJECT,
-            format!("{memory}; processes wait for memory {memory_percent:.0} % and for a processor {cpu_percent:.0} % of the time"),
+            format!(
+                "{memory}; processes wait for memory {memory_percent:.0} % and for a processor {cpu_percent:.0} % of the time"
+            ),
         ),
         None => Finding::warn(
             SUBJECT,
@@ -441,7 +444,8 @@ fn memory_limit(settings: &Settings, context: &Context, project: &Project) -> Op
             "write a size, such as 4G",
         ));
     };
-    let env: Vec<_> = without_credentials(&context.env, &[]).pairs().map(|(name, value)| (name.into(), value.into())).collect();
+    let env: Vec<_> =
+        without_credentials(&context.env, &[]).pairs().map(|(name, value)| (name.into(), value.into())).collect();
     Some(match Scope::find(bytes, &env, &project.cwd) {
         Ok(_) => Finding::ok(SUBJECT, format!("systemd limits each process of an agent to {}", Size(bytes))),
         Err(error) => Finding::warn(
@@ -501,7 +505,11 @@ mod tests {
         let (available_bytes, total_bytes) = (Some(1 << 30), Some(8 << 30));
         let memory = Load { available_bytes, total_bytes, ..Load::default() };
         let without_psi = room(&memory, &limits).expect("a finding");
-        assert!(without_psi.state == State::Warn && without_psi.text.starts_with("1 GiB of 8 GiB"), "{}", without_psi.text);
+        assert!(
+            without_psi.state == State::Warn && without_psi.text.starts_with("1 GiB of 8 GiB"),
+            "{}",
+            without_psi.text
+        );
         let all = Load { memory_pressure: Some(0.4), cpu_pressure: Some(12.0), ..memory };
         assert!(room(&all, &limits).is_some_and(|finding| finding.state == State::Ok));
         let off = RoomLimits { min_available: None, max_memory_pressure: None, max_cpu_pressure: None, ..limits };
