@@ -75,6 +75,7 @@ mod record;
 mod registry;
 mod saved_modes;
 mod scope;
+mod scope_probe;
 mod signal;
 mod spec;
 mod suspend;

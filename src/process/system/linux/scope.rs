@@ -1,7 +1,9 @@
 //! What the kernel counts about a scope's memory.
 
-use std::fs;
 use std::path::Path;
+
+/// More than the files have.
+const BYTES: usize = 16 * 1024;
 
 /// Where control groups are: of version 2, and of version 2 beside version 1.
 const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -9,8 +11,15 @@ const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// Whether the kernel has ended processes of this scope because its memory was used up. The process is in the scope; it may be a
 /// zombie.
 pub(in crate::process) fn is_out_of_memory(pid: u32, unit: &str) -> bool {
-    let Ok(groups) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else { return false };
+    let Some(groups) = text(&format!("/proc/{pid}/cgroup")) else { return false };
     ROOTS.iter().any(|root| oom_kills(Path::new(root), &groups, unit) > 0)
+}
+
+/// The text of a file of the kernel.
+fn text(path: &str) -> Option<String> {
+    let mut buffer = vec![0; BYTES];
+    let read = super::read_once(path, &mut buffer)?;
+    std::str::from_utf8(read).ok().map(str::to_owned)
 }
 
 /// How many processes of the scope the kernel has ended. `groups` is the content of `/proc/PID/cgroup`.
@@ -20,13 +29,16 @@ fn oom_kills(root: &Path, groups: &str, unit: &str) -> u64 {
     if Path::new(group).file_name().is_none_or(|name| name != unit) {
         return 0;
     }
-    let Ok(events) = fs::read_to_string(root.join(group).join("memory.events")) else { return 0 };
+    let events = root.join(group).join("memory.events");
+    let Some(events) = events.to_str().and_then(text) else { return 0 };
     let count = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
     count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
