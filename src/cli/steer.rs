@@ -77,9 +77,9 @@ pub(super) fn has_interface(run: &RunDir) -> bool {
 /// # Errors
 /// When it is not running, cannot be reached, or refuses.
 pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Client, CliError> {
-    Client::connect(run, &Hello::new(client, attends)).map_err(|error| match error {
-        ClientError::NotRunning { .. } if Queued::is_there(run) => not_started(run),
-        error => unreachable(&error),
+    Client::connect(run, &Hello::new(client, attends)).map_err(|error| {
+        let waits = matches!(error, ClientError::NotRunning { .. }) && Queued::is_there(run);
+        if waits { not_started(run) } else { unreachable(&error) }
     })
 }
 

@@ -62,7 +62,7 @@ impl Scope {
             (CommandEnding::TimedOut, _) => Err(refused(format!("it has not answered for {} s", ANSWER.as_secs()))),
             (CommandEnding::Exited | CommandEnding::Cancelled, _) => {
                 let said = String::from_utf8_lossy(&result.tail);
-                let last = said.lines().map(str::trim).filter(|line| !line.is_empty()).next_back();
+                let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
                 Err(refused(last.unwrap_or("it has failed without a word").to_owned()))
             }
         }
