@@ -10,6 +10,8 @@ use crate::journal::{FileLock, RunDir, RunDirError, RunSummary, SummaryError, Wo
 
 /// The phase of a run whose host is there, but which has not begun.
 const STARTING: &str = "starting";
+/// The state and the phase of an agent that waits for room.
+const QUEUED: &str = "queued";
 
 /// How a run stands, as far as its files say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,10 @@ impl State {
         match summary {
             Some(RunSummary { outcome: Some(outcome), .. }) => State::Ended(outcome.clone()),
             Some(RunSummary { phase, .. }) if is_held(dir) => {
+                // Whoever starts an agent that waited holds its run before the summary says so.
+                if phase == QUEUED {
+                    return State::Active(STARTING.to_owned());
+                }
                 // A run that waits for its user has the phase of its last verdict.
                 if Outcome::named(phase).is_some() { State::Ready } else { State::Active(phase.clone()) }
             }
@@ -50,7 +56,7 @@ impl State {
             State::Ready => "ready",
             State::Ended(Word::Known(outcome)) => outcome.in_words(),
             State::Ended(Word::Other(outcome)) => outcome,
-            State::Queued => "queued",
+            State::Queued => QUEUED,
             State::Died => "died",
         }
     }
