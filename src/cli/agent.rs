@@ -6,16 +6,17 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use super::start::{Claimed, state_error};
-use super::{CliError, Context, ErrorKind, agent_tree, keeper_world, steer};
+use super::queue::{QUEUED_PHASE, queued_error};
+use super::start::{Claimed, Made, RunRequest, state_error};
+use super::{CliError, Context, ErrorKind, agent_tree, detach, keeper_world, steer};
 use crate::config::{Project, Settings};
 use crate::core::Plan;
 use crate::driver;
-use crate::fleet::{AgentRecord, RecordError, Role};
-use crate::journal::{NameError, RunDir, RunNames, name_of_task};
+use crate::fleet::{AgentRecord, Queued, RecordError, Role};
+use crate::journal::{NameError, RunDir, RunNames, RunSummary, name_of_task};
 use crate::keeper;
 use crate::ui::format;
-use crate::upkeep::{Admission, Full};
+use crate::upkeep::{Admission, Full, Room, Rules};
 
 /// What is asked for a new agent, besides its run.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub(super) struct Wish {
     pub(super) supervised: bool,
     /// Whether it starts although the usage is critical.
     pub(super) ignore_usage: bool,
+    /// Whether it starts although there is no room on the machine.
+    pub(super) ignore_load: bool,
 }
 
 /// An agent that is being made. What was made is taken back if its run cannot begin.
@@ -43,11 +46,11 @@ pub(super) struct NewAgent<'a> {
     wish: Wish,
     manager: Option<AgentRecord>,
     context: &'a Context,
-    made: RefCell<Option<Made>>,
+    made: RefCell<Option<OnDisk>>,
 }
 
 /// What stands on the disk.
-struct Made {
+struct OnDisk {
     run_dir: RunDir,
     name: Option<String>,
     record: Option<AgentRecord>,
@@ -66,15 +69,29 @@ impl<'a> NewAgent<'a> {
         Ok(NewAgent { wish, manager, context, made: RefCell::new(None) })
     }
 
-    /// Makes the agent, and settles in the plan where and how it works.
+    /// Makes the agent, and settles in the plan where and how it works. While there is no room on the machine, only its name and its
+    /// record are made, and it waits.
     ///
     /// # Errors
     /// When the name is taken, or something cannot be made.
-    pub(super) fn claim(&self, plan: &mut Plan, project: &Project, settings: &Settings) -> Result<Claimed, CliError> {
+    pub(super) fn claim(
+        &self,
+        plan: &mut Plan,
+        project: &Project,
+        settings: &Settings,
+        request: &RunRequest<'_>,
+    ) -> Result<Made, CliError> {
         let state = &self.context.dirs()?.state;
-        self.admitted(state, settings)?;
+        let rules = keeper_world::rules_of(settings, driver::unix_ms(), &super::zone::of_process());
+        self.admitted(state, &rules)?;
+        plan.without_critic = !self.wish.supervised;
+        let gate = keeper::gate(state).map_err(|error| {
+            CliError::new(ErrorKind::Io, format!("{}: {error}", state.join(keeper::KEEPER_DIR).display()))
+                .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+        })?;
+        let shortage = self.shortage(state, &rules);
         let claimed = Claimed::new(state, &plan.run_id)?;
-        *self.made.borrow_mut() = Some(Made { run_dir: claimed.run_dir.clone(), name: None, record: None });
+        *self.made.borrow_mut() = Some(OnDisk { run_dir: claimed.run_dir.clone(), name: None, record: None });
         let name = self.name(state, plan)?;
         if let Some(made) = self.made.borrow_mut().as_mut() {
             made.name = Some(name.clone());
@@ -86,28 +103,81 @@ impl<'a> NewAgent<'a> {
             ..AgentRecord::new(&plan.run_id, &name, self.wish.role, driver::unix_ms(), project.root())
         };
         record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;
+        if let Some(why) = shortage {
+            self.queue(plan, &record, &claimed.run_dir, &why, request)?;
+            return Ok(Made::Queued(claimed.run_dir, why));
+        }
+        // It counts as running from now on.
+        drop(gate);
         if self.wish.own_tree {
             let (tree, dir) = agent_tree::make(&record, self.wish.base.as_deref(), &settings.worktree, self.context)?;
-            plan.cwd = dir.to_str().map(str::to_owned).ok_or_else(|| {
-                CliError::new(ErrorKind::Environment, format!("the path {} is not valid UTF-8", dir.display()))
-                    .hint("set CCC_STATE_DIR to another directory, or use --no-worktree")
-            })?;
+            plan.cwd = agent_tree::in_utf8(&dir)?;
             record.tree = Some(tree);
             self.has(&record);
         }
         record.ports = agent_tree::ports(&record, &settings.worktree, self.context)?;
         record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;
-        plan.without_critic = !self.wish.supervised;
         self.has(&record);
-        Ok(claimed)
+        Ok(Made::Run(claimed))
+    }
+
+    /// What the agent waits for; `None` if it starts now.
+    fn shortage(&self, state: &Path, rules: &Rules) -> Option<String> {
+        if self.wish.ignore_load {
+            return None;
+        }
+        match keeper::room_for_one_more(state, rules, driver::unix_ms()) {
+            Ok(Room::Free) => None,
+            Ok(Room::Wait(shortage)) => Some(shortage.to_string()),
+            // What cannot be read keeps nobody.
+            Err(error) => {
+                self.context.printer.warn(error);
+                None
+            }
+        }
+    }
+
+    /// Lets the agent wait: everything that its start needs is kept.
+    fn queue(
+        &self,
+        plan: &Plan,
+        record: &AgentRecord,
+        run_dir: &RunDir,
+        why: &str,
+        request: &RunRequest<'_>,
+    ) -> Result<(), CliError> {
+        let cwd = self.context.cwd()?;
+        if self.wish.own_tree {
+            agent_tree::can_be_made(record, self.wish.base.as_deref(), self.context)?;
+        }
+        let now_unix_ms = driver::unix_ms();
+        let mut queued = Queued::new(plan.clone(), cwd, why.to_owned(), now_unix_ms);
+        queued.own_tree = self.wish.own_tree;
+        queued.base.clone_from(&self.wish.base);
+        queued.share_tree = request.share_tree;
+        queued.prompt_origin.clone_from(&request.prompt_origin);
+        let text = serde_json::to_string(&queued).unwrap_or_default();
+        let redactor = request.tokens.redactor();
+        if redactor.text(&text) != text {
+            return Err(CliError::new(
+                ErrorKind::Usage,
+                format!("the agent cannot wait in the queue ({why}): its task or settings contain a token, which is not written to a file"),
+            )
+            .hint("to start it at once, add --ignore-load; or leave the token out"));
+        }
+        let summary = RunSummary { phase: QUEUED_PHASE.to_owned(), ..detach::beginning(plan, now_unix_ms, &redactor) };
+        summary.write(&run_dir.summary(), &redactor).map_err(|error| {
+            CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.summary().display()))
+                .hint("free some disk space, or set CCC_STATE_DIR to another directory")
+        })?;
+        queued.write(run_dir).map_err(|error| queued_error(&error))
     }
 
     /// Refuses a new agent while the usage is critical.
-    fn admitted(&self, state: &Path, settings: &Settings) -> Result<(), CliError> {
+    fn admitted(&self, state: &Path, rules: &Rules) -> Result<(), CliError> {
         let now_unix_ms = driver::unix_ms();
         let zone = super::zone::of_process();
-        let rules = keeper_world::rules_of(&settings.usage, now_unix_ms, &zone);
-        match keeper::admits(state, &rules, now_unix_ms, self.wish.ignore_usage) {
+        match keeper::admits(state, rules, now_unix_ms, self.wish.ignore_usage) {
             Ok(Admission::Allowed | Admission::Unknown) => Ok(()),
             Ok(Admission::Ignored(full)) => {
                 self.context.printer.warn(full_in_words(&full, now_unix_ms, &zone));
@@ -145,7 +215,7 @@ impl<'a> NewAgent<'a> {
 
     /// Removes what was made for an agent whose run has not begun.
     pub(super) fn take_back(&self) {
-        let Some(Made { run_dir, name, record }) = self.made.borrow_mut().take() else { return };
+        let Some(OnDisk { run_dir, name, record }) = self.made.borrow_mut().take() else { return };
         // A run with a journal has begun: it is kept, with its reason.
         if run_dir.journal().exists() {
             return;

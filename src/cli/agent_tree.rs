@@ -80,6 +80,43 @@ pub(super) fn make(
     Ok((tree, dir))
 }
 
+/// The path as the agent gets it.
+///
+/// # Errors
+/// When it is not valid UTF-8.
+pub(super) fn in_utf8(dir: &Path) -> Result<String, CliError> {
+    dir.to_str().map(str::to_owned).ok_or_else(|| {
+        CliError::new(ErrorKind::Environment, format!("the path {} is not valid UTF-8", dir.display()))
+            .hint("set CCC_STATE_DIR to another directory, or use --no-worktree")
+    })
+}
+
+/// Whether a working tree for the agent can be made now, as far as that is known without making it.
+///
+/// # Errors
+/// As [`make`], for what is wrong with the repository or the base.
+pub(super) fn can_be_made(record: &AgentRecord, base: Option<&str>, context: &Context) -> Result<(), CliError> {
+    worktree::check_base(&git(&record.id, context)?, context.cwd()?, base).map_err(|error| error_of(&error))
+}
+
+/// Removes what a start of the agent has left that was killed before its run began.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(super) fn clear_unstarted(record: &AgentRecord, context: &Context) -> Result<(), CliError> {
+    let request = RemoveRequest {
+        state_dir: &context.dirs()?.state,
+        id: &record.id,
+        holder: &holder(&record.id),
+        file_limit_bytes: FILE_LIMIT_BYTES,
+        discard: false,
+    };
+    match remove(&git(&record.id, context)?, &request) {
+        Ok(_) | Err(WorktreeError::Unknown { .. }) => Ok(()),
+        Err(error) => Err(error_of(&error)),
+    }
+}
+
 /// Reserves the ports of an agent.
 ///
 /// # Errors

@@ -57,6 +57,12 @@ impl Context {
         }
     }
 
+    /// This context in another directory, without input.
+    #[must_use]
+    pub fn in_directory(&self, cwd: &Path) -> Context {
+        Context { printer: Printer::of_process(&self.env), ..self.at(cwd) }
+    }
+
     /// The current directory.
     ///
     /// # Errors

@@ -26,6 +26,9 @@ pub(super) struct Ready {
     /// Why clients cannot find it, so that a conversation ends at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) fault: Option<String>,
+    /// What the agent waits for, which was not started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) queued: Option<String>,
 }
 
 /// Starts the same command in a process of its own, prints the run's id and returns.
@@ -129,7 +132,13 @@ pub(super) fn log(text: &str) {
 
 /// Tells the starter that the run begins, and why clients cannot find it, if they cannot.
 pub(super) fn ready(host: Detached, run_dir: &RunDir, reachable: bool, fault: Option<String>) {
-    let ready = Ready { run_id: run_dir.id().to_owned(), reachable, fault };
+    let ready = Ready { run_id: run_dir.id().to_owned(), reachable, fault, queued: None };
+    host.ready(&serde_json::to_string(&ready).unwrap_or_default());
+}
+
+/// Tells the starter that the agent waits, and for what.
+pub(super) fn queued(host: Detached, run_dir: &RunDir, why: String) {
+    let ready = Ready { run_id: run_dir.id().to_owned(), reachable: false, fault: None, queued: Some(why) };
     host.ready(&serde_json::to_string(&ready).unwrap_or_default());
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::control::protocol::{Reply, Request};
-use crate::fleet::{AgentRecord, Role};
+use crate::fleet::{AgentRecord, Queued, Role};
 use crate::journal::RunDir;
 use crate::process::{RUN_ID_VARIABLE, marks_above};
 
@@ -70,8 +70,18 @@ pub(super) fn new(
     let reply = client.call_within(&request, START).map_err(|error| steer::unreachable(&error))?;
     match reply {
         Reply::Started { id, name } => {
+            let dir = context.dirs().ok().and_then(|dirs| RunDir::at(&dirs.state, &id).ok());
+            let queued = dir.filter(Queued::is_there).and_then(|dir| Queued::read(&dir).ok().flatten());
             if json {
-                context.printer.json(serde_json::json!({"id": id, "name": name}));
+                let waits_for = queued.map(|queued| queued.why);
+                context.printer.json(serde_json::json!({"id": id, "name": name, "waits_for": waits_for}));
+            } else if let Some(queued) = queued {
+                context.printer.line(&id);
+                context.printer.talk(format_args!(
+                    "agent {name} waits in the queue and starts by itself: {}; you are told when it ends, so end your turn instead of \
+                     waiting",
+                    queued.why
+                ));
             } else {
                 context.printer.line(&id);
                 context.printer.talk(format_args!(

@@ -7,18 +7,19 @@ use jiff::tz::TimeZone;
 
 use super::credentials::{self, at_once, gather, in_keychain};
 use super::{CliError, Context, detach, zone};
-use crate::config::{Consents, Flags, Project, Settings, UsageSettings, resolve};
+use crate::config::{Consents, Flags, MemorySize, Project, Settings, resolve};
 use crate::driver;
 use crate::keeper::{Ensured, World, ensure};
 use crate::tokens::usage::{Ask, Identity, OTHERS_WAIT, Usage, UsageCache};
 use crate::tokens::{Credential, SharedTokens};
-use crate::upkeep::{Rules, TokenUsage, WindowUse};
+use crate::upkeep::{Memory, RoomLimits, Rules, TokenUsage, WindowUse};
 
 /// With `--revive`: an agent that was last alive before this many milliseconds is not revived.
 const REVIVED_ANEW_WITHIN_MS: i64 = 7 * 24 * 3_600_000;
 
 /// The rules that these settings give at this time.
-pub(crate) fn rules_of(usage: &UsageSettings, now_unix_ms: i64, zone: &TimeZone) -> Rules {
+pub(crate) fn rules_of(settings: &Settings, now_unix_ms: i64, zone: &TimeZone) -> Rules {
+    let usage = &settings.usage;
     let now = Timestamp::from_millisecond(now_unix_ms).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone.clone());
     let reserved = usage.reserve.iter().map(|reserve| reserve.percent_at(&now)).max().unwrap_or(0);
     let percent = |percent| f64::from(u8::from(percent));
@@ -30,7 +31,29 @@ pub(crate) fn rules_of(usage: &UsageSettings, now_unix_ms: i64, zone: &TimeZone)
         check_interval_ms: i64::try_from(usage.check_interval.as_ms()).unwrap_or(i64::MAX),
         notify_managers: usage.notify_managers,
         ends_agents: usage.auto_nuke_on_critical,
+        room: room_of(settings),
         ..Rules::default()
+    }
+}
+
+/// What new agents wait for.
+pub(super) fn room_of(settings: &Settings) -> RoomLimits {
+    let admission = &settings.admission;
+    RoomLimits {
+        min_available: memory_of(admission.min_available_memory),
+        max_memory_pressure: admission.max_memory_pressure.limit(),
+        max_cpu_pressure: admission.max_cpu_pressure.limit(),
+        max_running: Some(settings.agent.max_running).filter(|limit| *limit > 0),
+        ..RoomLimits::default()
+    }
+}
+
+/// The amount; `None` for 0.
+pub(super) fn memory_of(size: MemorySize) -> Option<Memory> {
+    match size {
+        MemorySize::Bytes(0) | MemorySize::Percent(0) => None,
+        MemorySize::Bytes(bytes) => Some(Memory::Bytes(bytes)),
+        MemorySize::Percent(percent) => Some(Memory::Percent(percent)),
     }
 }
 
@@ -44,7 +67,7 @@ fn settings(context: &Context) -> Option<Settings> {
 /// The rules of the keeper now. A configuration that cannot be understood gives the defaults: the keeper must go on.
 pub(crate) fn rules(context: &Context, now_unix_ms: i64) -> Rules {
     let settings = settings(context).unwrap_or_default();
-    rules_of(&settings.usage, now_unix_ms, &zone::of_user(&context.env).0)
+    rules_of(&settings, now_unix_ms, &zone::of_user(&context.env).0)
 }
 
 /// Makes sure that a keeper works, for a command that starts an agent. That none could be started is only said: no agent depends
@@ -160,9 +183,13 @@ mod tests {
         // 2027-01-15 08:00:00 UTC, a Friday.
         let now = 1_800_000_000_000;
         let reserve = |text: &str| vec![text.parse().expect("a reserve")];
-        let usage = |reserve| UsageSettings { reserve, ..Settings::default().usage };
-        let at = |usage: &UsageSettings| {
-            let rules = rules_of(usage, now, &TimeZone::UTC);
+        let usage = |reserve| {
+            let mut settings = Settings::default();
+            settings.usage.reserve = reserve;
+            settings
+        };
+        let at = |settings: &Settings| {
+            let rules = rules_of(settings, now, &TimeZone::UTC);
             (rules.warn_percent, rules.critical_percent)
         };
         assert_eq!(at(&usage(Vec::new())), (80.0, 90.0));
@@ -170,7 +197,7 @@ mod tests {
         assert_eq!(at(&usage(reserve("20%"))), (80.0, 80.0));
         assert_eq!(at(&usage(reserve("50% mon-fri 08:00-18:00"))), (50.0, 50.0));
         assert_eq!(at(&usage(reserve("50% mon-fri 09:00-18:00"))), (80.0, 90.0));
-        let rules = rules_of(&Settings::default().usage, now, &TimeZone::UTC);
+        let rules = rules_of(&Settings::default(), now, &TimeZone::UTC);
         assert_eq!(rules, Rules::default(), "the defaults of the settings are those of the rules");
     }
 }

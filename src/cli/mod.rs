@@ -40,6 +40,8 @@ pub mod options;
 mod overlap;
 mod presentation;
 mod printer;
+mod queue;
+mod queued_start;
 mod recording;
 mod redacted_texts;
 mod removal;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::agent::record_error;
-use super::{CliError, Context, ErrorKind, agent_tree, steer};
+use super::{CliError, Context, ErrorKind, agent_tree, queue, steer};
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::driver;
@@ -73,7 +73,8 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
     kept.map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", agent.dir.path().display())))?;
     let record = AgentRecord { removed_unix_ms: Some(driver::unix_ms()), ..agent.record.clone() };
     record.write(&agent.dir).map_err(|error| record_error(&error))?;
-    let _lock = match end_now(&agent.dir, "ccc kill") {
+    let ended = queue::leave(&agent.dir, "ccc kill", context).and_then(|_| end_now(&agent.dir, "ccc kill"));
+    let _lock = match ended {
         Ok(lock) => lock,
         Err(error) => {
             let _ = agent.record.write(&agent.dir);

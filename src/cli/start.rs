@@ -23,7 +23,7 @@ use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
-use crate::process::{self, Detached, Recording, TypedEcho, UserTerminal};
+use crate::process::{self, Detached, Recording, Scope, TypedEcho, UserTerminal};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
@@ -99,6 +99,17 @@ impl Claimed {
         let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
         Ok(Claimed { run_dir, run_lock })
     }
+}
+
+/// What was made for a run before it begins.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// Nothing.
+    Nothing,
+    /// Its directory, which is locked.
+    Run(Claimed),
+    /// The run does not begin now: it waits in the queue, for this.
+    Queued(RunDir, String),
 }
 
 /// Prepares a new run for any host ([`driver::Run`]), in its directory if that was claimed before.
@@ -352,6 +363,12 @@ fn prepare(
         tell_of_missing_programs(&plan, &bare_env, &redactor, context);
         tell_of_checks_without_rule(&plan, &redactor, context);
     };
+    let scope = scope(&plan, &bare_env);
+    if let Err(why) = &scope {
+        context
+            .printer
+            .warn(format_args!("agent.memory_max is not enforced, and the agent runs without a limit: {why}"));
+    }
     let host = if request.hosted {
         tell_of_plan();
         Some(detach::leave_terminal(&run_dir)?)
@@ -422,6 +439,7 @@ fn prepare(
             Transport::Pty => PTY,
             Transport::Pipe => process::Transport::Pipe,
         },
+        scope,
         session_lock,
         printer,
         screen,
@@ -441,7 +459,7 @@ impl Prepared {
     ///
     /// # Errors
     /// When the event loop cannot be created.
-    fn supervise(self, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
+    pub(super) fn supervise(self, request: &RunRequest<'_>, context: &Context) -> Result<ExitCode, CliError> {
         let Prepared { setup, served, hub, host, beginning, form, recording, run_lock, tree_lock } = self;
         let (run_dir, redactor) = (setup.run_dir.clone(), setup.redactor.clone());
         let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
@@ -568,6 +586,15 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
         ));
     }
     (finish, result_lost)
+}
+
+/// How the processes of the agent get a scope, if the plan limits their memory. Asks systemd, and only then.
+fn scope(plan: &Plan, ChildEnv(env): &ChildEnv) -> Result<Option<Scope>, String> {
+    match plan.agent_memory_max_bytes {
+        None => Ok(None),
+        Some(_) if native::is_native(plan) => Err("the agent's own interface gets no scope".to_owned()),
+        Some(bytes) => Scope::find(bytes, env, Path::new(&plan.cwd)).map(Some).map_err(|error| error.to_string()),
+    }
 }
 
 fn banner(

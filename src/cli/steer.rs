@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::native::is_native;
+use super::queue::not_started;
 use super::start::state_error;
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::core::Plan;
+use crate::fleet::Queued;
 use crate::journal::{FileLock, JournalReader, RunDir, RunDirError};
 
 /// The run that is meant. `last` is the newest running one of this directory, else the one that was active last.
@@ -86,7 +88,10 @@ pub(super) fn has_interface(run: &RunDir) -> bool {
 /// # Errors
 /// When it is not running, cannot be reached, or refuses.
 pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Client, CliError> {
-    Client::connect(run, &Hello::new(client, attends)).map_err(|error| unreachable(&error))
+    Client::connect(run, &Hello::new(client, attends)).map_err(|error| {
+        let waits = matches!(error, ClientError::NotRunning { .. }) && Queued::is_there(run);
+        if waits { not_started(run) } else { unreachable(&error) }
+    })
 }
 
 /// The error for a run that cannot be reached, with a hint.

@@ -8,7 +8,7 @@ use crate::control::Client;
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::core::{Core, OperatorInput, Outcome};
 use crate::files::replace_json;
-use crate::fleet::{AgentRecord, Roster, State};
+use crate::fleet::{AgentRecord, Queued, Roster, State};
 use crate::journal::{RunDir, RunSummary, Word};
 use crate::ui::format::count;
 
@@ -20,10 +20,13 @@ const LIMIT: Duration = Duration::from_secs(10);
 const REASON_CHARS: usize = 2_000;
 
 /// What the manager's agent reads about the end of a worker.
-fn text(record: &AgentRecord, outcome: &str, reason: &str, changes: Option<&Summary>) -> String {
+fn text(record: &AgentRecord, has_begun: bool, outcome: &str, reason: &str, changes: Option<&Summary>) -> String {
     let (name, id) = (&record.name, &record.id);
     let reason: String = reason.chars().take(REASON_CHARS).collect();
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    if !has_begun {
+        return format!("Your worker {name} (run {id}) has ended: {outcome}{why}. It has done nothing.");
+    }
     let work = match &record.tree {
         Some(tree) => {
             let extent = changes.map(|changes| format!(" ({})", extent(changes))).unwrap_or_default();
@@ -61,7 +64,7 @@ pub(super) fn tell_manager(run: &RunDir, outcome: Outcome, reason: &str, context
         tracing::debug!(%error, "the mark of an untold end cannot be written");
     }
     let changes = changes(&record, context);
-    let text = text(&record, outcome.in_words(), reason, changes.as_ref());
+    let text = text(&record, !Queued::is_there(run), outcome.in_words(), reason, changes.as_ref());
     let request = Request::WorkerEnded { id: record.id.clone(), text };
     let told = Client::connect_within(&manager, &Hello::new("worker", false), LIMIT)
         .and_then(|mut client| client.call_within(&request, LIMIT));
@@ -86,15 +89,16 @@ pub(super) fn first_inputs(run: &RunDir, core: &Core, context: &Context) -> Vec<
                     Word::Other(outcome) => outcome.as_str(),
                 };
                 let changes = changes(&agent.record, context);
-                let text = text(&agent.record, outcome, reason, changes.as_ref());
+                let has_begun = !Queued::is_there(&agent.dir);
+                let text = text(&agent.record, has_begun, outcome, reason, changes.as_ref());
                 inputs.push(OperatorInput::WorkerEnded { id, name, text });
                 let _ = std::fs::remove_file(agent.dir.path().join(UNTOLD_FILE));
             }
-            // One whose ccc has died is waited for, too: it may be resumed.
-            State::Active(_) | State::Ready | State::Died if !core.knows_worker(&id) => {
+            // One whose ccc has died is waited for, too: it may be resumed; and one that waits is started by the keeper.
+            State::Active(_) | State::Ready | State::Queued | State::Died if !core.knows_worker(&id) => {
                 inputs.push(OperatorInput::WorkerStarted { id, name });
             }
-            State::Ended(_) | State::Active(_) | State::Ready | State::Died => {}
+            State::Ended(_) | State::Active(_) | State::Ready | State::Queued | State::Died => {}
         }
     }
     inputs
@@ -127,17 +131,21 @@ mod tests {
             ..AgentRecord::new("20261128-100000-aaaa", "fixer", Role::Worker, 1, std::path::Path::new("/p"))
         };
         assert_eq!(
-            text(&record, "completed", "the critic agrees", None),
+            text(&record, true, "completed", "the critic agrees", None),
             "Your worker fixer (run 20261128-100000-aaaa) has ended: completed: the critic agrees.\nIts work is on the branch \
              agent/fixer: `ccc diff fixer` shows it. `ccc look fixer` shows what it said."
         );
         let change = FileChange { path: "a.rs".into(), renamed_from: None, lines: Some((10, 2)) };
         let changes = Summary { files: vec![change], added: 10, removed: 2 };
-        let told = text(&record, "completed", "", Some(&changes));
+        let told = text(&record, true, "completed", "", Some(&changes));
         assert!(told.contains("agent/fixer (1 file, 10 lines added, 2 removed): `ccc diff"), "{told}");
-        let told = text(&record, "completed", "", Some(&Summary::default()));
+        let told = text(&record, true, "completed", "", Some(&Summary::default()));
         assert!(told.contains("agent/fixer (nothing has changed): "), "{told}");
         let without = AgentRecord { tree: None, ..record };
-        assert!(text(&without, "failed", "", None).contains("has ended: failed.\nIt has worked in /p."));
+        assert!(text(&without, true, "failed", "", None).contains("has ended: failed.\nIt has worked in /p."));
+        assert_eq!(
+            text(&without, false, "interrupted", "ccc kill, before it started", None),
+            "Your worker fixer (run 20261128-100000-aaaa) has ended: interrupted: ccc kill, before it started. It has done nothing."
+        );
     }
 }

@@ -21,6 +21,7 @@ pub mod env;
 mod error;
 mod file;
 mod git_dirs;
+mod memory;
 mod origin;
 mod project;
 pub mod prompt;
@@ -44,6 +45,7 @@ pub use env::Env;
 pub use error::{ConfigError, FileFault, Position};
 pub use file::{FileLayer, UnknownKey, load_file, parse_file};
 pub use git_dirs::GitDirs;
+pub use memory::{MemorySize, MemorySizeFault, PercentOrOff, PercentOrOffFault};
 pub use origin::Origin;
 pub use project::Project;
 pub use providers::{EnvValue, NamedProvider, Providers, Unshown, UnshownObject, merged};
@@ -53,9 +55,9 @@ pub use schema::{reference, schema};
 pub use setting::{Form, Key};
 pub use span::{Span, SpanFault};
 pub use table::{
-    AgentLayer, AgentSettings, ApprovalsLayer, ApprovalsSettings, BudgetSettings, BudgetsLayer, CriticLayer,
-    CriticSettings, FleetLayer, FleetSettings, KEYS, Layer, Settings, UsageLayer, UsageSettings, WorktreeLayer,
-    WorktreeSettings,
+    AdmissionLayer, AdmissionSettings, AgentLayer, AgentSettings, ApprovalsLayer, ApprovalsSettings, BudgetSettings,
+    BudgetsLayer, CriticLayer, CriticSettings, FleetLayer, FleetSettings, KEYS, Layer, Settings, UsageLayer,
+    UsageSettings, WorktreeLayer, WorktreeSettings,
 };
 pub(crate) use table::{RESUME_OPTIONS, RUN_OPTIONS};
 pub use token_entry::{TokenEntry, TokenEntryKind, TokenPlace};

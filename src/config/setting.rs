@@ -9,8 +9,8 @@ use clap::value_parser;
 use serde_json::{Number, Value};
 
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, OutputFormat, Percent, Providers, Reserve, Seconds, Span,
-    TokenEntry, Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, MemorySize, OutputFormat, Percent, PercentOrOff,
+    Providers, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
 
 /// A setting: its name in files, the variable and the option that override it, and its description.
@@ -138,8 +138,8 @@ macro_rules! setting_types {
 }
 
 setting_types! {
-    Text: String, AgentName, Span, Seconds, Until, WhenAlone, Transport, CriticPromptAs, OutputFormat;
-    Number: u32, Percent, Cost;
+    Text: String, AgentName, MemorySize, Span, Seconds, Until, WhenAlone, Transport, CriticPromptAs, OutputFormat;
+    Number: u32, Percent, PercentOrOff, Cost;
 }
 
 macro_rules! counts {

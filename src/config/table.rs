@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, OutputFormat, Percent, Providers, Reserve, Seconds, Span, TokenEntry,
-    Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, MemorySize, OutputFormat, Percent, PercentOrOff, Providers, Reserve,
+    Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
 use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt};
 
@@ -24,6 +24,8 @@ use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt};
 const CRITIC_WATCH_MS: u64 = 250;
 /// Why a project's file must not name a provider.
 const NOT_THE_PROJECTS: &str = "a project's file must not choose the provider under which your agent is started";
+/// Why a project's file must not say what agents may use.
+const NOT_THE_PROJECTS_MACHINE: &str = "a project's file must not decide how much of your machine agents use";
 /// Why a project's file must not bound the fleet.
 const NOT_THE_PROJECTS_FLEET: &str = "a project's file must not decide how many agents are started with your tokens";
 
@@ -42,6 +44,27 @@ settings! {
             .option("--", "");
         /// Let the agent run the commands of the checks without asking, each exactly as it is configured.
         allow_checks: bool = true => needs_consent("lets the agent run the checks without asking");
+        /// How many agents of `ccc new` run at the same time; others wait in the queue. 0 is no bound.
+        max_running: u32 = 0 => never_from_project(NOT_THE_PROJECTS_MACHINE).variable("CCC_AGENT_MAX_RUNNING");
+        /// How much memory the agent's process may use, with all that it starts: a size such as 4G, or a share of the machine's
+        /// memory. At the limit the system kills a process of it. Needs systemd.
+        memory_max: MemorySize => never_from_project(NOT_THE_PROJECTS_MACHINE).variable("CCC_AGENT_MEMORY_MAX").otherwise("no limit");
+    }
+    /// What a new agent of `ccc new` waits for, until the keeper starts it. 0 switches a limit off.
+    admission = (AdmissionLayer, AdmissionSettings) {
+        /// How much memory stays available beside a new agent, for which 512M are counted: a size such as 2G, or a share of the
+        /// machine's memory.
+        min_available_memory: MemorySize = MemorySize::Percent(10) => never_from_project(NOT_THE_PROJECTS_MACHINE)
+            .variable("CCC_ADMISSION_MIN_AVAILABLE_MEMORY")
+            .in_file("The keeper of the agents serves all projects: it reads this and the following settings, and `agent.max_running`, \
+                      from your own file and the environment.");
+        /// The pressure on memory (`some avg10` of `/proc/pressure/memory`, in percent) from which no agent is started.
+        max_memory_pressure: PercentOrOff = PercentOrOff::of(20) => never_from_project(NOT_THE_PROJECTS_MACHINE)
+            .variable("CCC_ADMISSION_MAX_MEMORY_PRESSURE");
+        /// The pressure on the processors (`some avg10` of `/proc/pressure/cpu`, in percent) from which no agent is started while
+        /// others run.
+        max_cpu_pressure: PercentOrOff = PercentOrOff::of(90) => never_from_project(NOT_THE_PROJECTS_MACHINE)
+            .variable("CCC_ADMISSION_MAX_CPU_PRESSURE");
     }
     /// What the agent asks its user: permissions, answers to its questions, the approval of its plans.
     approvals = (ApprovalsLayer, ApprovalsSettings) {

@@ -39,7 +39,7 @@ use crate::core::{
 use crate::guard::SettingsOfAgent;
 use crate::journal::disk::JOURNAL_DELETED;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, LockError, RunDir, RunSummary};
-use crate::process::{Cancel, Child, Transport, TypedEcho};
+use crate::process::{Cancel, Child, Scope, Transport, TypedEcho};
 use crate::ui::{Awaited, Printer, Screen, ScreenOutput};
 use redaction::{Redactor, SharedRedactor};
 
@@ -94,6 +94,8 @@ pub struct Setup {
     pub settings: SettingsOfAgent,
     /// How ccc reads the agent's stdout.
     pub transport: Transport,
+    /// How the processes of agent and critic get a scope of their own; `Err` is why they get none, although they should.
+    pub scope: Result<Option<Scope>, String>,
     /// The session and its lock, if the session is known; else the session that the agent most likely continues.
     pub session_lock: Option<(String, FileLock)>,
     /// Renders what is shown.
@@ -190,6 +192,10 @@ impl Run {
         setup.typing.quiet();
         let clock = Clock::starting_at(setup.from, controls.wall_clock());
         let WorkerTimeouts { records, tokens, settings } = setup.workers.timeouts;
+        let (scope, without_scope) = match setup.scope {
+            Ok(scope) => (scope, None),
+            Err(why) => (None, Some(why)),
+        };
         let mut world = World {
             run: Engine::new(setup.core, clock, setup.journal, setup.run_dir, setup.started_unix_ms),
             ours: Arc::new(ours),
@@ -202,6 +208,7 @@ impl Run {
             credentials: setup.credentials,
             settings: setup.settings,
             transport: setup.transport,
+            scope,
             session_lock: setup.session_lock.map(|(id, lock)| (id, Some(lock))),
             printer: setup.printer,
             screen: setup.screen,
@@ -233,6 +240,10 @@ impl Run {
             tokens_known_last: Vec::new(),
         };
         world.begin(setup.resumed, setup.first_inputs);
+        if let Some(why) = without_scope {
+            let now = world.run.clock.now();
+            world.remark(now, format!("agent.memory_max is not enforced: {why}"));
+        }
         drive(&mut world, &mut events, &mut controls).await;
         world.leave(events, controls).await
     }
@@ -252,6 +263,7 @@ pub(super) struct World {
     /// Checked before each start.
     pub(super) settings: SettingsOfAgent,
     pub(super) transport: Transport,
+    pub(super) scope: Option<Scope>,
     /// The session, and its lock once it is acquired.
     pub(super) session_lock: Option<(String, Option<FileLock>)>,
     pub(super) printer: Printer,

@@ -271,6 +271,7 @@ impl InteractiveSink for Output {
             turn_recorded: None,
             dropped_lines: 0,
             leaked: exit.leaked,
+            out_of_memory: exit.out_of_memory,
         };
         self.inbox.post(Event::Exited { proc: self.proc, exit });
     }

@@ -277,6 +277,7 @@ impl ChildSink for OutputReader {
             turn_recorded: None,
             dropped_lines: self.inbox.gone(self.proc),
             leaked: exit.leaked,
+            out_of_memory: exit.out_of_memory,
         };
         self.inbox.post(Event::Exited { proc: self.proc, exit });
     }

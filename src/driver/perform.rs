@@ -26,7 +26,7 @@ use crate::core::{
 };
 use crate::process::{
     Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, InteractiveChild, InteractiveSpec,
-    LeftRunning, Signal as ProcessSignal, SpawnError, SystemPtys, Transport, missing_program, run_command,
+    LeftRunning, Scoped, Signal as ProcessSignal, SpawnError, SystemPtys, Transport, missing_program, run_command,
     spawn_or_pipe,
 };
 use crate::stream::LineLimit;
@@ -299,6 +299,10 @@ impl World {
             cwd: PathBuf::from(&launch.cwd),
             transport: self.transport,
             cookie: self.cookie(proc),
+            scope: self.scope.clone().map(|scope| {
+                let plan = self.run.core.plan();
+                Scoped { scope, unit: format!("ccc-{}-{}-{proc}.scope", plan.run_id, std::process::id()) }
+            }),
         };
         let reader = OutputReader::new(
             proc,

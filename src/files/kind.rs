@@ -39,6 +39,8 @@ pub const SUMMARY: FileKind = kind("run's summary", 4 * MIB);
 pub const PROJECT_RECORD: FileKind = kind("project's record", MIB);
 /// `agent.json`: what makes a run an agent of a fleet.
 pub const AGENT_RECORD: FileKind = kind("agent's record", 64 * KIB);
+/// `queued.json`: the plan of an agent that waits, with its task.
+pub const QUEUED_AGENT: FileKind = kind("record of a waiting agent", 32 * MIB);
 /// What the keeper remembers.
 pub const KEEPER: FileKind = kind("keeper's state", 16 * MIB);
 /// The file of a run's name.

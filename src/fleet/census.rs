@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::queued::Queued;
 use super::record::AgentRecord;
 use super::roster::State;
 use crate::journal::{RunDir, RunDirError, RunSummary};
@@ -14,6 +15,7 @@ pub struct Census {
     waiting: usize,
     paused: usize,
     ready: usize,
+    queued: usize,
     died: usize,
 }
 
@@ -26,13 +28,16 @@ impl Census {
         let mut census = Census::default();
         for dir in RunDir::unsorted(state_dir)? {
             // A ccc that ends in good order empties its lock; one that works or has died has its name in it.
-            if !std::fs::symlink_metadata(dir.lock()).is_ok_and(|lock| lock.len() > 0) {
+            let is_named = std::fs::symlink_metadata(dir.lock()).is_ok_and(|lock| lock.len() > 0);
+            if !is_named && !Queued::is_there(&dir) {
                 continue;
             }
-            if let Ok(Some(_)) = AgentRecord::read(&dir) {
+            if let Ok(Some(AgentRecord { removed_unix_ms: None, .. })) = AgentRecord::read(&dir) {
                 match State::of(&dir, RunSummary::read(&dir.summary()).ok().as_ref()) {
                     State::Ended(_) => {}
-                    state @ (State::Active(_) | State::Ready | State::Died) => census.add(state.in_words()),
+                    state @ (State::Active(_) | State::Ready | State::Queued | State::Died) => {
+                        census.add(state.in_words())
+                    }
                 }
             }
         }
@@ -46,6 +51,7 @@ impl Census {
             "waiting" => &mut self.waiting,
             "paused" => &mut self.paused,
             "ready" | "resting" => &mut self.ready,
+            "queued" => &mut self.queued,
             "died" => &mut self.died,
             _ => &mut self.working,
         };
@@ -54,13 +60,14 @@ impl Census {
 
     /// The words for users and JSON, with their counts.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize)> {
-        let Census { working, asks, waiting, paused, ready, died } = *self;
+        let Census { working, asks, waiting, paused, ready, queued, died } = *self;
         [
             ("working", working),
             ("asks", asks),
             ("waiting", waiting),
             ("paused", paused),
             ("ready", ready),
+            ("queued", queued),
             ("died", died),
         ]
         .into_iter()

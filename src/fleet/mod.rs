@@ -2,9 +2,11 @@
 //!
 //! The directories of runs are the registry. A run that `ccc new` has started has an `agent.json` ([`AgentRecord`]) beside its
 //! journal, and perhaps a name ([`crate::journal::RunNames`]); its lock says whether it lives, its `run.json` how it stands.
-//! `kept-down.json` ([`KeptDown`]) marks an agent that must not be started again by itself. Nothing else is kept anywhere, so no process is needed to know the fleet.
+//! `kept-down.json` ([`KeptDown`]) marks an agent that must not be started again by itself, `queued.json` ([`Queued`]) one that has not
+//! been started yet. Nothing else is kept anywhere, so no process is needed to know the fleet.
 
 mod environment;
+mod queued;
 mod record;
 mod roster;
 
@@ -15,5 +17,6 @@ pub use kept_down::{KEPT_DOWN_FILE, KeptDown};
 mod census;
 
 pub use census::Census;
+pub use queued::{QUEUED_FILE, Queued, QueuedError};
 pub use record::{AGENT_FILE, AGENT_VERSION, AgentRecord, AgentTree, RecordError, Role};
 pub use roster::{Agent, Roster, State};

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::queued::Queued;
 use super::record::{AgentRecord, RecordError};
 use crate::core::Outcome;
 use crate::journal::{FileLock, RunDir, RunDirError, RunSummary, SummaryError, Word};
 
 /// The phase of a run whose host is there, but which has not begun.
 const STARTING: &str = "starting";
+/// The state and the phase of an agent that waits for room.
+const QUEUED: &str = "queued";
 
 /// How a run stands, as far as its files say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum State {
     Ready,
     /// It has ended.
     Ended(Word<Outcome>),
+    /// It waits for room on the machine, and was not started yet.
+    Queued,
     /// It has not ended, and no ccc works on it.
     Died,
 }
@@ -30,10 +35,15 @@ impl State {
         match summary {
             Some(RunSummary { outcome: Some(outcome), .. }) => State::Ended(outcome.clone()),
             Some(RunSummary { phase, .. }) if is_held(dir) => {
+                // Whoever starts an agent that waited holds its run before the summary says so.
+                if phase == QUEUED {
+                    return State::Active(STARTING.to_owned());
+                }
                 // A run that waits for its user has the phase of its last verdict.
                 if Outcome::named(phase).is_some() { State::Ready } else { State::Active(phase.clone()) }
             }
             None if is_held(dir) => State::Active(STARTING.to_owned()),
+            Some(_) | None if Queued::is_there(dir) => State::Queued,
             Some(_) | None => State::Died,
         }
     }
@@ -46,6 +56,7 @@ impl State {
             State::Ready => "ready",
             State::Ended(Word::Known(outcome)) => outcome.in_words(),
             State::Ended(Word::Other(outcome)) => outcome,
+            State::Queued => QUEUED,
             State::Died => "died",
         }
     }

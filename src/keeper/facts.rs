@@ -1,12 +1,12 @@
 //! The facts about the agents, from their directories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use crate::core::Outcome;
 use crate::fleet::{Agent, KeptDown, Role, Roster, State};
-use crate::journal::{FileLock, RunDirError, Word};
+use crate::journal::{FileLock, Holder, RunDirError, Word};
 use crate::process::booted_unix_ms;
 use crate::upkeep::{AgentFact, Standing};
 
@@ -14,6 +14,8 @@ use crate::upkeep::{AgentFact, Standing};
 const BEGINNING_MS: i64 = 2 * 60_000;
 /// How long before the start of the machine its shutdown may have begun.
 const SHUTDOWN_MS: i64 = 10 * 60_000;
+/// The phase of a run that waits for its workers, or for a reset.
+const WAITING: &str = "waiting";
 /// The phase of a run that is ending.
 const ENDING: &str = "ending";
 
@@ -36,11 +38,20 @@ impl Seen {
     pub(super) fn look(state_dir: &Path, now_unix_ms: i64) -> Result<Seen, RunDirError> {
         let agents = Roster::read(state_dir)?.agents;
         let booted_unix_ms = booted_unix_ms();
-        let facts: Vec<AgentFact> = agents.iter().map(|agent| fact(agent, booted_unix_ms, now_unix_ms)).collect();
         let running = agents.iter().filter(|agent| agent.state.is_active());
-        let pids = running.filter_map(|agent| Some(FileLock::holder(&agent.dir.lock()).ok()??.pid)).collect();
+        let holders: BTreeMap<&str, Holder> =
+            running.filter_map(|agent| Some((agent.dir.id(), holder(agent)?))).collect();
+        let since = |agent: &Agent| holders.get(agent.dir.id()).map(|holder| holder.since_unix_ms);
+        let of = |agent: &Agent| fact(agent, since(agent), booted_unix_ms, now_unix_ms);
+        let facts: Vec<AgentFact> = agents.iter().map(of).collect();
+        let pids = holders.values().map(|holder| holder.pid).collect();
         let begins = facts.iter().any(|fact| fact.standing == Standing::Starting);
         Ok(Seen { agents, facts, pids, begins })
+    }
+
+    /// Whether an agent waits for room.
+    pub(super) fn waits(&self) -> bool {
+        self.facts.iter().any(|fact| fact.standing == Standing::Queued)
     }
 
     /// The agent of this run.
@@ -49,7 +60,18 @@ impl Seen {
     }
 }
 
-fn fact(agent: &Agent, booted_unix_ms: Option<i64>, now_unix_ms: i64) -> AgentFact {
+/// The facts about one agent.
+pub(super) fn fact_of(agent: &Agent, now_unix_ms: i64) -> AgentFact {
+    let since = if agent.state.is_active() { holder(agent).map(|holder| holder.since_unix_ms) } else { None };
+    fact(agent, since, booted_unix_ms(), now_unix_ms)
+}
+
+/// The ccc that works on the agent.
+fn holder(agent: &Agent) -> Option<Holder> {
+    FileLock::holder(&agent.dir.lock()).ok()?
+}
+
+fn fact(agent: &Agent, since_unix_ms: Option<i64>, booted_unix_ms: Option<i64>, now_unix_ms: i64) -> AgentFact {
     let ended_unix_ms = agent.summary.as_ref().and_then(|summary| summary.ended_unix_ms);
     let by_shutdown = booted_unix_ms
         .zip(ended_unix_ms)
@@ -57,6 +79,7 @@ fn fact(agent: &Agent, booted_unix_ms: Option<i64>, now_unix_ms: i64) -> AgentFa
     let standing = match &agent.state {
         State::Active(phase) => Standing::Running { ending: phase == ENDING },
         State::Ready => Standing::Running { ending: false },
+        State::Queued => Standing::Queued,
         // The system interrupts all runs before it goes down, and that is no wish of the user about this one.
         State::Ended(Word::Known(Outcome::Interrupted)) if by_shutdown => Standing::Died,
         State::Ended(Word::Known(Outcome::Interrupted)) => Standing::Stopped,
@@ -73,6 +96,8 @@ fn fact(agent: &Agent, booted_unix_ms: Option<i64>, now_unix_ms: i64) -> AgentFa
         kept_down: KeptDown::read(&agent.dir).is_some(),
         ignores_usage: agent.record.ignore_usage,
         seen_unix_ms: last_seen(agent),
+        is_idle: matches!(&agent.state, State::Active(phase) if phase == WAITING),
+        since_unix_ms,
     }
 }
 
@@ -138,25 +163,25 @@ mod tests {
             (NOW - SHUTDOWN_MS, Standing::Stopped),
             (NOW, Standing::Stopped),
         ] {
-            assert_eq!(fact(&interrupted(ended), booted, NOW + 60_000).standing, standing, "{}", ended - NOW);
+            assert_eq!(fact(&interrupted(ended), None, booted, NOW + 60_000).standing, standing, "{}", ended - NOW);
         }
-        assert_eq!(fact(&interrupted(NOW - 1), None, NOW).standing, Standing::Stopped, "nobody knows when");
+        assert_eq!(fact(&interrupted(NOW - 1), None, None, NOW).standing, Standing::Stopped, "nobody knows when");
         let completed = agent(state.path(), Some(Outcome::Completed), Some(NOW - 1));
-        assert_eq!(fact(&completed, booted, NOW).standing, Standing::Ended);
+        assert_eq!(fact(&completed, None, booted, NOW).standing, Standing::Ended);
     }
 
     #[test]
     fn an_agent_that_has_not_begun_is_about_to_and_one_without_a_ccc_is_dead() {
         let state = tempfile::tempdir().expect("a directory");
         let dead = agent(state.path(), None, None);
-        let found = fact(&dead, None, NOW);
+        let found = fact(&dead, None, None, NOW);
         assert_eq!((found.standing, found.seen_unix_ms, found.kept_down), (Standing::Died, NOW + 7, false));
         KeptDown::write(&dead.dir, "ccc kill", NOW).expect("written");
-        assert!(fact(&dead, None, NOW).kept_down);
+        assert!(fact(&dead, None, None, NOW).kept_down);
         std::fs::remove_file(dead.dir.summary()).expect("removed");
         let new = Agent::of(dead.dir.clone(), dead.record.clone());
-        assert_eq!(fact(&new, None, NOW).standing, Standing::Starting);
-        assert_eq!(fact(&new, None, NOW + BEGINNING_MS).standing, Standing::Ended);
+        assert_eq!(fact(&new, None, None, NOW).standing, Standing::Starting);
+        assert_eq!(fact(&new, None, None, NOW + BEGINNING_MS).standing, Standing::Ended);
         let lock = dead.dir.take_lock(std::process::id(), NOW).expect("a lock");
         let seen = Seen::look(state.path(), NOW).expect("seen");
         assert_eq!(seen.facts[0].standing, Standing::Running { ending: false });

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use super::ensure;
 use super::facts::Seen;
+use super::queue::load;
 use super::store::{Kept, Store, StoreError};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
-use crate::fleet::{Agent, KeptDown};
+use crate::fleet::{Agent, KeptDown, State};
 use crate::process::{Others, run_apart};
-use crate::upkeep::{Act, Facts, Rules, TokenUsage, Upkeep, Why};
+use crate::upkeep::{Act, Facts, Load, Rules, TokenUsage, Upkeep, Why};
 
 /// How long continuing a run may take until it can be reached.
 const RESUME_LIMIT: Duration = Duration::from_secs(90);
+/// How long the start of an agent may take, with the checkout of a large repository.
+const START_LIMIT: Duration = Duration::from_secs(600);
 /// How long removing an agent may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(90);
 /// How often agents are looked at whose end the system does not report, and after a fault.
@@ -103,7 +106,8 @@ impl Keeper<'_> {
                 }
             };
             let before = self.upkeep.clone();
-            let decided = self.upkeep.decide(&Facts { now_unix_ms: now, agents: &seen.facts }, &rules);
+            let load = if seen.waits() { load() } else { Load::default() };
+            let decided = self.upkeep.decide(&Facts { now_unix_ms: now, agents: &seen.facts, load }, &rules);
             // An act that is not on the disk could be done twice.
             if !self.is_written() {
                 self.upkeep = before;
@@ -159,8 +163,12 @@ impl Keeper<'_> {
     fn perform(&mut self, act: Act, seen: &Seen, rules: &Rules) {
         match act {
             Act::AskUsage => {
-                let mut projects: Vec<PathBuf> =
-                    seen.agents.iter().filter(|agent| agent.state.is_active()).map(place).collect();
+                let mut projects: Vec<PathBuf> = seen
+                    .agents
+                    .iter()
+                    .filter(|agent| agent.state.is_active() || agent.state == State::Queued)
+                    .map(place)
+                    .collect();
                 projects.extend(seen.agents.iter().filter(|agent| self.is_down_by_us(&agent.record.id)).map(place));
                 projects.sort();
                 projects.dedup();
@@ -202,14 +210,16 @@ impl Keeper<'_> {
                 }
             }
             Act::Resume { run, why } => {
-                let failure = self.resume(&run, seen).err();
+                let failure = self.resume(&run, why, seen).err();
                 let word = match why {
                     Why::Died => "its ccc died",
                     Why::TakenUp => "the usage allows it",
+                    Why::Queued => "there is room for it",
                 };
+                let what = if why == Why::Queued { "started" } else { "continued" };
                 match &failure {
-                    None => self.world.log(&format!("{run} was continued: {word}")),
-                    Some(failure) => self.world.log(&format!("{run} could not be continued: {failure}")),
+                    None => self.world.log(&format!("{run} was {what}: {word}")),
+                    Some(failure) => self.world.log(&format!("{run} could not be {what}: {failure}")),
                 }
                 let now = self.world.now_unix_ms();
                 self.upkeep.resumed(&run, why, failure, now, rules);
@@ -222,10 +232,15 @@ impl Keeper<'_> {
         self.upkeep.stopped.contains_key(run) || self.upkeep.revivals.contains_key(run)
     }
 
-    fn resume(&mut self, run: &str, seen: &Seen) -> Result<(), String> {
+    fn resume(&mut self, run: &str, why: Why, seen: &Seen) -> Result<(), String> {
         let mut args = vec!["resume", run, "--detach"];
         if seen.agent(run).is_some_and(|agent| shares_tree(agent, seen)) {
             args.push("--share-tree");
+        }
+        if why == Why::Queued {
+            // It is started once: what has left the queue meanwhile is left alone.
+            args.push("--queued");
+            return self.ccc(&args, START_LIMIT);
         }
         self.ccc(&args, RESUME_LIMIT)
     }

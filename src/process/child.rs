@@ -17,7 +17,7 @@ use super::registry::{self, Ended, Registered};
 use super::signal::Signal;
 use super::spec::{ChildSpec, Transport};
 use super::wake::{Wake, now};
-use super::{pty, sweep};
+use super::{pty, sweep, system};
 
 /// Stack of each of a child's threads, in bytes. They read into the heap and call the sink.
 pub(super) const STACK_BYTES: usize = 256 * 1024;
@@ -50,11 +50,13 @@ pub struct Exit {
     pub swept: u32,
     /// Descendants that could not be killed within the limits and still live.
     pub leaked: u32,
+    /// The system killed it because the memory of its scope was used up.
+    pub out_of_memory: bool,
 }
 
 impl Exit {
     pub(super) fn new(ended: Ended, swept: sweep::Swept) -> Self {
-        Self { code: ended.code, signal: ended.signal, swept: swept.killed, leaked: swept.leaked }
+        Self { code: ended.code, signal: ended.signal, swept: swept.killed, leaked: swept.leaked, out_of_memory: false }
     }
 }
 
@@ -200,8 +202,9 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
     };
     let input = Arc::new(Input::new().map_err(no_descriptors)?);
     let ended = Wake::new().map_err(no_descriptors)?;
-    let order =
-        Order { program: &spec.program, args: &spec.args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
+    let scoped = spec.scope.as_ref().and_then(|scoped| scoped.around(&spec.program, &spec.args, &spec.cwd));
+    let (program, args) = scoped.as_ref().map_or((&spec.program, &spec.args), |(program, args)| (program, args));
+    let order = Order { program, args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
     let stdios = Stdios {
         stdin: stdin_read.into(),
         stdout: child_stdout,
@@ -213,7 +216,8 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
     };
     let registered = launch(&order, stdios)?;
     let ours = Ends { stdin: stdin_write.into(), stdout, stderr: stderr_read.into() };
-    match start_threads(&registered, ours, &input, ended, sink) {
+    let unit = scoped.and(spec.scope.as_ref()).map(|scoped| scoped.unit.clone());
+    match start_threads(&registered, ours, &input, ended, unit, sink) {
         Ok(()) => Ok(Child { registered, input }),
         Err(error) => {
             abandon(&registered);
@@ -256,6 +260,7 @@ fn start_threads(
     ends: Ends,
     input: &Arc<Input>,
     ended: Wake,
+    unit: Option<String>,
     sink: impl ChildSink,
 ) -> io::Result<()> {
     let ended = Arc::new(ended);
@@ -272,6 +277,10 @@ fn start_threads(
             // If a later thread could not be started, no handles come, and the caller cleans up.
             let Ok(handles) = handles.recv() else { return };
             let status = registry::wait_unreaped(&registered);
+            // systemd removes the scope as soon as it is empty.
+            let is_killed = status.signal == Some(rustix::process::Signal::KILL.as_raw());
+            let out_of_memory =
+                is_killed && unit.is_some_and(|unit| system::is_out_of_memory(registered.number(), &unit));
             let swept = sweep::sweep_child(&registered);
             ended.wake();
             input.abandon();
@@ -281,7 +290,7 @@ fn start_threads(
             }
             registry::reap(&registered);
             drop(stdout_fd);
-            sink.exited(Exit::new(status, swept));
+            sink.exited(Exit { out_of_memory, ..Exit::new(status, swept) });
         })?;
     }
     let mut handles = Vec::with_capacity(3);

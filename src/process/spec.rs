@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::scope::Scoped;
+
 /// Environment variable with the id of the run that a process belongs to; [`super::sweep_run`] searches for it.
 pub const RUN_ID_VARIABLE: &str = "CCC_RUN_ID";
 /// Environment variable with the number of the attempt.
@@ -50,6 +52,8 @@ pub struct ChildSpec {
     pub transport: Transport,
     /// Set as [`RUN_ID_VARIABLE`] and [`ATTEMPT_VARIABLE`]; takes precedence over `env`.
     pub cookie: Cookie,
+    /// The scope in which it is started, if it gets one.
+    pub scope: Option<Scoped>,
 }
 
 impl fmt::Debug for ChildSpec {
@@ -62,6 +66,7 @@ impl fmt::Debug for ChildSpec {
             .field("cwd", &self.cwd)
             .field("transport", &self.transport)
             .field("cookie", &self.cookie)
+            .field("scope", &self.scope)
             .finish()
     }
 }

@@ -194,16 +194,17 @@ pub(super) fn merge(known: &mut Roster, found: Vec<(String, Option<Agent>)>) {
 }
 
 /// The agents in the order of the tree.
-pub(super) fn listed(roster: &Roster) -> Vec<Listed> {
-    roster.tree().into_iter().map(|(depth, agent)| of(depth, agent)).collect()
+pub(super) fn listed(roster: &Roster, waiting: &BTreeMap<String, String>) -> Vec<Listed> {
+    roster.tree().into_iter().map(|(depth, agent)| of(depth, agent, waiting)).collect()
 }
 
-fn of(depth: usize, agent: &Agent) -> Listed {
+fn of(depth: usize, agent: &Agent, waiting: &BTreeMap<String, String>) -> Listed {
     let Agent { record, summary, state, .. } = agent;
     let standing = match state {
         State::Active(phase) => Standing::Active(phase.clone()),
         State::Ready => Standing::Ready,
         State::Ended(outcome) => Standing::Ended { outcome: known(outcome), words: state.in_words().to_owned() },
+        State::Queued => Standing::Queued { why: waiting.get(&record.id).cloned().unwrap_or_default() },
         State::Died => Standing::Died,
     };
     Listed {
@@ -270,7 +271,7 @@ mod tests {
                     Found::These(found) => merge(known, found),
                     Found::All(_) => panic!("another reading"),
                 }
-                listed(known).len()
+                listed(known, &BTreeMap::new()).len()
             };
             assert_eq!(look(&mut known), 0, "a run without a record is no agent");
             // The run was made before its directory was watched.

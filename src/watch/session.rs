@@ -24,11 +24,13 @@ use crate::control::request_of;
 use crate::core::Show;
 use crate::driver::unix_ms;
 use crate::fleet::{Roster, State};
+use crate::keeper;
 use crate::process::{Foreground, KeySink, Keys, TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};
 use crate::ui::conversation;
 use crate::ui::dashboard::{Dashboard, Errand, Job, News, Thresholds};
 use crate::ui::keys::Decoder;
 use crate::ui::paint::Size;
+use crate::upkeep::Rules;
 
 /// The capacity of the loop's queue. Beyond it the sockets are not read, and the runs wait for nobody.
 const MESSAGE_LIMIT: usize = 4_096;
@@ -77,6 +79,8 @@ pub struct WatchSetup {
     pub zone: TimeZone,
     /// From which percentages usage is yellow and red.
     pub thresholds: Thresholds,
+    /// What new agents wait for.
+    pub rules: Rules,
     /// Unique text of this client, from which it makes its keys.
     pub seed: String,
     /// Reads typed answers.
@@ -465,7 +469,8 @@ impl Session {
         }
         self.links_changed = true;
         self.dirs.watch_runs(self.roster.agents.iter().map(|agent| agent.record.id.as_str()));
-        let listed = roster::listed(&self.roster);
+        let waiting = keeper::waiting(&self.setup.state, &self.roster.agents, &self.setup.rules, unix_ms());
+        let listed = roster::listed(&self.roster, &waiting);
         self.tell(News::Agents(listed));
     }
 
@@ -643,6 +648,12 @@ impl Session {
         self.tell(News::TranscriptBegins { agent: agent.clone(), cwd: cwd.unwrap_or_default(), now_ms: None });
         let name = self.roster.get(&agent).filter(|agent| agent.state == State::Died).map(|agent| &agent.record.name);
         let died = name.map(|name| format!("no ccc works on this run any more; to continue it: ccc resume {name}"));
+        let queued = self.roster.get(&agent).filter(|agent| agent.state == State::Queued);
+        if let Some(name) = queued.map(|agent| agent.record.name.clone()) {
+            let why = format!("it waits in the queue, and has not started yet; to start it at once: ccc resume {name}");
+            self.tell(News::TranscriptEnds { agent, why });
+            return;
+        }
         match events {
             Ok(events) => {
                 events.into_iter().for_each(|shown| self.transcribe(agent.clone(), shown));

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::WorktreeError;
 use crate::git::{Call, Git, GitError, Repository, records, settings_without_programs};
@@ -12,6 +12,17 @@ pub(super) struct Base {
     pub(super) commit: String,
     /// The branch that it was named by, as `refs/heads/main`.
     pub(super) branch: Option<String>,
+}
+
+/// Checks that a working tree can start from the named base, or from what is checked out in the repository of this directory.
+///
+/// # Errors
+/// When there is no repository, or no such commit.
+pub fn check_base(git: &Git, dir: &Path, named: Option<&str>) -> Result<(), WorktreeError> {
+    let Some(repository) = Repository::find(dir) else {
+        return Err(WorktreeError::NoRepository { dir: dir.to_owned() });
+    };
+    resolve(git, &repository, named).map(drop)
 }
 
 /// The named base, or what is checked out.

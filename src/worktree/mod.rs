@@ -73,6 +73,7 @@ mod work;
 
 pub use add::{AddRequest, Added, BranchWish, CloneWish, add};
 pub use admin::checked_out;
+pub use base::check_base;
 pub use branch::is_branch_of_agent;
 pub use complete::{Completed, complete};
 pub use error::WorktreeError;

@@ -201,6 +201,9 @@ pub struct ExitFact {
     /// Descendants that could not be killed: ccc lacks permission, or they hang in the kernel.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub leaked: u32,
+    /// The system killed it because its memory was used up (`agent.memory_max`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_memory: bool,
 }
 
 fn is_zero<N: Default + PartialEq>(number: &N) -> bool {

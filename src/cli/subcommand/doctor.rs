@@ -10,19 +10,21 @@ use serde_json::json;
 
 use crate::agent::AgentKind;
 use crate::cli::context::state_fault;
-use crate::cli::{CliError, Context, ExitCode, Paint, Printer, logout};
+use crate::cli::{CliError, Context, ExitCode, Paint, Printer, keeper_world, logout};
 use crate::cli::{credentials, trust};
 use crate::config::agent::{self, Tested, VERSION_TIMEOUT};
 use crate::config::prompt::NamedPrompt;
 use crate::config::{Dirs, Flags, Project, Resolved, Settings, prompt, resolve};
 use crate::driver::unix_ms;
 use crate::guard::named;
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, run_command};
+use crate::keeper;
+use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, Scope, run_command};
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, Keychain, ProbeVerdict, SharedTokens, without_credentials};
 use crate::ui::format::away;
 use crate::ui::token_state::READY;
 use crate::ui::{clean, token_state};
+use crate::upkeep::{Load, RoomLimits, Size};
 
 /// How long git may take to answer.
 const GIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -130,6 +132,8 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     if let Ok(resolved) = &resolved {
         findings.extend(agreement(resolved, context, project));
     }
+    let of_machine = room(&keeper::load(), &keeper_world::room_of(in_force));
+    let of_machine: Vec<Finding> = of_machine.into_iter().chain(memory_limit(in_force, context, project)).collect();
     findings.push(match resolved {
         Ok(resolved) => configuration(&resolved),
         Err(error) => Finding::error("configuration", error.into()),
@@ -142,6 +146,7 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
         Finding::warn("background", text, logout::ADVICE)
     }));
     findings.push(git(context, project));
+    findings.extend(of_machine);
     findings
 }
 
@@ -399,6 +404,58 @@ fn writable(subject: &'static str, dir: &Path) -> Finding {
     }
 }
 
+/// What new agents wait for is measured; `None` if they wait for nothing.
+fn room(load: &Load, limits: &RoomLimits) -> Option<Finding> {
+    const SUBJECT: &str = "room for agents";
+    if limits.min_available.is_none() && limits.max_memory_pressure.is_none() && limits.max_cpu_pressure.is_none() {
+        return None;
+    }
+    let Some((available, total)) = load.available_bytes.zip(load.total_bytes) else {
+        return Some(Finding::warn(
+            SUBJECT,
+            "this system reports neither its available memory nor its load, so no agent waits for them",
+            "to bound the number of agents that run at the same time, set agent.max_running",
+        ));
+    };
+    let memory = format!("{} of {} of memory are available", Size(available), Size(total));
+    Some(match load.memory_pressure.zip(load.cpu_pressure) {
+        Some((memory_percent, cpu_percent)) => Finding::ok(
+            SUBJECT,
+            format!(
+                "{memory}; processes wait for memory {memory_percent:.0} % and for a processor {cpu_percent:.0} % of the time"
+            ),
+        ),
+        None => Finding::warn(
+            SUBJECT,
+            format!("{memory}; the kernel reports no pressure (PSI), so agents wait for memory only"),
+            "to have it, start the kernel with psi=1; to bound the number of agents, set agent.max_running",
+        ),
+    })
+}
+
+/// Whether the limit on the agents' memory can be enforced; `None` without a limit.
+fn memory_limit(settings: &Settings, context: &Context, project: &Project) -> Option<Finding> {
+    const SUBJECT: &str = "agent.memory_max";
+    let memory = settings.agent.memory_max.and_then(keeper_world::memory_of)?;
+    let Some(bytes) = memory.bytes_of(keeper::load().total_bytes) else {
+        return Some(Finding::warn(
+            SUBJECT,
+            "this system does not report its memory, so a share of it is no limit",
+            "write a size, such as 4G",
+        ));
+    };
+    let env: Vec<_> =
+        without_credentials(&context.env, &[]).pairs().map(|(name, value)| (name.into(), value.into())).collect();
+    Some(match Scope::find(bytes, &env, &project.cwd) {
+        Ok(_) => Finding::ok(SUBJECT, format!("systemd limits each process of an agent to {}", Size(bytes))),
+        Err(error) => Finding::warn(
+            SUBJECT,
+            format!("is not enforced: {error}"),
+            "agents run without a limit; where systemd runs, your user needs its own manager: systemctl --user status",
+        ),
+    })
+}
+
 fn git(context: &Context, project: &Project) -> Finding {
     const SUBJECT: &str = "git";
     const ADVICE: &str = "without git, what builds and tests write counts as a change of the work, too, and more than \
@@ -438,7 +495,26 @@ fn git(context: &Context, project: &Project) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{State, pty};
+    use super::{Load, RoomLimits, State, pty, room};
+
+    #[test]
+    fn what_cannot_be_measured_is_said() {
+        let limits = RoomLimits::default();
+        let nothing = room(&Load::default(), &limits).expect("a finding");
+        assert!(nothing.state == State::Warn && nothing.text.contains("neither its available memory nor its load"));
+        let (available_bytes, total_bytes) = (Some(1 << 30), Some(8 << 30));
+        let memory = Load { available_bytes, total_bytes, ..Load::default() };
+        let without_psi = room(&memory, &limits).expect("a finding");
+        assert!(
+            without_psi.state == State::Warn && without_psi.text.starts_with("1 GiB of 8 GiB"),
+            "{}",
+            without_psi.text
+        );
+        let all = Load { memory_pressure: Some(0.4), cpu_pressure: Some(12.0), ..memory };
+        assert!(room(&all, &limits).is_some_and(|finding| finding.state == State::Ok));
+        let off = RoomLimits { min_available: None, max_memory_pressure: None, max_cpu_pressure: None, ..limits };
+        assert!(room(&all, &off).is_none());
+    }
 
     #[test]
     fn without_a_pseudo_terminal_there_is_a_warning_that_names_the_way_out() {

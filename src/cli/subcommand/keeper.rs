@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::cli::agent::roster;
 use crate::cli::keeper_world::{KeeperWorld, rules};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, queue, zone};
 use crate::driver;
 use crate::files::open_private;
 use crate::journal::LockError;
@@ -22,7 +23,8 @@ use rustix::fs::OFlags;
 /// Show the keeper of the agents, or have it started at login.
 ///
 /// The keeper is one small process that works while agents live. It asks about the usage once for all of them, stops them at the
-/// critical threshold and continues them after the reset, and continues agents whose ccc has died. It is started by itself.
+/// critical threshold and continues them after the reset, continues agents whose ccc has died, and starts those that wait for room
+/// on the machine. It is started by itself.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct KeeperArgs {
     /// What to do [the status].
@@ -128,10 +130,13 @@ fn status(as_json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let upkeep = notes.upkeep();
     let now = driver::unix_ms();
     let stopped: Vec<&String> = upkeep.stopped.keys().filter(|run| notes.is_taken_up_later(run)).collect();
+    let agents = roster(context)?.agents;
+    let waiting = queue::waiting(&agents, context);
     let given_up: Vec<(&String, &str)> = upkeep
         .revivals
         .keys()
         .chain(upkeep.stopped.keys())
+        .chain(upkeep.queue.keys())
         .filter_map(|run| Some((run, notes.given_up(run)?)))
         .collect();
     if as_json {
@@ -155,6 +160,7 @@ fn status(as_json: bool, context: &Context) -> Result<ExitCode, CliError> {
             "usage": upkeep.usage,
             "critical": critical,
             "stopped": stopped,
+            "queued": agents.iter().map(|agent| agent.dir.id()).filter(|id| waiting.contains_key(*id)).collect::<Vec<_>>(),
             "given_up": given_up,
         }));
         return Ok(ExitCode::COMPLETED);
@@ -187,6 +193,10 @@ fn status(as_json: bool, context: &Context) -> Result<ExitCode, CliError> {
     }
     for run in stopped {
         context.printer.line(format_args!("{run} was stopped because of the usage, and is continued after the reset"));
+    }
+    for agent in agents.iter().filter(|agent| waiting.contains_key(agent.dir.id())) {
+        let why = waiting.get(agent.dir.id()).map(String::as_str).unwrap_or_default();
+        context.printer.line(format_args!("{} waits in the queue: {why}", agent.record.name));
     }
     for (run, why) in given_up {
         context.printer.line(format_args!("{run} is not continued: {why}"));

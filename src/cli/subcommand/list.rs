@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::agent::roster;
 use crate::cli::overlap::{Overlap, overlaps};
 use crate::cli::standing::{self, Standing};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, queue};
 use crate::driver;
 use crate::fleet::{Agent, AgentRecord};
 use crate::journal::RunSummary;
@@ -88,6 +88,7 @@ fn heading(session: Option<&TopWindow>, weekly: Option<&TopWindow>, now_unix_ms:
 /// The agents as JSON.
 fn listed(rows: &[(usize, &Agent)], context: &Context) -> Result<serde_json::Value, CliError> {
     let live = live_of(rows);
+    let waiting = waiting(rows, context);
     let overlaps = overlaps(rows.iter().map(|(_, agent)| *agent), context);
     let others = |id: &str| {
         let other = |overlap: &Overlap| overlap.ids.iter().position(|one| one == id).map(|at| 1 - at);
@@ -104,11 +105,20 @@ fn listed(rows: &[(usize, &Agent)], context: &Context) -> Result<serde_json::Val
             active: agent.state.is_active(),
             level: *level,
             live: live.get(agent.dir.id()),
+            waits_for: waiting.get(agent.dir.id()).map(String::as_str),
             run: agent.summary.as_ref(),
             also_changed_by: others(agent.dir.id()),
         })
         .collect();
     serde_json::to_value(&listed).map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+}
+
+/// What those wait for that have not started yet.
+fn waiting(rows: &[(usize, &Agent)], context: &Context) -> BTreeMap<String, String> {
+    // The oldest is the next, wherever it stands in the tree.
+    let mut agents: Vec<&Agent> = rows.iter().map(|(_, agent)| *agent).collect();
+    agents.sort_by_key(|agent| (agent.record.created_unix_ms, agent.dir.id()));
+    queue::waiting(agents, context)
 }
 
 /// What the active ones say.
@@ -131,6 +141,9 @@ struct Listed<'a> {
     /// What it asks; absent when it cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<&'a Standing>,
+    /// What it waits for, if it has not started yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a RunSummary>,
     /// The files that it and other running agents change, by the name of the other.
@@ -155,11 +168,20 @@ pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> 
     }
     let live = live_of(rows);
     let overlaps = overlaps(rows.iter().map(|(_, agent)| *agent), context);
+    let waiting = waiting(rows, context);
     let now_unix_ms = driver::unix_ms();
+    let waits = |(_, agent): &(usize, &Agent)| {
+        let reason = waiting.get(agent.dir.id())?;
+        Some(format!("{} waits in the queue: {reason}", clean::one_line(&agent.record.name, 40)))
+    };
+    let notes: Vec<String> = rows.iter().filter_map(waits).collect();
     let rows: Vec<[String; 7]> =
         rows.iter().map(|(level, agent)| cells(*level, agent, live.get(agent.dir.id()), now_unix_ms)).collect();
     for line in table(&rows, context.printer.columns()) {
         context.printer.line(line);
+    }
+    for note in notes {
+        context.printer.line(note);
     }
     for overlap in &overlaps {
         context.printer.line(told(overlap));

@@ -9,6 +9,7 @@ use crate::cli::agent::{NewAgent, Wish};
 use crate::cli::detach::{self, Ready};
 use crate::cli::keeper_world::ensure_keeper;
 use crate::cli::options::Options;
+use crate::cli::start::RunRequest;
 use crate::cli::start::state_error;
 use crate::cli::subcommand::run::{self, Claim, RunArgs};
 use crate::cli::task::{self, TaskSource};
@@ -24,7 +25,8 @@ const COUNT_MAX: u32 = 64;
 /// Start an agent in the background, in a git worktree of its own.
 ///
 /// Prints the id of its run and returns. `ccc list` shows all agents, `ccc look NAME` what one does, `ccc send NAME "TEXT"` gives
-/// it a message. Its work is on the branch agent/NAME: `ccc diff NAME` shows it.
+/// it a message. Its work is on the branch agent/NAME: `ccc diff NAME` shows it. While the machine has no room for it, it waits in the
+/// queue (`queued`), and the keeper starts it.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct NewArgs {
     /// The task.
@@ -70,6 +72,10 @@ pub struct NewArgs {
     /// Start although the usage of the tokens is critical.
     #[arg(long, display_order = 6)]
     pub ignore_usage: bool,
+
+    /// Start at once, also if memory or load say that it should wait.
+    #[arg(long, display_order = 6)]
+    pub ignore_load: bool,
 
     /// Start this number of agents with the same task.
     #[arg(
@@ -196,6 +202,13 @@ fn told(ready: &Ready, form: OutputFormat, context: &Context) -> Result<(), CliE
     match form {
         OutputFormat::Text => {
             context.printer.line(&ready.run_id);
+            if let Some(why) = &ready.queued {
+                context.printer.talk(format_args!(
+                    "agent {name} waits in the queue: {why}; the keeper starts it when there is room; to start it at once: ccc resume \
+                     {name}"
+                ));
+                return Ok(());
+            }
             let place = tree.map(|tree| format!(" on branch {}", tree.branch)).unwrap_or_default();
             context
                 .printer
@@ -207,6 +220,7 @@ fn told(ready: &Ready, form: OutputFormat, context: &Context) -> Result<(), CliE
             "branch": tree.map(|tree| &tree.branch),
             "worktree": tree.map(|tree| &tree.path),
             "reachable": ready.reachable,
+            "waits_for": ready.queued,
         })),
     }
     Ok(())
@@ -226,10 +240,12 @@ fn host(args: &NewArgs, context: &Context) -> Result<ExitCode, CliError> {
         base: args.base.clone(),
         supervised: !args.no_supervisor,
         ignore_usage: args.ignore_usage,
+        ignore_load: args.ignore_load,
     };
     let agent = NewAgent::new(wish, context)?;
-    let claim =
-        |plan: &mut Plan, project: &Project, settings: &Settings| agent.claim(plan, project, settings).map(Some);
+    let claim = |plan: &mut Plan, project: &Project, settings: &Settings, request: &RunRequest<'_>| {
+        agent.claim(plan, project, settings, request)
+    };
     let claim = Claim { own_tree: !args.no_worktree, make: &claim, example: spooled::EXAMPLE };
     let started = run::supervise(&args.run_args(), None, claim, context);
     if started.is_err() {

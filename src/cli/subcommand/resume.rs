@@ -13,6 +13,7 @@ use crate::cli::credentials::{self, RunTokens};
 use crate::cli::keeper_world::ensure_keeper;
 use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
+use crate::cli::queued_start::{self, Starting};
 use crate::cli::redacted_texts::{RedactedTexts, is_redacted};
 use crate::cli::settled::overlaid;
 use crate::cli::start::{
@@ -26,9 +27,10 @@ use crate::core::{
 };
 use crate::driver;
 use crate::files::open_private;
-use crate::fleet::{AgentRecord, KeptDown, State};
-use crate::journal::{EntryKind, FileLock, JournalReader, RunDir, RunKind, RunSummary, run_kind};
+use crate::fleet::{AgentRecord, KeptDown, Queued, State};
+use crate::journal::{EntryKind, FileLock, JournalReader, LockError, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::clean::lines as shown;
+use crate::ui::format::count;
 use crate::ui::raised;
 use redaction::Redactor;
 
@@ -72,6 +74,10 @@ pub struct ResumeArgs {
     /// This process is to outlive the terminal.
     #[arg(long, hide = true)]
     pub hosted: bool,
+
+    /// Start this agent only if it still waits in the queue.
+    #[arg(long, hide = true)]
+    pub queued: bool,
 
     /// The conversation goes on with the next message.
     #[arg(long, hide = true)]
@@ -164,7 +170,27 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         }
         return attach::converse(typed, Some("resume"), mode, args.flags(), context);
     }
-    let run_lock = run_dir.take_lock(std::process::id(), driver::unix_ms()).map_err(|error| lock_error(&error))?;
+    let run_lock = match run_dir.take_lock(std::process::id(), driver::unix_ms()) {
+        // Another ccc is starting it.
+        Err(LockError::Held { .. }) if args.queued => return Ok(ExitCode::COMPLETED),
+        locked => locked.map_err(|error| lock_error(&error))?,
+    };
+    if let Some(queued) = queued_start::unstarted(&run_dir)? {
+        if args.queued && !queued_start::may_start(&run_dir) {
+            return Ok(ExitCode::COMPLETED);
+        }
+        refuse_changes(&args, &run_dir)?;
+        return queued_start::start(
+            queued,
+            run_dir,
+            run_lock,
+            &Starting { hosted: args.hosted, layer: &args.settings.0 },
+            context,
+        );
+    }
+    if args.queued {
+        return Ok(ExitCode::COMPLETED);
+    }
     if run_kind(&run_dir.journal()).is_ok_and(|kind| kind == RunKind::Command) {
         return Err(CliError::new(
             ErrorKind::Usage,
@@ -316,14 +342,28 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     go_on(continuation, run_dir, run_lock, &request, context)
 }
 
+/// Refuses to change an agent at its start.
+fn refuse_changes(args: &ResumeArgs, run_dir: &RunDir) -> Result<(), CliError> {
+    if args.prompt.is_none() && !args.reload && !args.replace_args && args.flags() == Flags::default() {
+        return Ok(());
+    }
+    let id = run_dir.id();
+    Err(CliError::new(
+        ErrorKind::Usage,
+        format!("the agent of run {id} has not started yet: it starts with the task and the settings of `ccc new`"),
+    )
+    .hint(format!("to start it at once: ccc resume {id}; to start another one instead: ccc kill {id}")))
+}
+
 /// Continues all agents that can go on without a word of the user's, one after the other.
 fn all(context: &Context) -> Result<ExitCode, CliError> {
     let agents = agent::roster(context)?.agents;
     let goes_on = |state: &State| match state {
         State::Died => true,
         State::Ended(outcome) => outcome.is(&Outcome::Interrupted),
-        State::Active(_) | State::Ready => false,
+        State::Active(_) | State::Ready | State::Queued => false,
     };
+    let queued = agents.iter().filter(|agent| agent.state == State::Queued).count();
     let mut failed = Vec::new();
     let mut continued = 0;
     for agent in agents.iter().filter(|agent| goes_on(&agent.state)) {
@@ -337,11 +377,19 @@ fn all(context: &Context) -> Result<ExitCode, CliError> {
             Err(_) => failed.push(agent.record.name.as_str()),
         }
     }
+    if queued > 0 {
+        ensure_keeper(context);
+        let wait = if queued == 1 { "waits" } else { "wait" };
+        context.printer.talk(format_args!(
+            "{} {wait} in the queue: the keeper starts them when there is room; to see what for: ccc list",
+            count(queued, "agent")
+        ));
+    }
     if !failed.is_empty() {
         return Err(CliError::new(ErrorKind::Failed, format!("not continued: {}", failed.join(", ")))
             .hint("to see how each stands: ccc list"));
     }
-    if continued == 0 {
+    if continued == 0 && queued == 0 {
         context.printer.talk("no agent is to be continued");
     }
     Ok(ExitCode::COMPLETED)
@@ -687,10 +735,9 @@ fn newest_unfinished(state: &Path, converses: bool, context: &Context) -> Result
     let is_here = |cwd: &str| Path::new(cwd) == here || Path::new(cwd).canonicalize().is_ok_and(|real| real == here);
     let completed = |(_, run): &&(RunDir, RunSummary)| is_completed(run) && run.kind.is_none() && is_here(&run.cwd);
     let newest_completed = list.runs.iter().find(completed).map(|(dir, _)| dir.clone());
-    let told = list
-        .runs
-        .into_iter()
-        .filter(|(_, run)| !is_completed(run) && run.kind.as_ref().is_none_or(|kind| kind.is(&RunKind::Agent)));
+    let told = list.runs.into_iter().filter(|(dir, run)| {
+        !is_completed(run) && !Queued::is_there(dir) && run.kind.as_ref().is_none_or(|kind| kind.is(&RunKind::Agent))
+    });
     let mut unfinished: Vec<(RunDir, String)> = told.map(|(dir, run)| (dir, run.cwd)).collect();
     // If a power cut has damaged a summary, the journal itself tells whether the run can continue.
     unfinished.extend(list.damaged.into_iter().filter_map(|(dir, _)| {

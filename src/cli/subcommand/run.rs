@@ -10,10 +10,10 @@ use crate::cli::credentials::{self, RunTokens};
 use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
 use crate::cli::settled::overlaid;
-use crate::cli::start::{Claimed, RunRequest, begin};
+use crate::cli::start::{Made, RunRequest, begin};
 use crate::cli::subcommand::attach::{self, ConversationMode};
 use crate::cli::task::{self, TaskSource};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, limit_check, native, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, keeper_world, limit_check, native, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
@@ -259,20 +259,20 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     supervise(
         &args,
         interface,
-        Claim { own_tree: false, make: &|_, _, _| Ok(None), example: "ccc --supervisor -p \"TASK\"" },
+        Claim { own_tree: false, make: &|_, _, _, _| Ok(Made::Nothing), example: "ccc --supervisor -p \"TASK\"" },
         context,
     )
 }
 
 /// Makes what a run needs before it begins.
-type MakeClaim<'a> = dyn Fn(&mut Plan, &Project, &Settings) -> Result<Option<Claimed>, CliError> + 'a;
+type MakeClaim<'a> = dyn Fn(&mut Plan, &Project, &Settings, &RunRequest<'_>) -> Result<Made, CliError> + 'a;
 
 /// What is made for a run before it begins.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct Claim<'a> {
     /// Whether the run gets a working tree of its own, which is set up before its agent starts.
     pub(in crate::cli) own_tree: bool,
-    /// Makes the directory of the run, and settles in the plan where it works; `None` if nothing is to be made.
+    /// Makes the directory of the run, and settles in the plan where it works.
     pub(in crate::cli) make: &'a MakeClaim<'a>,
     /// The command with a task, for hints.
     pub(in crate::cli) example: &'static str,
@@ -333,7 +333,15 @@ pub(in crate::cli) fn supervise(
         settings_of_agent: prepared.settings_of_agent.clone(),
     };
     tell_of_prompt(&prepared.prompt, &prepared.project, context)?;
-    let claimed = (claim.make)(&mut plan, &prepared.project, settings)?;
+    let claimed = match (claim.make)(&mut plan, &prepared.project, settings, &request)? {
+        Made::Nothing => None,
+        Made::Run(claimed) => Some(claimed),
+        Made::Queued(run_dir, why) => {
+            let host = detach::leave_terminal(&run_dir)?;
+            detach::queued(host, &run_dir, why);
+            return Ok(ExitCode::COMPLETED);
+        }
+    };
     begin(plan, claimed, &request, context)
 }
 
@@ -475,6 +483,11 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         conversation: parts.conversation,
         supervised: true,
         without_critic: false,
+        agent_memory_max_bytes: settings
+            .agent
+            .memory_max
+            .and_then(keeper_world::memory_of)
+            .and_then(|memory| memory.bytes_of(process::machine_load().total_bytes)),
         conversation_patience_ms: 24 * 3_600_000,
         interface_settings: None,
         given: parts.given.and_then(|given| serde_json::to_value(given).ok()),

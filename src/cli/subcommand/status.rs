@@ -3,8 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::agent::roster;
 use crate::cli::standing::{self, Standing};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, queue, steer};
 use crate::driver;
 use crate::fleet::{AgentRecord, State};
 use crate::journal::RunSummary;
@@ -34,6 +35,9 @@ struct Stands<'a> {
     run: Option<&'a RunSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<&'a Standing>,
+    /// What it waits for, if it has not started yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'a str>,
 }
 
 /// Shows the run.
@@ -46,6 +50,8 @@ pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
     let summary = RunSummary::read(&dir.summary()).ok();
     let state = State::of(&dir, summary.as_ref());
     let live = state.is_active().then(|| standing::ask(&dir));
+    let waits_for =
+        if state == State::Queued { queue::waiting(&roster(context)?.agents, context).remove(dir.id()) } else { None };
     if args.json {
         let stands = Stands {
             id: dir.id(),
@@ -54,6 +60,7 @@ pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
             agent: agent.as_ref(),
             run: summary.as_ref(),
             live: live.as_ref(),
+            waits_for: waits_for.as_deref(),
         };
         let text = serde_json::to_string_pretty(&stands)
             .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
@@ -67,6 +74,10 @@ pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     row("run", dir.id());
     row("state", state.in_words());
+    if let Some(reason) = &waits_for {
+        row("waits for", reason);
+        context.printer.talk(format_args!("to start it at once: ccc resume {}", dir.id()));
+    }
     if let Some(run) = &summary {
         row("task", &run.task);
         if let Some(reason) = &run.reason {

@@ -12,7 +12,7 @@ use crate::watch::usage_known;
 
 /// Print how many agents work and ask, and the usage, in one line for a prompt or tmux.
 ///
-/// Agents count as working, asking, waiting, paused, ready for a message, or died. Agents that have ended are not counted. Only
+/// Agents count as working, asking, waiting, paused, ready for a message, queued, or died. Agents that have ended are not counted. Only
 /// files are read. Without agents nothing is printed.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct StatusLineArgs {

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, queue, steer};
 use crate::control::protocol::{Event, Reply, Request};
 use crate::driver;
-use crate::fleet::{AgentRecord, KeptDown};
+use crate::fleet::{AgentRecord, KeptDown, Queued};
 use crate::journal::RunDir;
 
 /// End a run in an orderly way.
@@ -44,7 +44,15 @@ fn keep_down(run: &RunDir) -> Result<(), CliError> {
 /// When the run cannot be reached, or does not end.
 pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run = steer::find(&args.run, context)?;
+    if Queued::is_there(&run) {
+        // No run is there that could refuse an agent.
+        inside::refuse("stop", context)?;
+    }
     keep_down(&run)?;
+    if queue::leave(&run, "ccc stop", context)? {
+        steer::tell(format_args!("the agent does not start; to start it later: ccc resume {}", run.id()), context);
+        return Ok(ExitCode::COMPLETED);
+    }
     let mut client = steer::connect(&run, "stop", false)?;
     if args.wait {
         client.follow(None, None, false).map_err(|error| steer::unreachable(&error))?;

@@ -1,13 +1,25 @@
 //! `ccc wait RUN…`.
 
+use std::time::Duration;
+
 use clap::Args;
 
+use crate::cli::keeper_world::ensure_keeper;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::control::protocol::{Event, Hello};
 use crate::control::{Client, ClientError};
 use crate::core::Outcome;
 use crate::fleet::State;
 use crate::journal::{RunDir, RunSummary, Word};
+
+/// The pause between two looks at an agent that has not started yet, and after how many of them it is made sure that a keeper
+/// works, which starts it.
+const LOOK: Duration = Duration::from_millis(100);
+const KEEPER_LOOKS: u32 = 100;
+/// How often a run is looked at that starts and cannot be reached yet: for ten minutes.
+const MOST_LOOKS: u32 = 6_000;
+/// The phase of a run that starts.
+const STARTING: &str = "starting";
 
 /// Wait until agents or other runs have ended.
 ///
@@ -32,7 +44,7 @@ pub fn run(args: WaitArgs, context: &Context) -> Result<ExitCode, CliError> {
     let runs = args.runs.iter().map(|wanted| steer::find(wanted, context)).collect::<Result<Vec<_>, _>>()?;
     let mut code = ExitCode::COMPLETED;
     for run in &runs {
-        let (outcome, reason) = end_of(run)?;
+        let (outcome, reason) = end_of(run, context)?;
         if args.json {
             context.printer.json(serde_json::json!({
                 "id": run.id(),
@@ -50,10 +62,13 @@ pub fn run(args: WaitArgs, context: &Context) -> Result<ExitCode, CliError> {
 }
 
 /// Waits for the end of one run.
-fn end_of(run: &RunDir) -> Result<(Outcome, Option<String>), CliError> {
+fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), CliError> {
+    let mut looks = 0_u32;
     loop {
         let summary = RunSummary::read(&run.summary()).ok();
-        match State::of(run, summary.as_ref()) {
+        let state = State::of(run, summary.as_ref());
+        let starts = matches!(&state, State::Active(phase) if phase == STARTING);
+        match state {
             State::Ended(Word::Known(outcome)) => return Ok((outcome, summary.and_then(|run| run.reason))),
             State::Ended(Word::Other(outcome)) => {
                 return Err(CliError::new(
@@ -63,12 +78,27 @@ fn end_of(run: &RunDir) -> Result<(Outcome, Option<String>), CliError> {
                 .hint("use a newer ccc"));
             }
             State::Died => return Err(steer::died(run)),
+            State::Queued => {
+                if looks == 0 {
+                    ensure_keeper(context);
+                }
+                looks = (looks + 1) % KEEPER_LOOKS;
+                // Nothing reports a start to a process that has no part in it.
+                std::thread::park_timeout(LOOK);
+                continue;
+            }
             State::Active(_) | State::Ready => {}
         }
         let mut client = match Client::connect(run, &Hello::new("wait", false)) {
             Ok(client) => client,
             // It has ended between the two looks.
             Err(ClientError::NotRunning { .. }) => continue,
+            // Its working tree is being made.
+            Err(ClientError::Unreachable { .. }) if starts && looks < MOST_LOOKS => {
+                looks += 1;
+                std::thread::park_timeout(LOOK);
+                continue;
+            }
             Err(error) => return Err(steer::unreachable(&error)),
         };
         client.follow(Some(0), None, false).map_err(|error| steer::unreachable(&error))?;

@@ -3,11 +3,13 @@
 use clap::{Args, Command};
 
 use super::answer::{self, AnswerArgs};
+use crate::cli::agent::roster;
 use crate::cli::answering::Open;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, keeper_world, queue, zone};
 use crate::config::Flags;
 use crate::control::protocol::Request;
 use crate::core::Show;
+use crate::driver::unix_ms;
 use crate::process::UserTerminal;
 use crate::ui::dashboard::Thresholds;
 use crate::watch::{WatchEnd, WatchSetup, watch};
@@ -31,6 +33,8 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
             .hint("to see the agents without one: ccc runs --live, or ccc status-line"));
     };
     let usage = context.settings(Flags::default())?.settings.usage;
+    // A keeper that was killed is started again while agents wait for it.
+    queue::waiting(&roster(context)?.agents, context);
     let setup = WatchSetup {
         state: context.dirs()?.state.clone(),
         colour: context.style(&std::io::stdout()).colour,
@@ -40,6 +44,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
             warn: usage.warn_threshold.share() * 100.0,
             critical: usage.critical_threshold.share() * 100.0,
         },
+        rules: keeper_world::rules(context, unix_ms()),
         seed: uuid::Uuid::new_v4().simple().to_string(),
         answers: request_of,
         commands: root.get_subcommands().map(|command| command.get_name().to_owned()).collect(),

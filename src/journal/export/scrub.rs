@@ -360,6 +360,7 @@ impl Scrubber {
             without_critic: _,
             checkpoints: _,
             conversation_patience_ms: _,
+            agent_memory_max_bytes: _,
             interface_settings,
             given,
         } = &mut plan;

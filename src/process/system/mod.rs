@@ -5,6 +5,7 @@
 mod changed;
 #[cfg(target_os = "linux")]
 mod linux;
+mod machine;
 #[cfg(not(target_os = "linux"))]
 mod other;
 mod table;
@@ -15,13 +16,14 @@ use linux as this;
 use other as this;
 
 pub use changed::ChangedEntry;
+pub use machine::MachineLoad;
 pub(in crate::process) use table::{Process, Table};
 use this::environment;
-pub use this::{DirWatch, is_ignored, use_one_heap, watch_names};
+pub use this::{DirWatch, is_ignored, machine_load, use_one_heap, watch_names};
 pub(super) use this::{
     HAS_TABLE, adopted, become_subreaper, children, close_range, close_range_on_exec, end_with_parent, here, holds,
-    is_subreaper, kill_by, look_up, name, open_pidfd, owner, read_table, split, stop_being_subreaper, unix_ms,
-    written_bytes,
+    is_out_of_memory, is_subreaper, kill_by, look_up, name, open_pidfd, owner, read_table, split, stop_being_subreaper,
+    unix_ms, written_bytes,
 };
 
 /// The present descendants of `pid`, excluding `pid`; at most `limit` processes.

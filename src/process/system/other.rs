@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::changed::ChangedEntry;
+use super::machine::MachineLoad;
 use super::table::{Process, Table};
 
 pub(in crate::process) const HAS_TABLE: bool = false;
@@ -34,6 +35,12 @@ pub(in crate::process) fn written_bytes(_: u32) -> Option<u64> {
     None
 }
 
+/// Not measured here.
+#[must_use]
+pub fn machine_load() -> MachineLoad {
+    MachineLoad::default()
+}
+
 pub(in crate::process) fn name(_: u32) -> String {
     String::new()
 }
@@ -52,6 +59,10 @@ pub(in crate::process) fn environment(_: u32) -> Option<Vec<u8>> {
 
 pub(in crate::process) fn owner(_: u32) -> Option<u32> {
     None
+}
+
+pub(in crate::process) fn is_out_of_memory(_: u32, _: &str) -> bool {
+    false
 }
 
 pub(in crate::process) fn holds(_: u32, _: &[OsString]) -> bool {

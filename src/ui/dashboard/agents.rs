@@ -29,6 +29,11 @@ pub enum Standing {
         /// The outcome in words.
         words: String,
     },
+    /// It was not started yet.
+    Queued {
+        /// What it waits for.
+        why: String,
+    },
     /// It has not ended, and no ccc works on it.
     Died,
 }
@@ -39,7 +44,7 @@ impl Standing {
     pub fn is_active(&self) -> bool {
         match self {
             Standing::Active(_) | Standing::Ready => true,
-            Standing::Ended { .. } | Standing::Died => false,
+            Standing::Ended { .. } | Standing::Queued { .. } | Standing::Died => false,
         }
     }
 }
@@ -351,6 +356,7 @@ impl Agent {
             Standing::Active(phase) => of_phase(phase),
             Standing::Ready => ready(),
             Standing::Ended { outcome, words } => (clean::one_line(words, WORD_CHARS), of_outcome(*outcome)),
+            Standing::Queued { .. } => ("queued".to_owned(), Look::of(Colour::Yellow)),
             Standing::Died => ("died".to_owned(), Look::of(Colour::Red)),
         }
     }
@@ -376,6 +382,7 @@ impl Agent {
         let reason = || self.listed.reason.as_deref().map(|reason| clean::one_line(reason, ACTION_CHARS));
         match &self.listed.standing {
             Standing::Ended { .. } => reason().or_else(|| self.live.action.clone()),
+            Standing::Queued { why } => Some(clean::one_line(&format!("waits: {why}"), ACTION_CHARS)),
             Standing::Active(_) | Standing::Ready | Standing::Died => self.live.action.clone(),
         }
     }

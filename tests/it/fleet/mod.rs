@@ -2,3 +2,5 @@
 
 mod agents;
 mod managers;
+mod memory;
+mod queue;

@@ -74,6 +74,7 @@ pub(crate) fn plan() -> Plan {
         supervised: false,
         without_critic: true,
         checkpoints: true,
+        agent_memory_max_bytes: Some(4 << 30),
         conversation_patience_ms: 3_600_000,
         given: None,
     }
@@ -308,6 +309,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
                     turn_recorded: code.map(|code| code == 0),
                     dropped_lines: u64::from(swept),
                     leaked: swept % 3,
+                    out_of_memory: swept % 2 == 1,
                 },
             }
         ),

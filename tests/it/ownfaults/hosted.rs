@@ -73,6 +73,7 @@ pub(crate) fn plan(ground: &Ground, number: u32) -> Plan {
         conversation: false,
         supervised: true,
         without_critic: false,
+        agent_memory_max_bytes: None,
         checkpoints: false,
         approvals: ccc::core::Approvals::Off,
         ..sample
@@ -100,6 +101,7 @@ pub(crate) fn setup(
     let dirs = Dirs::new(&ground.home(), &ground.home().join("ccc-config"), &state, &env);
     let null = || fs::OpenOptions::new().write(true).open("/dev/null").expect("/dev/null").into();
     Setup {
+        scope: Ok(None),
         from: Tick::ZERO,
         resumed: false,
         first_inputs: Vec::new(),

@@ -121,6 +121,7 @@ pub(crate) fn run_id(name: &str) -> String {
 
 pub(crate) fn shell(script: &str, transport: Transport) -> ChildSpec {
     ChildSpec {
+        scope: None,
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
         env: vec![("PATH".into(), "/usr/bin:/bin:/usr/sbin:/sbin".into())],

@@ -161,6 +161,11 @@ impl Ground {
             .envs(self.home.environment(base_url))
             .env("CCC_STATE_DIR", self.state())
             .env("CCC_CONFIG_DIR", self.home().join("ccc-config"))
+            // Agents start whatever else this machine does.
+            .envs(
+                ["MIN_AVAILABLE_MEMORY", "MAX_MEMORY_PRESSURE", "MAX_CPU_PRESSURE"]
+                    .map(|of| (format!("CCC_ADMISSION_{of}"), "0")),
+            )
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.project())
             .stdin(Stdio::null());

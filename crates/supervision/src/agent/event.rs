@@ -444,6 +444,8 @@ pub enum ExitCause {
     Clean,
     /// It crashed or was killed.
     Crash,
+    /// The system killed it because the memory was used up that it may have.
+    OutOfMemory,
     /// The session id is in use: the session exists, so resume it.
     SessionInUse,
     /// The session to resume does not exist: begin it.

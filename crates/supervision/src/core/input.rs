@@ -103,6 +103,7 @@ impl Input {
                     turn_recorded: _,
                     dropped_lines: _,
                     leaked: _,
+                    out_of_memory: _,
                 } = exit;
                 editor.text(stderr_tail);
             }

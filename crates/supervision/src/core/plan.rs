@@ -91,6 +91,9 @@ pub struct Plan {
     /// How long a resting run without clients is kept.
     #[serde(default = "default_patience_ms", skip_serializing_if = "is_default_patience")]
     pub conversation_patience_ms: u64,
+    /// How much memory the processes of the agent and the critic may use, each with what it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_memory_max_bytes: Option<u64>,
     /// A settings file for the agent's interface, absolute: the content of the file that the user's arguments name, and the
     /// hooks that report to ccc.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +139,7 @@ impl Plan {
             supervised: true,
             without_critic: false,
             conversation_patience_ms: default_patience_ms(),
+            agent_memory_max_bytes: None,
             interface_settings: None,
             given: None,
         }

@@ -3,6 +3,7 @@
 //! | the end | within the limit | beyond it |
 //! |---|---|---|
 //! | clean, crash, hung, not started for lack of a resource | restart after a pause | give up |
+//! | its memory was used up | restart after a pause, at most twice | give up |
 //! | the session is in use | resume it | give up |
 //! | the session is unknown, and ccc chose its id | begin it | give up |
 //! | the session is unknown, and the user named it | give up | give up |
@@ -13,6 +14,9 @@
 
 use super::policy::WINDOW_MS;
 use crate::agent::ExitCause;
+
+/// After its memory was used up, the agent is started again this often in a row: the same work needs the same memory again.
+const RESTARTS_WITHOUT_MEMORY: u32 = 2;
 
 /// Why the agent's process has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +85,12 @@ pub(super) fn policy(death: &AgentEnd, standing: RestartContext<'_>) -> Restart 
         AgentEnd::Exited(ExitCause::SessionUnknown) if !session_is_ours => {
             give_up("the session to resume does not exist in this directory".to_owned())
         }
+        AgentEnd::Exited(ExitCause::OutOfMemory) if ends > max_restarts.min(RESTARTS_WITHOUT_MEMORY) => {
+            give_up(format!(
+                "the agent's process {how}, after {ends} starts in a row that finished no turn; to give it more, set agent.memory_max \
+             (0 is no limit) and continue the run with --reload"
+            ))
+        }
         AgentEnd::Exited(ExitCause::SessionInUse | ExitCause::SessionUnknown | ExitCause::Clean | ExitCause::Crash)
         | AgentEnd::Hung
         | AgentEnd::NotStarted
@@ -94,7 +104,9 @@ pub(super) fn policy(death: &AgentEnd, standing: RestartContext<'_>) -> Restart 
         }
         AgentEnd::Exited(ExitCause::SessionInUse) => Restart::Resuming,
         AgentEnd::Exited(ExitCause::SessionUnknown) => Restart::Beginning,
-        AgentEnd::Exited(ExitCause::Clean | ExitCause::Crash) | AgentEnd::Hung | AgentEnd::NotStarted => Restart::Again,
+        AgentEnd::Exited(ExitCause::Clean | ExitCause::Crash | ExitCause::OutOfMemory)
+        | AgentEnd::Hung
+        | AgentEnd::NotStarted => Restart::Again,
     }
 }
 
@@ -124,11 +136,13 @@ mod tests {
         const BEYOND: Cell = GiveUp(
             "ended 6 times in a row without finishing a turn, all within 60 min, and --max-restarts is 5; the last time it ended so",
         );
+        const WITHOUT_MEMORY: Cell = GiveUp("ended so, after ");
         const NAMED: Cell = GiveUp("the session to resume does not exist");
         // The end; within the limit, with a session id chosen by ccc and by the user; beyond the limit, the same.
         let rows = [
             (exited(ExitCause::Clean), [Again, Again, BEYOND, BEYOND]),
             (exited(ExitCause::Crash), [Again, Again, BEYOND, BEYOND]),
+            (exited(ExitCause::OutOfMemory), [WITHOUT_MEMORY; 4]),
             (AgentEnd::Hung, [Again, Again, BEYOND, BEYOND]),
             (AgentEnd::NotStarted, [Again, Again, BEYOND, BEYOND]),
             (exited(ExitCause::SessionInUse), [Resume, Resume, BEYOND, BEYOND]),
@@ -157,6 +171,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_agent_without_memory_is_started_again_twice_at_most() {
+        let at = |ends, max_restarts| {
+            let how = "was killed by the system";
+            let (program, session_is_ours, has_interface) = ("claude", true, false);
+            let standing = RestartContext { ends, max_restarts, session_is_ours, program, has_interface, how };
+            policy(&AgentEnd::Exited(ExitCause::OutOfMemory), standing)
+        };
+        assert_eq!((at(1, 5), at(2, 5)), (Restart::Again, Restart::Again));
+        let Restart::GiveUp { reason } = at(3, 5) else { panic!("it is given up") };
+        assert!(reason.contains("was killed by the system") && reason.contains("agent.memory_max"), "{reason}");
+        assert!(matches!(at(1, 0), Restart::GiveUp { .. }), "the user wants no restart");
     }
 
     #[test]

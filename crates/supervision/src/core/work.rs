@@ -317,10 +317,15 @@ impl Core {
         if process.is_ending() {
             return AgentEnd::Exited(ExitCause::Crash);
         }
+        // The adapter knows the CLI's own ends.
+        if exit.out_of_memory {
+            return AgentEnd::Exited(ExitCause::OutOfMemory);
+        }
         match self.plan.agent.exit_cause(exit, self.session.exists()) {
             ExitCause::Clean | ExitCause::Crash if by_itself && !self.processes.have_spoken() => AgentEnd::NoAgent,
             cause @ (ExitCause::Clean
             | ExitCause::Crash
+            | ExitCause::OutOfMemory
             | ExitCause::SessionInUse
             | ExitCause::SessionUnknown
             | ExitCause::BadUsage { .. }
@@ -886,6 +891,7 @@ pub(super) fn describe_exit(exit: &ExitFact) -> String {
     let tail = exit.stderr_tail.trim();
     let said = tail.lines().next_back().map(|line| format!(" and said: {line}")).unwrap_or_default();
     match (exit.code, exit.signal) {
+        _ if exit.out_of_memory => "was killed by the system: its memory (agent.memory_max) was used up".to_owned(),
         (_, Some(signal)) => format!("was killed by signal {signal}{said}"),
         (Some(code), None) => format!("exited with code {code}{said}"),
         (None, None) => format!("ended{said}"),

@@ -9,6 +9,8 @@ use super::{Act, Decided, FIRST_REVIVAL_MS, Facts, Rules, STOP_AGAIN_MS, Upkeep,
 pub enum Standing {
     /// It has not begun yet, and not long ago.
     Starting,
+    /// It waits for room on the machine, and nothing of it was started.
+    Queued,
     /// A ccc works on it.
     Running {
         /// It is ending.
@@ -37,6 +39,10 @@ pub struct AgentFact {
     pub ignores_usage: bool,
     /// When its ccc last gave a sign of life, unix milliseconds.
     pub seen_unix_ms: i64,
+    /// It waits for its workers, or for a reset.
+    pub is_idle: bool,
+    /// Since when its ccc works on it, unix milliseconds.
+    pub since_unix_ms: Option<i64>,
 }
 
 impl AgentFact {
@@ -111,6 +117,7 @@ impl Upkeep {
                     revival.failure = failure;
                 }
             }
+            Why::Queued => self.started(run, failure, now_unix_ms, rules),
             Why::TakenUp => {
                 let Some(stopped) = self.stopped.get_mut(run) else { return };
                 let Some(failure) = failure else {
@@ -132,7 +139,9 @@ impl Upkeep {
     #[must_use]
     pub fn given_up(&self, run: &str) -> Option<&GivenUp> {
         let of_revival = self.revivals.get(run).and_then(|revival| revival.given_up.as_ref());
-        of_revival.or_else(|| self.stopped.get(run)?.given_up.as_ref())
+        of_revival
+            .or_else(|| self.stopped.get(run)?.given_up.as_ref())
+            .or_else(|| self.queue.get(run)?.given_up.as_ref())
     }
 
     /// Whether a dead agent is to be started again, now or later.
@@ -160,7 +169,7 @@ impl Upkeep {
                     return false;
                 }
                 Standing::Running { .. } | Standing::Starting => {}
-                Standing::Ended => return false,
+                Standing::Queued | Standing::Ended => return false,
             }
             // A released one is only remembered so that it is not stopped again.
             !(agent.kept_down || stopped.released && episode != Some(stopped.episode))
@@ -214,7 +223,14 @@ impl Upkeep {
                     Some(due) => (due, Why::Died),
                     None => continue,
                 },
-                (Standing::Starting | Standing::Running { .. } | Standing::Ended | Standing::Stopped, _) => continue,
+                (
+                    Standing::Starting
+                    | Standing::Queued
+                    | Standing::Running { .. }
+                    | Standing::Ended
+                    | Standing::Stopped,
+                    _,
+                ) => continue,
             };
             // When the usage changes, there is a decision.
             if waits {
@@ -227,7 +243,7 @@ impl Upkeep {
             }
             match why {
                 Why::Died => self.revivals.entry(agent.id.clone()).or_default().at_unix_ms.push(now),
-                Why::TakenUp => {}
+                Why::TakenUp | Why::Queued => {}
             }
             let jitter = jitter(&agent.id, rules.step_jitter_ms);
             self.next_start_unix_ms = now.saturating_add(rules.step_ms).saturating_add(jitter);
@@ -270,7 +286,7 @@ impl Upkeep {
                     revival.given_up = None;
                     !revival.at_unix_ms.is_empty()
                 }
-                Standing::Stopped | Standing::Ended => false,
+                Standing::Queued | Standing::Stopped | Standing::Ended => false,
             }
         });
     }
@@ -288,7 +304,7 @@ fn reason(critical: &super::Critical) -> String {
 }
 
 /// A part of the longest jitter, the same for the same agent.
-fn jitter(id: &str, longest_ms: i64) -> i64 {
+pub(super) fn jitter(id: &str, longest_ms: i64) -> i64 {
     let hash = id.bytes().fold(17_i64, |hash, byte| (hash * 31 + i64::from(byte)) % 1_000_003);
     if longest_ms <= 0 { 0 } else { hash % longest_ms }
 }

@@ -1,5 +1,5 @@
 //! What the keeper decides for all agents of a user: when usage is asked about, who is told of a threshold, which agents are
-//! stopped, taken up again and revived.
+//! stopped, taken up again and revived, and when those start that wait for room on the machine ([`room`]).
 //!
 //! [`Upkeep`] is everything that the keeper remembers. It is written to the disk before its decisions ([`Act`]) are performed,
 //! so a keeper that is killed is continued by the next one. [`Upkeep::decide`] takes the present facts with the time; nothing
@@ -7,6 +7,8 @@
 //! [`Upkeep::told`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
 
 mod agents;
+mod queue;
+mod room;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use agents::{AgentFact, GivenUp, Revival, Standing, Stopped};
+pub use queue::{LOAD_AGAIN_MS, Waiting, facts_of_room};
+pub use room::{AGENT_BYTES, Load, Memory, Room, RoomFacts, RoomLimits, Shortage, Size, YOUNG_MS, room};
 pub use usage::{Admission, Full, Level, TokenUsage, WindowUse, admission};
 
 /// How long after an agent was first seen dead it is revived: its ccc may be between two steps of its start.
@@ -56,6 +60,8 @@ pub struct Rules {
     pub step_jitter_ms: i64,
     /// The keeper ends when there was nothing to keep for this long.
     pub grace_ms: i64,
+    /// What agents that have not started yet wait for.
+    pub room: RoomLimits,
 }
 
 impl Default for Rules {
@@ -74,6 +80,7 @@ impl Default for Rules {
             step_ms: 5_000,
             step_jitter_ms: 2_000,
             grace_ms: 60_000,
+            room: RoomLimits::default(),
         }
     }
 }
@@ -83,8 +90,10 @@ impl Default for Rules {
 pub struct Facts<'a> {
     /// The present time, unix milliseconds.
     pub now_unix_ms: i64,
-    /// All agents.
+    /// All agents, the oldest first.
     pub agents: &'a [AgentFact],
+    /// What was measured on the machine, while agents wait for it.
+    pub load: Load,
 }
 
 /// A decision.
@@ -131,6 +140,8 @@ pub enum Why {
     Died,
     /// It was stopped because of the usage, which allows it again.
     TakenUp,
+    /// It has not started yet, and there is room for it.
+    Queued,
 }
 
 /// The decisions for the present facts.
@@ -201,6 +212,8 @@ pub struct Upkeep {
     pub stopped: BTreeMap<String, Stopped>,
     /// The agents whose ccc died.
     pub revivals: BTreeMap<String, Revival>,
+    /// The agents that wait for room and could not be started.
+    pub queue: BTreeMap<String, Waiting>,
     /// No agent is started before this time.
     pub next_start_unix_ms: i64,
     /// Since when there has been nothing to keep.
@@ -224,6 +237,7 @@ impl Upkeep {
     /// Forgets which revivals have failed: the machine has been started anew.
     pub fn forget_failures(&mut self) {
         self.revivals.clear();
+        self.queue.clear();
     }
 
     /// Takes what is known about the usage of the tokens in use.
@@ -267,6 +281,7 @@ impl Upkeep {
         self.tell(facts, &mut decided);
         self.stop(facts, rules, &mut decided);
         self.start(facts, rules, &mut decided);
+        self.start_queued(facts, rules, &mut decided);
         decided
     }
 
@@ -278,6 +293,7 @@ impl Upkeep {
                 !agent.kept_down && self.stopped.get(&agent.id).is_some_and(|it| it.given_up.is_none())
             }
             Standing::Died => self.may_be_revived(agent, now, rules),
+            Standing::Queued => self.may_start(agent),
             Standing::Ended => false,
         }
     }

@@ -11,6 +11,8 @@ fn agent(id: &str, standing: Standing) -> AgentFact {
         kept_down: false,
         ignores_usage: false,
         seen_unix_ms: NOW,
+        is_idle: false,
+        since_unix_ms: None,
     }
 }
 
@@ -40,7 +42,7 @@ fn acts_by(upkeep: &mut Upkeep, now: i64, agents: &[AgentFact], rules: &Rules) -
     *upkeep = serde_json::from_str(&json).expect("it is read");
     // These tests look at one question at a time.
     upkeep.asked_unix_ms = Some(now);
-    let decided = upkeep.decide(&Facts { now_unix_ms: now, agents }, rules);
+    let decided = upkeep.decide(&Facts { now_unix_ms: now, agents, load: Load::default() }, rules);
     decided
         .acts
         .iter()
@@ -84,7 +86,7 @@ fn each_crossing_is_told_once_and_exactly_at_the_threshold_counts() {
 fn a_message_that_could_not_be_told_is_told_again_until_it_is_or_its_time_has_passed() {
     let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 80.0)])]);
     let agents = [agent("m1", RUNNING)];
-    let facts = |now| Facts { now_unix_ms: now, agents: &agents };
+    let facts = |now| Facts { now_unix_ms: now, agents: &agents, load: Load::default() };
     let rules = Rules { check_interval_ms: i64::MAX, ..Rules::default() };
     let tells = |upkeep: &mut Upkeep, now| upkeep.decide(&facts(now), &rules).acts;
     let first = tells(&mut upkeep, NOW);
@@ -109,8 +111,10 @@ fn with_no_headroom_all_are_stopped_once_and_taken_up_in_steps_after_the_reset()
     assert_eq!(acts(&mut upkeep, NOW + 1, &all(RUNNING)), NONE, "a second order would kill it");
     assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS, &all(ENDING)), NONE);
     assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS, &all(Standing::Stopped)), NONE);
-    let decided =
-        upkeep.decide(&Facts { now_unix_ms: NOW + STOP_AGAIN_MS, agents: &all(Standing::Stopped) }, &Rules::default());
+    let decided = upkeep.decide(
+        &Facts { now_unix_ms: NOW + STOP_AGAIN_MS, agents: &all(Standing::Stopped), load: Load::default() },
+        &Rules::default(),
+    );
     assert_eq!((decided.wake_unix_ms, decided.rests), (Some(NOW + STOP_AGAIN_MS + 120_000), false));
     // One of them is continued by the user, and another is to stay down.
     let mut agents = all(Standing::Stopped);
@@ -272,7 +276,7 @@ fn a_dead_agent_is_revived_within_the_limits_and_then_marked() {
     assert_eq!(acts(&mut upkeep, NOW + 600_000, &dead), NONE);
     let why = upkeep.given_up("w").expect("given up").why.clone();
     assert_eq!(why, "it was revived 3 times in an hour: the agent does not exist");
-    let decided = upkeep.decide(&Facts { now_unix_ms: NOW + 7_200_000, agents: &dead }, &rules);
+    let decided = upkeep.decide(&Facts { now_unix_ms: NOW + 7_200_000, agents: &dead, load: Load::default() }, &rules);
     assert_eq!(decided.acts, [], "it stays down");
     // The user continues it.
     assert_eq!(acts(&mut upkeep, NOW + 7_300_000, &[agent("w", RUNNING)]), NONE);
@@ -325,7 +329,7 @@ fn usage_is_asked_about_once_in_an_interval_and_only_while_an_agent_lives() {
     let agents: Vec<AgentFact> = (0..20).map(|n| agent(&format!("w{n}"), RUNNING)).collect();
     let mut asked = Vec::new();
     for second in 0..600 {
-        let facts = Facts { now_unix_ms: NOW + second * 1_000, agents: &agents };
+        let facts = Facts { now_unix_ms: NOW + second * 1_000, agents: &agents, load: Load::default() };
         if upkeep.decide(&facts, &rules).acts.contains(&Act::AskUsage) {
             asked.push(second);
             upkeep.heard(Vec::new());
@@ -338,10 +342,10 @@ fn usage_is_asked_about_once_in_an_interval_and_only_while_an_agent_lives() {
     // One that is killed before it has heard the answer looks for it again.
     upkeep.asked_unix_ms = Some(NOW + 600_000);
     upkeep.begin();
-    let facts = Facts { now_unix_ms: NOW + 600_001, agents: &agents };
+    let facts = Facts { now_unix_ms: NOW + 600_001, agents: &agents, load: Load::default() };
     assert_eq!(upkeep.decide(&facts, &rules).acts, [Act::AskUsage]);
     let ended = [agent("w", Standing::Ended)];
-    let decided = Upkeep::default().decide(&Facts { now_unix_ms: NOW, agents: &ended }, &rules);
+    let decided = Upkeep::default().decide(&Facts { now_unix_ms: NOW, agents: &ended, load: Load::default() }, &rules);
     assert_eq!((decided.acts, decided.rests, decided.wake_unix_ms), (Vec::new(), false, Some(NOW + 60_000)));
 }
 
@@ -350,7 +354,9 @@ fn the_keeper_rests_when_nothing_was_to_be_kept_for_the_grace_period() {
     let rules = Rules { watches_usage: false, ..Rules::default() };
     let mut upkeep = Upkeep::default();
     let mut rests = |at: i64, standing| {
-        upkeep.decide(&Facts { now_unix_ms: NOW + at, agents: &[agent("w", standing)] }, &rules).rests
+        upkeep
+            .decide(&Facts { now_unix_ms: NOW + at, agents: &[agent("w", standing)], load: Load::default() }, &rules)
+            .rests
     };
     assert!(!rests(0, Standing::Ended));
     assert!(!rests(59_999, Standing::Ended));
@@ -365,4 +371,81 @@ fn the_keeper_rests_when_nothing_was_to_be_kept_for_the_grace_period() {
 fn a_state_of_a_newer_keeper_is_read_and_nothing_in_it_breaks() {
     let upkeep: Upkeep = serde_json::from_str(r#"{"asked_unix_ms": 5, "dreams": [1], "stopped": {}}"#).expect("read");
     assert_eq!(upkeep, Upkeep { asked_unix_ms: Some(5), ..Upkeep::default() });
+}
+
+const QUEUED: Standing = Standing::Queued;
+
+#[test]
+fn agents_that_wait_for_room_start_one_at_a_time_and_the_oldest_first() {
+    let rules = Rules { room: RoomLimits { max_running: Some(2), ..RoomLimits::default() }, ..Rules::default() };
+    let mut upkeep = keeper(Vec::new());
+    let mut agents = [agent("a", RUNNING), agent("c", QUEUED), agent("b", QUEUED), agent("d", QUEUED)];
+    let step = rules.step_ms + rules.step_jitter_ms;
+    assert_eq!(acts_by(&mut upkeep, NOW, &agents, &rules), ["resume c Queued"], "the order is that of the facts");
+    agents[1] = agent("c", Standing::Starting);
+    assert_eq!(acts_by(&mut upkeep, NOW + step, &agents, &rules), NONE, "two run");
+    let facts = Facts { now_unix_ms: NOW + step, agents: &agents, load: Load::default() };
+    assert_eq!(upkeep.decide(&facts, &rules).wake_unix_ms, Some(NOW + step + LOAD_AGAIN_MS), "it is measured again");
+    agents[0] = agent("a", Standing::Ended);
+    assert_eq!(acts_by(&mut upkeep, NOW + step, &agents, &rules), ["resume b Queued"]);
+    let no_limit = Rules::default();
+    assert_eq!(acts_by(&mut upkeep, NOW + step + 1, &agents, &no_limit), NONE, "there is a pause between two starts");
+    agents[2].standing = RUNNING;
+    agents[3].kept_down = true;
+    assert_eq!(acts_by(&mut upkeep, NOW + 2 * step, &agents, &no_limit), NONE, "the user has stopped it");
+    let waiting = [agent("d", QUEUED)];
+    let facts = Facts { now_unix_ms: NOW + 9 * step, agents: &waiting, load: Load::default() };
+    assert!(!upkeep.decide(&facts, &rules).rests, "while one waits there is something to keep");
+}
+
+#[test]
+fn an_agent_that_waits_does_not_start_without_memory_or_headroom() {
+    let little = Load { available_bytes: Some(1), total_bytes: Some(1 << 30), ..Load::default() };
+    let agents = [agent("a", QUEUED)];
+    let mut upkeep = keeper(Vec::new());
+    let rules = Rules::default();
+    let decided = upkeep.decide(&Facts { now_unix_ms: NOW, agents: &agents, load: little }, &rules);
+    assert_eq!((decided.acts, decided.wake_unix_ms), (Vec::new(), Some(NOW + LOAD_AGAIN_MS)));
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    assert_eq!(acts(&mut upkeep, NOW, &agents), NONE);
+    let mut ignoring = agents.clone();
+    ignoring[0].ignores_usage = true;
+    assert_eq!(acts(&mut upkeep, NOW, &ignoring), ["resume a Queued"]);
+    assert_eq!(acts(&mut upkeep, RESET, &agents), ["resume a Queued"], "after the reset");
+}
+
+#[test]
+fn an_agent_that_cannot_be_started_lets_others_pass_and_is_given_up_in_the_end() {
+    let rules = Rules::default();
+    let agents = [agent("a", QUEUED), agent("b", QUEUED)];
+    let mut upkeep = keeper(Vec::new());
+    let mut now = NOW;
+    assert_eq!(acts(&mut upkeep, now, &agents), ["resume a Queued"]);
+    upkeep.resumed("a", Why::Queued, Some("no such base".to_owned()), now, &rules);
+    now += rules.step_ms + rules.step_jitter_ms;
+    assert_eq!(acts(&mut upkeep, now, &agents), ["resume b Queued"]);
+    upkeep.resumed("b", Why::Queued, None, now, &rules);
+    for _ in 1..rules.most_revivals {
+        now += 10 * rules.revival_backoff_ms;
+        assert_eq!(acts(&mut upkeep, now, &agents[..1]), ["resume a Queued"]);
+        upkeep.resumed("a", Why::Queued, Some("no such base".to_owned()), now, &rules);
+    }
+    now += 10 * rules.revival_backoff_ms;
+    assert_eq!(acts(&mut upkeep, now, &agents[..1]), NONE);
+    assert_eq!(upkeep.given_up("a").map(|it| it.why.as_str()), Some("it could not be started: no such base"));
+    upkeep.forget_failures();
+    assert_eq!(acts(&mut upkeep, now, &agents[..1]), ["resume a Queued"], "the machine was started anew");
+}
+
+#[test]
+fn what_has_just_started_counts_with_the_memory_that_it_will_use() {
+    let mut agents = [agent("a", RUNNING), agent("b", RUNNING), agent("c", Standing::Starting), agent("d", QUEUED)];
+    agents[0].since_unix_ms = Some(NOW - YOUNG_MS);
+    agents[1].since_unix_ms = Some(NOW - YOUNG_MS + 1);
+    let facts = facts_of_room(&Facts { now_unix_ms: NOW, agents: &agents, load: Load::default() }, 7);
+    assert_eq!((facts.running, facts.young, facts.before), (3, 2, 7));
+    // A manager that waits for a worker in the queue must not keep it there.
+    agents[0].is_idle = true;
+    let facts = facts_of_room(&Facts { now_unix_ms: NOW, agents: &agents, load: Load::default() }, 0);
+    assert_eq!((facts.running, facts.young), (2, 2));
 }

@@ -1,6 +1,8 @@
 //! Linux: `/proc`, process descriptors, orphans that become ccc's children, `close_range`, `inotify`.
 
 mod keeper;
+mod load;
+mod scope;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString, c_int, c_uint};
@@ -18,6 +20,8 @@ use rustix::io::{Errno, read};
 use rustix::process::{Pid, Signal};
 
 pub(in crate::process) use keeper::split;
+pub use load::machine_load;
+pub(in crate::process) use scope::is_out_of_memory;
 
 use super::changed::ChangedEntry;
 use super::table::{Process, Table};

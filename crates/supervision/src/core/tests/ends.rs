@@ -308,3 +308,12 @@ fn descendants_that_could_not_be_ended_are_told() {
     assert!(actions.iter().any(noted), "{actions:?}");
     assert!(run.notices().iter().any(|notice| notice.starts_with(told)), "{:?}", run.notices());
 }
+
+#[test]
+fn an_agent_whose_memory_was_used_up_is_started_again_for_that_reason() {
+    let (mut run, _) = working(plan());
+    let exit = ExitFact { signal: Some(9), out_of_memory: true, ..ExitFact::default() };
+    let actions = format!("{:?}", run.feed(Input::Exited { proc: ProcId(1), exit }));
+    let how = "its process was killed by the system: its memory (agent.memory_max) was used up";
+    assert!(actions.contains("restart the agent") && actions.contains(how), "{actions}");
+}

@@ -1,0 +1,64 @@
+//! The memory of agents is limited by scopes of systemd, where it makes them.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::ownfaults::world::{TASK, World};
+use crate::whole_runs::harness::Ground;
+
+/// A world with this program in the place of systemd-run, in which agents may use 4 GiB.
+fn world(systemd_run: &str) -> World {
+    let ground = Ground::new();
+    let program = ground.script("systemd-run", systemd_run);
+    let path =
+        format!("{}:{}", program.parent().expect("a directory").display(), std::env::var("PATH").expect("a PATH"));
+    let ground = ground.env("PATH", path).env("CCC_AGENT_MEMORY_MAX", "4G");
+    World::on(
+        ground,
+        &json!({
+            "agent": [[{"say": "First done."}]],
+            "critic": [[{"say": "All is there.\n\n[TASK_COMPLETED]"}]],
+        }),
+    )
+}
+
+fn new(world: &World) -> (String, String) {
+    let agent = world.agent.display().to_string();
+    let started = world.run(&["new", TASK, "--agent", &agent, "--name", "login"]);
+    started.assert_code(0);
+    world.run(&["wait", "login"]).assert_code(0);
+    (started.stdout.trim().to_owned(), started.stderr.clone())
+}
+
+#[test]
+fn each_process_of_an_agent_is_started_in_a_scope_with_its_limit() {
+    let world = world("echo \"$*\" >> \"$HOME/scopes\"; while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"");
+    let (id, said) = new(&world);
+    assert!(!said.contains("not enforced"), "{said}");
+    let asked = fs::read_to_string(world.ground.home().join("scopes")).expect("it was asked");
+    let scopes: Vec<&str> = asked.lines().filter(|line| line.contains(&format!("--unit=ccc-{id}-"))).collect();
+    // One for the agent, one for the critic.
+    assert_eq!(scopes.len(), 2, "{asked}");
+    let units = scopes.iter().map(|line| line.split(' ').find(|word| word.starts_with("--unit=")));
+    let mut units: Vec<_> = units.collect();
+    units.dedup();
+    assert_eq!(units.len(), 2, "{asked}");
+    for scope in scopes {
+        for part in
+            ["--scope", "--collect", "--property=MemoryMax=4294967296", "-- ", &world.agent.display().to_string()]
+        {
+            assert!(scope.contains(part), "{part}: {scope}");
+        }
+    }
+}
+
+#[test]
+fn where_systemd_makes_no_scope_the_agent_runs_without_and_the_user_is_told() {
+    let world = world("echo 'Failed to connect to bus' >&2; exit 1");
+    let (_, said) = new(&world);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["agent.memory_max is not enforced", "systemd-run makes no scope: Failed to connect to bus"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
