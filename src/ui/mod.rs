@@ -107,6 +107,7 @@ mod printer;
 mod question;
 mod requests;
 pub(crate) mod rows;
+pub mod run_summary;
 mod screen;
 mod status;
 mod streamed;
