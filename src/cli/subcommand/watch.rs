@@ -1,10 +1,12 @@
 //! `ccc watch`.
 
+use std::sync::Arc;
+
 use clap::{Args, Command};
 
 use super::answer::{self, AnswerArgs};
 use crate::cli::answering::Open;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, zone};
 use crate::config::Flags;
 use crate::control::protocol::Request;
 use crate::core::Show;
@@ -31,6 +33,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
             .hint("to see the agents without one: ccc runs --live, or ccc status-line"));
     };
     let usage = context.settings(Flags::default())?.settings.usage;
+    let elsewhere = context.at(context.cwd()?);
     let setup = WatchSetup {
         state: context.dirs()?.state.clone(),
         colour: context.style(&std::io::stdout()).colour,
@@ -42,6 +45,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
         },
         seed: uuid::Uuid::new_v4().simple().to_string(),
         answers: request_of,
+        changed_files: Arc::new(move |record| agent_tree::changed_files(record, &elsewhere).ok()),
         commands: root.get_subcommands().map(|command| command.get_name().to_owned()).collect(),
     };
     match watch(setup) {
