@@ -12,6 +12,7 @@ use crate::journal::RunDir;
 use crate::publish::{self, Gh, NoTarget, PullRequest, Pushed, Pusher, Rejected, Target};
 use crate::tokens::without_credentials;
 use crate::ui::run_summary;
+use crate::worktree::is_branch_of_agent;
 
 /// The command that the user repeats when something was in the way.
 #[derive(Debug, Clone, Copy)]
@@ -79,13 +80,15 @@ pub(super) struct BaseBranch {
 }
 
 /// The branches that these agents are merged into, each once. Their remotes are asked whether they would take them as they are now,
-/// so that a remote that has moved, or cannot be reached, is known before anything is merged.
+/// so that a remote that has moved, or cannot be reached, is known before anything is merged. With `all`, a manager's branch without an
+/// upstream is left out: the work of its workers is pushed with its own.
 ///
 /// # Errors
 /// When one of them cannot be pushed.
 pub(super) fn base_branches<'a>(
     agents: impl Iterator<Item = &'a AgentRecord>,
     into: Option<&str>,
+    all: bool,
     context: &Context,
 ) -> Result<Vec<BaseBranch>, CliError> {
     let mut found: Vec<BaseBranch> = Vec::new();
@@ -98,7 +101,10 @@ pub(super) fn base_branches<'a>(
         }
         let repository = Repository::of(record, tree, context)?;
         let target = publish::upstream(&repository.git, &repository.place, &repository.dir, branch);
-        let target = target.map_err(|error| failed(&error))?.map_err(|no_target| nowhere(&no_target))?;
+        let target = match target.map_err(|error| failed(&error))? {
+            Err(NoTarget::NoUpstream { .. }) if all && is_branch_of_agent(branch) => continue,
+            target => target.map_err(|no_target| nowhere(&no_target))?,
+        };
         let pusher = Pusher::new(&environment(context), &repository.dir);
         pusher.try_out(branch, &target).map_err(|rejected| {
             let to = target.in_words();

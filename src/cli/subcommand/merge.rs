@@ -120,7 +120,7 @@ fn propose(agents: &[(RunDir, AgentRecord)], args: &MergeArgs, context: &Context
 fn merge_all(agents: &[(RunDir, AgentRecord)], args: &MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
     let into = args.into.as_deref();
     let bases = if args.push {
-        publishing::base_branches(agents.iter().map(|(_, record)| record), into, context)?
+        publishing::base_branches(agents.iter().map(|(_, record)| record), into, args.all, context)?
     } else {
         Vec::new()
     };

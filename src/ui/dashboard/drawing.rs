@@ -179,8 +179,7 @@ impl Dashboard {
         let name_columns = widest(&mut names.iter().map(String::as_str)).clamp(5, (columns / 3).clamp(5, 28));
         let state_columns = widest(&mut states.iter().map(|(word, _)| word.as_str())).clamp(5, 13);
         let has_numbers = columns >= NUMBERS_FROM;
-        let has_context =
-            columns >= CONTEXT_FROM || has_numbers && shown.iter().any(|agent| agent.live.context_percent.is_some());
+        let has_context = columns >= CONTEXT_FROM || has_numbers && shown.iter().any(|agent| agent.context().is_some());
         let cells = |name: &str, state: (&str, Look), rest: [&str; 4], action: &str, look: Look| {
             let [age, iteration, cost, context] = rest;
             let mut row = Row::of(look, &padded(name, name_columns)).and(look, "  ");
@@ -206,7 +205,7 @@ impl Dashboard {
             let age = format::seconds(agent.age_ms(now_unix_ms));
             let iteration = agent.iteration().map_or_else(unknown, |iteration| iteration.to_string());
             let cost = agent.cost_usd().map_or_else(unknown, |usd| format::money(Some(usd)));
-            let context = agent.live.context_percent.map_or_else(unknown, percent);
+            let context = agent.context().map_or_else(unknown, |used| format::context(&used));
             let action = agent.last_action().unwrap_or_else(unknown);
             let rest = [age.as_str(), iteration.as_str(), cost.as_str(), context.as_str()];
             let is_selected = self.is_selected(&agent.listed.id);

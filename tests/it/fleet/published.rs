@@ -43,10 +43,11 @@ struct Shop {
 
 impl Shop {
     fn new() -> Shop {
-        Shop::whose_agent_first_types("true")
+        Shop::with("true", "main")
     }
 
-    fn whose_agent_first_types(command: &str) -> Shop {
+    /// The agent first types this command, and its branch begins at this one, which is made where main is.
+    fn with(command: &str, base: &str) -> Shop {
         let commit = "echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b commit -qm One";
         let bash = |command: &str| json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}});
         let script = json!({
@@ -58,8 +59,12 @@ impl Shop {
         shop.world.ground.git(&["init", "-q", "--bare", "-b", "main", &remote]);
         shop.world.ground.git(&["remote", "add", "origin", &remote]);
         shop.world.ground.git(&["push", "-q", "-u", "origin", "main"]);
+        if base != "main" {
+            shop.world.ground.git(&["branch", "-q", base, "main"]);
+        }
         let agent = shop.world.agent.display().to_string();
-        shop.world.run(&["new", TASK, "--agent", &agent, "--name", "login", "--check", "true"]).assert_code(0);
+        let new = ["new", TASK, "--agent", &agent, "--name", "login", "--check", "true", "--base", base];
+        shop.world.run(&new).assert_code(0);
         shop.world.run(&["wait", "login"]).assert_code(0);
         shop
     }
@@ -128,6 +133,18 @@ fn the_branch_that_was_merged_into_is_pushed_and_nothing_else() {
     let all = shop.world.run(&["merge", "--all", "--push"]);
     all.assert_code(0);
     assert_eq!(all.stdout, again.stdout);
+}
+
+#[test]
+fn a_managers_branch_is_not_pushed_with_those_of_all() {
+    let shop = Shop::with("true", "agent/lead");
+    let named = shop.merge(&["--push"]);
+    named.assert_code(2);
+    assert!(named.stderr.contains("push -u origin agent/lead"), "{}", named.stderr);
+    assert_ne!(shop.at(false, "agent/lead"), shop.at(false, "agent/login"));
+    shop.world.run(&["merge", "--all", "--push"]).assert_code(0);
+    assert_eq!(shop.at(false, "agent/lead"), shop.at(false, "agent/login"));
+    assert_eq!(shop.there(), "refs/heads/main");
 }
 
 #[test]
@@ -272,7 +289,7 @@ fn without_gh_or_with_one_that_fails_the_branch_is_pushed_and_what_to_type_is_to
 #[test]
 fn an_agent_may_neither_push_nor_open_a_pull_request() {
     let types = "for option in --push --pr; do ccc merge login $option; echo \"exit $?\"; done > \"$HOME/said\" 2>&1";
-    let shop = Shop::whose_agent_first_types(types);
+    let shop = Shop::with(types, "main");
     let said = fs::read_to_string(shop.home("said")).expect("what ccc said");
     assert_eq!(said.matches("an agent may not use it").count(), 2, "{said}");
     assert_eq!(said.matches("exit 2").count(), 2, "{said}");

@@ -32,6 +32,7 @@ mod answered;
 mod bounds;
 mod checks;
 pub(crate) mod clock;
+mod context;
 mod critic;
 mod death;
 mod faults;

@@ -13,6 +13,7 @@ mod arguments;
 mod asking;
 mod bounds;
 mod checks;
+mod context_used;
 mod convergence;
 mod conversation;
 mod credential;

@@ -450,6 +450,7 @@ impl Core {
             | AgentEvent::Cost { .. }
             | AgentEvent::CostAnswered { .. }
             | AgentEvent::Usage(_)
+            | AgentEvent::Context(_)
             | AgentEvent::Waiting(_) => {}
         }
     }
