@@ -11,7 +11,7 @@ on_both! {
     fn the_context_that_the_agent_uses_is_told_in_events_and_in_the_files_of_the_run(cli) {
         let ground = Ground::new();
         let answer = Message {
-            blocks: vec![Block::Text("I am done.".to_owned())],
+            blocks: vec![Block::Text { text: "I am done.".to_owned(), repeat: 1 }],
             usage: Usage { input_tokens: 60_000, ..Usage::default() },
             ..Message::default()
         };
