@@ -87,23 +87,26 @@ impl Overlaps {
     }
 
     /// When the next agent is to be read; `None` while one is read, or all are known.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.soonest().map(|(due, _)| due)
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        self.soonest().map(|(due, _)| due.unwrap_or(now))
     }
 
-    fn soonest(&self) -> Option<(Instant, &Compared)> {
+    /// The next agent, and when it is to be read; at once for `None`.
+    fn soonest(&self) -> Option<(Option<Instant>, &Compared)> {
         if self.reading.is_some() {
             return None;
         }
         let stale = self.agents.values().filter(|agent| agent.is_stale);
         let next = stale.min_by_key(|agent| agent.read_at)?;
-        let due = [self.free_at, next.read_at.map(|read| read + AGAIN)].into_iter().flatten().max();
-        Some((due.unwrap_or_else(Instant::now), next))
+        Some(([self.free_at, next.read_at.map(|read| read + AGAIN)].into_iter().flatten().max(), next))
     }
 
     /// The agent to read now. [`Overlaps::read`] ends the reading.
     pub(super) fn begin(&mut self, now: Instant) -> Option<AgentRecord> {
-        let record = self.soonest().filter(|(due, _)| *due <= now).map(|(_, agent)| agent.record.clone())?;
+        let record = self
+            .soonest()
+            .filter(|(due, _)| due.is_none_or(|due| due <= now))
+            .map(|(_, agent)| agent.record.clone())?;
         self.reading = Some((record.id.clone(), now));
         if let Some(agent) = self.agents.get_mut(&record.id) {
             // What it does from now on is not in what is read.
@@ -202,10 +205,10 @@ mod tests {
         let mut now = Instant::now();
         // The only one of its repository, and one that has died, are not read.
         let mut read = Vec::new();
-        while let Some(due) = overlaps.next() {
+        while let Some(due) = overlaps.next(now) {
             now = now.max(due);
             let record = overlaps.begin(now).expect("due");
-            assert!(overlaps.next().is_none() && overlaps.begin(now).is_none(), "one at a time");
+            assert!(overlaps.next(now).is_none() && overlaps.begin(now).is_none(), "one at a time");
             overlaps.read(now, files(if record.name == "a1" { &["x", "y"] } else { &["y", "z"] }));
             read.push(record.name);
         }
@@ -216,7 +219,7 @@ mod tests {
         assert_eq!(overlaps.news(), None);
         // What git cannot say stays.
         overlaps.shown("20261128-100000-0001", &tool());
-        now = overlaps.next().expect("due");
+        now = overlaps.next(now).expect("due");
         overlaps.begin(now);
         overlaps.read(now, None);
         assert_eq!(overlaps.news(), None);
@@ -232,7 +235,7 @@ mod tests {
         overlaps.list(&roster((0..200).map(|number| agent(state.path(), number, "/a", working())).collect()));
         let begun = Instant::now();
         let (mut now, mut readings) = (begun, 0);
-        while let Some(due) = overlaps.next() {
+        while let Some(due) = overlaps.next(now) {
             now = now.max(due);
             overlaps.begin(now).expect("due");
             now += Duration::from_millis(200);
@@ -246,13 +249,13 @@ mod tests {
         let id = "20261128-100000-0007";
         let rests = Show::Rests { why: RestKind::Judged, outcome: None, reason: String::new() };
         overlaps.shown(id, &rests);
-        assert!(overlaps.next().is_none(), "that changes no file");
+        assert!(overlaps.next(now).is_none(), "that changes no file");
         overlaps.shown(id, &tool());
-        let due = overlaps.next().expect("due");
+        let due = overlaps.next(now).expect("due");
         overlaps.begin(due).expect("due");
         overlaps.shown(id, &tool());
         overlaps.read(due, files(&["other"]));
-        assert_eq!(overlaps.next(), Some(due + AGAIN), "what it did while it was read is read later");
+        assert_eq!(overlaps.next(now), Some(due + AGAIN), "what it did while it was read is read later");
         assert_eq!(overlaps.news().expect("news")[0].agents.len(), 199);
     }
 }

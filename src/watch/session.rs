@@ -363,7 +363,7 @@ impl Session {
         let read = (!self.is_reading).then(|| self.next_reading());
         let again = self.again.values().min().copied();
         let follow = self.next_follow();
-        let overlaps = self.overlaps.next();
+        let overlaps = self.overlaps.next(now);
         let due = [frame, timed, self.decoder_due, read, again, follow, overlaps, Some(self.usage_at)];
         let due = due.into_iter().flatten().min().unwrap_or(now);
         let [terminate, hangup, interrupt, quit] = &mut self.signals.ends;

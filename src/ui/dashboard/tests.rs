@@ -201,7 +201,7 @@ fn agents_that_change_the_same_files_are_marked_and_the_selected_one_names_them(
     screen.types("jj");
     let text = screen.text();
     assert!(text.contains("\n! changes the same files as lead: src/a.rs · login: src/a.rs\n"), "{text}");
-    assert!(text.contains("▸!    └ search-index"), "{text}");
+    assert!(text.contains("▸!  └ search-index"), "{text}");
     screen.types("j");
     assert!(screen.text().contains("\n▸ docs") && !screen.text().contains("same files as"), "{}", screen.text());
     screen.tell(News::Shared(Vec::new()));

@@ -190,7 +190,7 @@ fn a_run_that_does_not_exist_is_answered_with_the_names_that_are_most_like_it() 
     let said = |wanted: &str| RunDir::resolve(state.path(), Some(wanted)).unwrap_err().to_string();
     let newest = "the newest runs are: 20261121-000000-bbbb, fix-the-parser (20261120-191824-bbbb), \
                   docs (20261120-191823-bbbb), logout (20261120-191822-bbbb)";
-    assert_eq!(said("lgoin"), format!("no run `lgoin`; names like it: login, login-2, logout; {newest}"));
+    assert_eq!(said("lgoin"), format!("no run `lgoin`; names like it: login, login-2; {newest}"));
     assert_eq!(said("Parser"), format!("no run `Parser`; names like it: fix-the-parser; {newest}"));
     assert_eq!(said("1999"), format!("no run `1999`; {newest}"));
     assert_eq!(said("nothing-of-the-kind"), format!("no run `nothing-of-the-kind`; {newest}"));
