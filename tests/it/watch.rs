@@ -155,6 +155,8 @@ fn agents_that_change_the_same_file_are_named_while_they_run() {
     // One of them ends.
     world.run(&["stop", "two"]).assert_code(0);
     look_until("one that is alone", || (!tmux.screen().contains("the same files")).then_some(()));
+    fs::write(world.ground.home().join("go"), "").unwrap();
+    world.run(&["wait", "one"]).assert_code(0);
 }
 
 #[test]
