@@ -173,6 +173,8 @@ pub(super) fn beginning(plan: &Plan, started_unix_ms: i64, redactor: &Redactor) 
         rotations: 0,
         waited_ms: 0,
         cost_usd: None,
+        context_tokens: None,
+        context_window_tokens: None,
         result: None,
         resume: Some(format!("ccc resume {}", plan.run_id)),
         kind: None,

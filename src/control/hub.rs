@@ -131,6 +131,7 @@ fn weighed(show: &Show) -> (Keeping, usize) {
         Show::Denied { target, .. } => (Passing, target.len()),
         Show::Check { command, summary, tail, .. } => (Passing, command.len() + summary.len() + tail.len()),
         Show::Cost { .. } => (Latest("cost"), 0),
+        Show::Context { .. } => (Latest("context"), 0),
         Show::Notice { text } | Show::Information { text } => (Passing, text.len()),
         Show::Awaited { what, .. } => (Latest("awaited"), what.len()),
         Show::Rotation { why, .. } => (Latest("rotation"), why.len()),

@@ -399,6 +399,8 @@ pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
         rotations: 0,
         waited_ms: finish.map_or(0, |finish| finish.waited_ms),
         cost_usd: None,
+        context_tokens: None,
+        context_window_tokens: None,
         result: None,
         resume: None,
         kind: None,

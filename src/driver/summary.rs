@@ -37,6 +37,7 @@ impl World {
             }
             None => Some(format!("ccc resume {}", plan.run_id)),
         };
+        let context = self.run.core.context_used();
         RunSummary {
             task: RunSummary::task_of(&plan.task, &redactor),
             cwd: plan.cwd.clone(),
@@ -46,6 +47,8 @@ impl World {
             restarts: self.run.core.restarts(),
             rotations: self.run.core.rotations(),
             cost_usd: self.run.core.cost_usd(),
+            context_tokens: context.map(|used| used.used_tokens),
+            context_window_tokens: context.and_then(|used| used.window_tokens),
             result: finish.map(|finish| finish.result.clone()),
             resume,
             demo: (!plan.agent_first_args.is_empty()).then_some(true),

@@ -1,5 +1,6 @@
 //! Finds a run by what the user types: its id, its name, a prefix of either, or its directory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -8,6 +9,11 @@ use super::run_name::RunNames;
 
 /// How many candidates an error lists.
 const CANDIDATES_SHOWN: usize = 8;
+/// Of a run that does not exist: how many names that are like it, and how many of the newest runs, are told.
+const NEAREST_SHOWN: usize = 3;
+const NEWEST_SHOWN: usize = 4;
+/// How like a name must be, from 0 to 1. One letter that is missing, wrong or twice is far above it.
+const ALIKE: f64 = 0.6;
 
 impl RunDir {
     /// Finds the run that the user names: `None` or `last` is the run that was active last; otherwise its id, its name, a prefix
@@ -45,7 +51,7 @@ impl RunDir {
         fits.extend(named.iter().map(|(_, dir)| dir));
         match fits.as_slice() {
             [one] => Ok((*one).clone()),
-            [] => Err(RunDirError::Unknown { wanted: wanted.to_owned(), candidates: shown(all.iter()) }),
+            [] => Err(unknown(wanted, &all, &names)),
             [..] => Err(RunDirError::Ambiguous {
                 wanted: wanted.to_owned(),
                 count: fits.len(),
@@ -62,6 +68,29 @@ impl RunDir {
     fn last_written(&self) -> SystemTime {
         let written = std::fs::metadata(self.journal()).and_then(|journal| journal.modified());
         written.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+/// The error for a text that is nothing's name and begins no id.
+fn unknown(wanted: &str, all: &[RunDir], names: &RunNames) -> RunDirError {
+    let named: BTreeMap<String, String> =
+        names.beginning_with("").into_iter().map(|(name, dir)| (dir.id().to_owned(), name)).collect();
+    let likeness = |name: &str| {
+        let (name, wanted) = (name.to_lowercase(), wanted.to_lowercase());
+        let holds = !wanted.is_empty() && name.contains(&wanted) || wanted.contains(&name);
+        if holds { 1.0 } else { f64::from(similar::TextDiff::from_chars(name.as_str(), wanted.as_str()).ratio()) }
+    };
+    let mut nearest: Vec<(f64, &String)> = named.values().map(|name| (likeness(name), name)).collect();
+    nearest.retain(|(likeness, _)| *likeness >= ALIKE);
+    nearest.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.cmp(other)));
+    let newest = all.iter().take(NEWEST_SHOWN).map(|dir| match named.get(dir.id()) {
+        Some(name) => format!("{name} ({})", dir.id()),
+        None => dir.id().to_owned(),
+    });
+    RunDirError::Unknown {
+        wanted: wanted.to_owned(),
+        nearest: nearest.into_iter().take(NEAREST_SHOWN).map(|(_, name)| name.clone()).collect(),
+        newest: newest.collect(),
     }
 }
 

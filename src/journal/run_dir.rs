@@ -47,13 +47,15 @@ pub enum RunDirError {
         /// The directory of runs.
         path: PathBuf,
     },
-    /// No run's id begins with this text.
-    #[error("no run `{wanted}`; the newest are: {}", candidates.join(", "))]
+    /// No run's id or name begins with this text.
+    #[error("no run `{wanted}`; {}", suggestions(nearest, newest))]
     Unknown {
         /// What was asked for.
         wanted: String,
-        /// The newest runs.
-        candidates: Vec<String>,
+        /// The names that are most like it, the nearest first.
+        nearest: Vec<String>,
+        /// The newest runs, each with its name if it has one.
+        newest: Vec<String>,
     },
     /// More than one run's id begins with this text.
     #[error("`{wanted}` matches {count} runs: {}", candidates.join(", "))]
@@ -65,6 +67,12 @@ pub enum RunDirError {
         /// The newest of them.
         candidates: Vec<String>,
     },
+}
+
+/// What may have been meant.
+fn suggestions(nearest: &[String], newest: &[String]) -> String {
+    let newest = format!("the newest runs are: {}", newest.join(", "));
+    if nearest.is_empty() { newest } else { format!("names like it: {}; {newest}", nearest.join(", ")) }
 }
 
 /// All runs of a state directory, newest first.

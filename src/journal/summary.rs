@@ -8,6 +8,7 @@ use super::record::RunKind;
 use super::sink::Sink;
 use super::word::Word;
 use super::writer::JournalWriter;
+use crate::agent::ContextUse;
 use crate::core::Outcome;
 use crate::files::{SUMMARY, read_private};
 use redaction::Redactor;
@@ -61,6 +62,12 @@ pub struct RunSummary {
     pub result: Option<String>,
     /// The command line that continues the run.
     pub resume: Option<String>,
+    /// How many tokens of the model's context the agent's conversation uses; `None` while unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// How many tokens its model takes; `None` while unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window_tokens: Option<u64>,
     /// The kind of run; `None` for an agent's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Word<RunKind>>,
@@ -104,6 +111,13 @@ impl RunSummary {
     #[must_use]
     pub fn task_of(task: &str, redactor: &Redactor) -> String {
         redactor.text(task).chars().take(TASK_CHARS).collect()
+    }
+
+    /// How much of the model's context the agent's conversation uses.
+    #[must_use]
+    pub fn context(&self) -> Option<ContextUse> {
+        let window_tokens = self.context_window_tokens;
+        self.context_tokens.map(|used_tokens| ContextUse { used_tokens, window_tokens })
     }
 
     /// Reads a `run.json`. Unknown fields are ignored; an unknown outcome, kind or phase of a newer ccc is kept as text.

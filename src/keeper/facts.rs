@@ -143,6 +143,8 @@ mod tests {
             rotations: 0,
             waited_ms: 0,
             cost_usd: None,
+            context_tokens: None,
+            context_window_tokens: None,
             result: None,
             resume: None,
             kind: None,

@@ -11,6 +11,7 @@
 //! | when something of any day happened | [`date_and_time`] | `2026-11-27 07:03` |
 //! | when something will happen, or did not long ago | [`moment`] | `14:05`, `Sat 14:05`, `2026-11-27 14:05` |
 //! | the same, and how far away it is | [`due`] | `14:05 (in 2h 15m)`; within a minute `14:05:20 (in 20s)` |
+//! | how much of a model's context is used | [`context`] | `45%`, `90k` |
 //!
 //! Times are written in the zone that is passed in: the user's zone, which `cli/zone.rs` reads. Nothing here reads a
 //! clock or the environment.
@@ -18,6 +19,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::agent::ContextUse;
 pub(crate) use crate::core::bound_in_words as bound;
 use crate::core::{Amount, dollars};
 
@@ -118,6 +120,30 @@ pub(crate) fn money(usd: Option<f64>) -> String {
     usd.map_or_else(|| "unknown".to_owned(), dollars)
 }
 
+/// How much of a model's context is used, in at most five columns: in percent, or in tokens while its window is unknown.
+pub(crate) fn context(used: &ContextUse) -> String {
+    match used.percent() {
+        // Not rounded up: 99.6 is not full.
+        Some(percent) => format!("{:.0}%", percent.floor()),
+        None => tokens(used.used_tokens),
+    }
+}
+
+/// The same with the tokens: `45% (90k of 200k tokens)`.
+pub(crate) fn context_with_tokens(used: &ContextUse) -> String {
+    let all = used.window_tokens.map(|window| format!(" of {}", tokens(window))).unwrap_or_default();
+    let tokens = format!("{}{all} tokens", tokens(used.used_tokens));
+    if used.percent().is_some() { format!("{} ({tokens})", context(used)) } else { tokens }
+}
+
+fn tokens(n: u64) -> String {
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{}k", n / 1_000),
+        _ => format!("{:.1}M", n as f64 / 1_000_000.0),
+    }
+}
+
 /// A number and `word`, in the plural unless the number is 1.
 pub(crate) fn count(n: usize, word: &str) -> String {
     match (n, word.ends_with('s')) {
@@ -133,6 +159,17 @@ mod tests {
 
     /// Fri 2026-11-20 18:06:57 UTC
     const NOW_MS: i64 = 1_795_198_017_000;
+
+    #[test]
+    fn a_context_is_told_in_percent_and_without_its_window_in_tokens() {
+        let of = |used_tokens, window_tokens| ContextUse { used_tokens, window_tokens };
+        let known = [(0, "0%"), (199_999, "99%"), (200_000, "100%")];
+        assert!(known.iter().all(|(used, shown)| context(&of(*used, Some(200_000))) == *shown));
+        let unknown = [(10, "10"), (999, "999"), (1_000, "1k"), (999_999, "999k"), (1_250_000, "1.2M")];
+        assert!(unknown.iter().all(|(used, shown)| context(&of(*used, None)) == *shown));
+        assert_eq!(context_with_tokens(&of(90_400, Some(200_000))), "45% (90k of 200k tokens)");
+        assert_eq!(context_with_tokens(&of(90_400, None)), "90k tokens");
+    }
 
     #[test]
     fn durations_read_as_people_write_them() {

@@ -148,6 +148,9 @@ impl StreamJson {
                 self.opened("verdict", tick).field("verdict", verdict).field("iteration", iteration).field("text", text)
             }
             Show::Cost { usd } => self.opened("cost", tick).field("cost_usd", usd),
+            Show::Context { used_tokens, window_tokens } => {
+                self.opened("context", tick).field("used_tokens", used_tokens).field("window_tokens", window_tokens)
+            }
             Show::Rotation { from, to, why } => {
                 self.opened("rotation", tick).field("from", from).field("to", to).field("why", why)
             }

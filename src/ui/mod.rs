@@ -59,6 +59,7 @@
 //! | `check` | `command` `passed` `summary` `duration_ms` `tail` |
 //! | `verdict` | `verdict` (`completed`, `feedback`, `needs_user`, `unusable`) `iteration` `text` |
 //! | `cost` | `cost_usd`⁰ |
+//! | `context` | `used_tokens`⁰ `window_tokens`⁰: how much of the model's context the agent's conversation uses |
 //! | `notice` | `text` |
 //! | `awaited` | `role` `what` `for_ms` (how long there has been no progress) `left_ms` `then` (`hung`, `judged`, `goes_on`) `alive` |
 //! | `rotation` | `from` `to` (labels) `why` |
@@ -107,6 +108,7 @@ mod printer;
 mod question;
 mod requests;
 pub(crate) mod rows;
+pub mod run_summary;
 mod screen;
 mod status;
 mod streamed;

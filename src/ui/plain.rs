@@ -337,6 +337,7 @@ impl Plain {
                 self.check(command, *passed, summary, *duration_ms, tail, *setup)
             }
             Show::Verdict { verdict, text, iteration } => self.verdict(verdict, text, *iteration),
+            Show::Context { .. } => String::new(),
             Show::Cost { usd } => {
                 self.status.cost_usd = *usd;
                 String::new()

@@ -1,6 +1,8 @@
 //! The messages to the loop of the dashboard.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use super::roster::Found;
@@ -16,6 +18,8 @@ pub(super) enum Message {
     Found(Found),
     /// The last events of a run that has ended, for the follower with this number.
     Past { number: u64, events: Result<Vec<Shown>, String> },
+    /// The files of the agent that was read for the overlaps.
+    Changed(Option<BTreeSet<PathBuf>>),
     /// Typed bytes.
     Keys(Vec<u8>),
     /// The terminal is gone.

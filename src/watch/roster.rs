@@ -9,7 +9,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::core::Outcome;
 use crate::fleet::{AGENT_FILE, Agent, AgentRecord, Roster, State};
-use crate::journal::{RunDir, Word};
+use crate::journal::{RunDir, RunSummary, Word};
 use crate::process::{ChangedEntry, DirWatch};
 use crate::ui::dashboard::{Listed, Standing};
 
@@ -218,6 +218,7 @@ fn of(depth: usize, agent: &Agent, waiting: &BTreeMap<String, String>) -> Listed
         ended_unix_ms: summary.as_ref().and_then(|summary| summary.ended_unix_ms),
         iteration: summary.as_ref().map(|summary| summary.iteration),
         cost_usd: summary.as_ref().and_then(|summary| summary.cost_usd),
+        context: summary.as_ref().and_then(RunSummary::context),
         reason: summary.as_ref().and_then(|summary| summary.reason.clone()),
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::link::{Link, Wanted};
 use super::message::{Message, Said};
+use super::overlaps::{ChangedFiles, Overlaps};
 use super::paper::Paper;
 use super::roster::{self, Directories, Due, Found};
 use super::{past, usage};
@@ -67,7 +68,6 @@ const PRESS: &str = "\r\n\x1b[0m-- a key leads back to the dashboard --";
 pub type Answers = fn(&Show, &str) -> Result<Request, String>;
 
 /// What the dashboard needs.
-#[derive(Debug)]
 pub struct WatchSetup {
     /// The state directory.
     pub state: PathBuf,
@@ -85,6 +85,8 @@ pub struct WatchSetup {
     pub seed: String,
     /// Reads typed answers.
     pub answers: Answers,
+    /// Asks git which files an agent has changed.
+    pub changed_files: ChangedFiles,
     /// The commands of this ccc.
     pub commands: Vec<String>,
 }
@@ -200,6 +202,7 @@ struct Session {
     wanted: (Option<String>, Instant),
     followed: Option<Followed>,
     usage_at: Instant,
+    overlaps: Overlaps,
     size: Size,
     away: Option<Away>,
     is_cut: bool,
@@ -261,6 +264,7 @@ impl Session {
             wanted: (None, now),
             followed: None,
             usage_at: now,
+            overlaps: Overlaps::default(),
             size,
             away: None,
             is_cut: false,
@@ -316,6 +320,7 @@ impl Session {
             self.read_due();
             self.connect();
             self.follow();
+            self.compare();
             self.paint();
             match self.wait(&mut inbox).await {
                 Woken::Message(message) => {
@@ -362,7 +367,8 @@ impl Session {
         let read = (!self.is_reading).then(|| self.next_reading());
         let again = self.again.values().min().copied();
         let follow = self.next_follow();
-        let due = [frame, timed, self.decoder_due, read, again, follow, Some(self.usage_at)];
+        let overlaps = self.overlaps.next(now);
+        let due = [frame, timed, self.decoder_due, read, again, follow, overlaps, Some(self.usage_at)];
         let due = due.into_iter().flatten().min().unwrap_or(now);
         let [terminate, hangup, interrupt, quit] = &mut self.signals.ends;
         tokio::select! {
@@ -472,6 +478,23 @@ impl Session {
         let waiting = keeper::waiting(&self.setup.state, &self.roster.agents, &self.setup.rules, unix_ms());
         let listed = roster::listed(&self.roster, &waiting);
         self.tell(News::Agents(listed));
+        self.overlaps.list(&self.roster);
+        self.tell_overlaps();
+    }
+
+    /// Asks git about the next agent, if one is due.
+    fn compare(&mut self) {
+        let Some(record) = self.overlaps.begin(Instant::now()) else { return };
+        let (changed_files, messages) = (self.setup.changed_files.clone(), self.messages.clone());
+        tokio::task::spawn_blocking(move || {
+            let _ = messages.blocking_send(Message::Changed(changed_files(&record)));
+        });
+    }
+
+    fn tell_overlaps(&mut self) {
+        if let Some(shared) = self.overlaps.news() {
+            self.tell(News::Shared(shared));
+        }
     }
 
     fn is_active(&self, id: &str) -> bool {
@@ -531,6 +554,7 @@ impl Session {
             }
             Said::Event(Event::Show(shown)) => {
                 let Shown { at, show, .. } = *shown;
+                self.overlaps.shown(&id, &show);
                 let joined = self.links.get(&id).and_then(|link| link.joined_unix_ms);
                 let is_past = joined.is_some_and(|joined| at < joined);
                 let at_unix_ms = (at > 0).then_some(at);
@@ -670,6 +694,10 @@ impl Session {
             Message::Link { number, said } => self.link_said(number, said),
             Message::Found(found) => self.found(found),
             Message::Past { number, events } => self.past(number, events),
+            Message::Changed(files) => {
+                self.overlaps.read(Instant::now(), files);
+                self.tell_overlaps();
+            }
             Message::Keys(_) if matches!(self.away, Some(Away::Output)) => self.come_back(),
             Message::Keys(bytes) => {
                 let typed = self.decoder.take(&bytes);

@@ -106,7 +106,7 @@ const ROOMS: &[&[&str]] = &[
     &["files", "process", "ui"],
     &["journal", "config"],
     &["control", "git", "tokens"],
-    &["checkpoint", "guard"],
+    &["checkpoint", "guard", "publish"],
     &["worktree"],
     &["fleet"],
     &["keeper"],

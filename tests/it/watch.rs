@@ -135,6 +135,31 @@ fn agents_are_seen_and_steered_on_one_screen_which_is_left_as_it_was() {
 }
 
 #[test]
+fn agents_that_change_the_same_file_are_named_while_they_run() {
+    let world = World::on(Ground::new(), &Value::Null);
+    let write = json!({"tool": {"name": "Bash", "input": {"command": "echo mine > same.txt"}, "real": true}});
+    let approves = json!([[{"say": "All is there.\n\n[TASK_COMPLETED]"}]]);
+    world.play(&json!({"agent": [[write, waits_for_go(&world), {"say": "Done."}]], "critic": approves}));
+    let program = world.agent.display().to_string();
+    for name in ["one", "two"] {
+        world.run(&["new", "Do it.", "--agent", &program, "--name", name]).assert_code(0);
+    }
+    let tmux = Tmux::shell(80, 24, &world.ccc(&[]));
+    tmux.until("$");
+    tmux.type_in(&format!("{} watch", env!("CARGO_BIN_EXE_ccc")));
+    tmux.press(&["Enter"]);
+    tmux.until_screen("2 change the same files");
+    tmux.until_screen("▸!one");
+    tmux.until_screen(" !two");
+    tmux.until_screen("! changes the same files as two: same.txt");
+    // One of them ends.
+    world.run(&["stop", "two"]).assert_code(0);
+    look_until("one that is alone", || (!tmux.screen().contains("the same files")).then_some(()));
+    fs::write(world.ground.home().join("go"), "").unwrap();
+    world.run(&["wait", "one"]).assert_code(0);
+}
+
+#[test]
 fn without_a_terminal_the_dashboard_says_what_to_use_instead() {
     let world = World::new(&Value::Null);
     let ended = world.run(&["watch"]);

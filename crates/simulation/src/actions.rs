@@ -177,6 +177,7 @@ impl World {
             | Show::Check { .. }
             | Show::Verdict { .. }
             | Show::Cost { .. }
+            | Show::Context { .. }
             | Show::Notice { .. }
             | Show::Information { .. }
             | Show::Awaited { .. }

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use crate::cli::agent::{record_of, roster};
+use crate::cli::publishing::{self, Again, Proposal};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, steer};
 use crate::config::{CheckEntry, Flags, Settings};
 use crate::control::Client;
@@ -25,6 +26,10 @@ const CHECK_LINES: usize = 20;
 /// The merge is made in a scratch worktree, and the checks of the configuration are run on the result. Only when they pass, the
 /// branch is set, and your working tree with it if the branch is checked out there and has no uncommitted changes. A conflict or a
 /// failed check changes nothing. What an agent has not committed is not merged.
+///
+/// With --push the branch is pushed afterwards, as it then is, to its upstream. With --pr nothing is merged here: the agent's branch
+/// is pushed, and `gh` opens a pull request with a summary of the run. Both run your git with your hooks and credentials, and never
+/// force anything. An agent may use neither.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct MergeArgs {
     /// Names, ids, or the beginnings of ids.
@@ -55,7 +60,15 @@ pub struct MergeArgs {
     #[arg(long)]
     pub tell: bool,
 
-    /// Print one JSON object for each agent.
+    /// Push the branch afterwards to its upstream.
+    #[arg(long)]
+    pub push: bool,
+
+    /// Merge nothing: push the agent's branch, and open a pull request for it.
+    #[arg(long, conflicts_with_all = ["push", "rebase", "check", "no_checks", "tell"])]
+    pub pr: bool,
+
+    /// Print one JSON object for each agent, and with --push one for each branch.
     #[arg(long)]
     pub json: bool,
 }
@@ -65,6 +78,9 @@ pub struct MergeArgs {
 /// # Errors
 /// When there is no such agent, or the work of one is not merged.
 pub fn run(args: MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
+    if args.push || args.pr {
+        inside::refuse(if args.pr { "merge --pr" } else { "merge --push" }, context)?;
+    }
     inside::refuse_unless_manager("merge", context)?;
     let mut agents = Vec::new();
     if args.all {
@@ -83,16 +99,65 @@ pub fn run(args: MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
     if agents.is_empty() {
         context.printer.talk("no agent has completed; to see how each stands: ccc list");
     }
+    if args.pr { propose(&agents, &args, context) } else { merge_all(&agents, &args, context) }
+}
+
+/// Opens a pull request for the work of each agent.
+fn propose(agents: &[(RunDir, AgentRecord)], args: &MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let into = args.into.as_deref();
+    let proposals: Result<Vec<Proposal<'_>>, CliError> =
+        agents.iter().map(|(dir, record)| Proposal::of(dir, record, into, context)).collect();
     let mut failed = Vec::new();
-    for (dir, record) in &agents {
-        if !merge(dir, record, &args, context)? {
+    for (proposal, (_, record)) in proposals?.iter().zip(agents) {
+        if !proposal.propose(Again { option: "--pr", into }, args.json, context)? {
             failed.push(record.name.as_str());
         }
     }
-    if failed.is_empty() {
+    ended(&[("without a pull request", failed)])
+}
+
+/// Merges the work of all agents, and pushes the branches that have it.
+fn merge_all(agents: &[(RunDir, AgentRecord)], args: &MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let into = args.into.as_deref();
+    let bases = if args.push {
+        publishing::base_branches(agents.iter().map(|(_, record)| record), into, args.all, context)?
+    } else {
+        Vec::new()
+    };
+    let (mut merged, mut failed) = (Vec::new(), Vec::new());
+    let mut fault = None;
+    for (dir, record) in agents {
+        match merge(dir, record, args, context) {
+            Ok(true) => merged.push(record),
+            Ok(false) => failed.push(record.name.as_str()),
+            // What was merged before is pushed all the same.
+            Err(error) => {
+                fault = Some(error);
+                break;
+            }
+        }
+    }
+    let mut kept = Vec::new();
+    for base in &bases {
+        let Some(record) = merged.iter().rfind(|record| base.is_of(record, into)) else { continue };
+        if !base.push(&record.name, Again { option: "--push", into }, args.json, context) {
+            kept.push(base.branch());
+        }
+    }
+    match fault {
+        Some(fault) => Err(fault),
+        None => ended(&[("not merged", failed), ("not pushed", kept)]),
+    }
+}
+
+/// The end of the command, from what was not done.
+fn ended(left: &[(&str, Vec<&str>)]) -> Result<ExitCode, CliError> {
+    let left = left.iter().filter(|(_, names)| !names.is_empty());
+    let left: Vec<String> = left.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+    if left.is_empty() {
         return Ok(ExitCode::COMPLETED);
     }
-    Err(CliError::new(ErrorKind::Failed, format!("not merged: {}", failed.join(", "))))
+    Err(CliError::new(ErrorKind::Failed, left.join("; ")))
 }
 
 /// Merges one agent's work. False if it was not merged; the reason is told.

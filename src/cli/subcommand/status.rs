@@ -86,6 +86,9 @@ pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
         row("iterations", &run.iteration.to_string());
         row("restarts", &run.restarts.to_string());
         row("cost", &format::money(run.cost_usd));
+        if let Some(used) = run.context() {
+            row("context", &format::context_with_tokens(&used));
+        }
         let until = run.ended_unix_ms.unwrap_or_else(driver::unix_ms);
         row("elapsed", &format::seconds(u64::try_from(until.saturating_sub(run.started_unix_ms)).unwrap_or(0)));
         row("directory", &run.cwd);

@@ -1,11 +1,13 @@
 //! `ccc watch`.
 
+use std::sync::Arc;
+
 use clap::{Args, Command};
 
 use super::answer::{self, AnswerArgs};
 use crate::cli::agent::roster;
 use crate::cli::answering::Open;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, keeper_world, queue, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, keeper_world, queue, zone};
 use crate::config::Flags;
 use crate::control::protocol::Request;
 use crate::core::Show;
@@ -35,6 +37,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
     let usage = context.settings(Flags::default())?.settings.usage;
     // A keeper that was killed is started again while agents wait for it.
     queue::waiting(&roster(context)?.agents, context);
+    let elsewhere = context.at(context.cwd()?);
     let setup = WatchSetup {
         state: context.dirs()?.state.clone(),
         colour: context.style(&std::io::stdout()).colour,
@@ -47,6 +50,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
         rules: keeper_world::rules(context, unix_ms()),
         seed: uuid::Uuid::new_v4().simple().to_string(),
         answers: request_of,
+        changed_files: Arc::new(move |record| agent_tree::changed_files(record, &elsewhere).ok()),
         commands: root.get_subcommands().map(|command| command.get_name().to_owned()).collect(),
     };
     match watch(setup) {

@@ -473,6 +473,8 @@ impl Scrubber {
             resume,
             kind: _,
             demo: _,
+            context_tokens: _,
+            context_window_tokens: _,
         } = &mut summary;
         self.replace(task);
         self.replace(cwd);

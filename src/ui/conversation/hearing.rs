@@ -162,6 +162,7 @@ impl Conversation {
                 })));
             }
             Show::Verdict { verdict, text, .. } => self.hear_verdict(&verdict, &text),
+            Show::Context { .. } => {}
             Show::Cost { usd } => self.status.cost_usd = usd,
             Show::Notice { text } => self.printing.note(Note::Warning, &text),
             Show::Information { text } => self.printing.note(Note::Information, &text),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::clean;
 use super::super::paint::{Colour, Look};
 use super::super::requests;
-use crate::agent::{Asked, AskedKind, Role, TurnKind};
+use crate::agent::{Asked, AskedKind, ContextUse, Role, TurnKind};
 use crate::core::{AskId, Outcome, RestKind, Show};
 
 /// How many characters of a word or name of a run are kept.
@@ -72,6 +72,8 @@ pub struct Listed {
     pub iteration: Option<u32>,
     /// What it has cost; `None` while unknown.
     pub cost_usd: Option<f64>,
+    /// How much of the model's context its conversation uses; `None` while unknown.
+    pub context: Option<ContextUse>,
     /// Why it has ended.
     pub reason: Option<String>,
 }
@@ -193,8 +195,8 @@ pub(super) struct Live {
     action: Option<String>,
     outcome: Option<Outcome>,
     pub(super) open: Vec<OpenRequest>,
-    /// The used part of the model's context, in percent.
-    pub(super) context_percent: Option<f64>,
+    /// How much of the model's context is used; the outer `None` while no event has said it.
+    context: Option<Option<ContextUse>>,
 }
 
 impl Live {
@@ -207,7 +209,7 @@ impl Live {
             iteration: Some(iteration),
             cost_usd: self.cost_usd,
             action: self.action.take(),
-            context_percent: self.context_percent,
+            context: self.context,
             ..Live::default()
         };
         for show in standing {
@@ -251,6 +253,9 @@ impl Live {
             self.open.retain(|open| open.id != OpenId::Ask(*ask));
         } else if let Show::Cost { usd } = show {
             self.cost_usd = usd.or(self.cost_usd);
+        } else if let Show::Context { used_tokens, window_tokens } = show {
+            let window_tokens = *window_tokens;
+            self.context = Some(used_tokens.map(|used_tokens| ContextUse { used_tokens, window_tokens }));
         } else if let Show::Finished { outcome, .. } = show {
             self.outcome = Some(*outcome);
             self.open.clear();
@@ -369,6 +374,11 @@ impl Agent {
     /// What it has cost.
     pub(super) fn cost_usd(&self) -> Option<f64> {
         self.live.cost_usd.or(self.listed.cost_usd)
+    }
+
+    /// How much of the model's context its conversation uses.
+    pub(super) fn context(&self) -> Option<ContextUse> {
+        self.live.context.unwrap_or(self.listed.context)
     }
 
     /// How long it has existed, or existed until its end.

@@ -34,6 +34,7 @@ struct Layout {
     list: usize,
     asks: usize,
     rule: usize,
+    shared: usize,
     pane: usize,
     note: usize,
     text: usize,
@@ -80,6 +81,7 @@ impl Dashboard {
             }
             put_all(buffer, self.ask_rows(layout.asks, columns, now_unix_ms), layout.asks, &mut y);
             put_all(buffer, vec![self.rule(columns)], layout.rule, &mut y);
+            put_all(buffer, self.shared_row(columns).into_iter().collect(), layout.shared, &mut y);
             put_all(buffer, self.pane_rows(layout.pane, columns, at, now_unix_ms), layout.pane, &mut y);
             let note = self.note.as_ref().map(|(note, _)| Row::of(Look::of(Colour::Yellow), note).cut(columns));
             put_all(buffer, note.into_iter().collect(), layout.note, &mut y);
@@ -136,7 +138,8 @@ impl Dashboard {
         let list = wanted.min(half).min(left);
         left -= list;
         let rule = usize::from(left >= 2);
-        Layout { title, head, list, asks, rule, pane: left - rule, note, text }
+        let shared = usize::from(left >= 4 && self.shared_row(1).is_some());
+        Layout { title, head, list, asks, rule, shared, pane: left - rule - shared, note, text }
     }
 
     fn title(&self) -> Row {
@@ -151,6 +154,11 @@ impl Dashboard {
         if asks > 0 {
             row.push(Look::DIM, " · ");
             row.push(Look { bold: true, ..Look::of(Colour::Yellow) }, &count(asks, "question"));
+        }
+        let sharing = self.shared.count();
+        if sharing > 0 {
+            row.push(Look::DIM, " · ");
+            row.push(Look::of(Colour::Yellow), &format!("{sharing} change the same files"));
         }
         row
     }
@@ -171,8 +179,7 @@ impl Dashboard {
         let name_columns = widest(&mut names.iter().map(String::as_str)).clamp(5, (columns / 3).clamp(5, 28));
         let state_columns = widest(&mut states.iter().map(|(word, _)| word.as_str())).clamp(5, 13);
         let has_numbers = columns >= NUMBERS_FROM;
-        let has_context =
-            columns >= CONTEXT_FROM || has_numbers && shown.iter().any(|agent| agent.live.context_percent.is_some());
+        let has_context = columns >= CONTEXT_FROM || has_numbers && shown.iter().any(|agent| agent.context().is_some());
         let cells = |name: &str, state: (&str, Look), rest: [&str; 4], action: &str, look: Look| {
             let [age, iteration, cost, context] = rest;
             let mut row = Row::of(look, &padded(name, name_columns)).and(look, "  ");
@@ -198,12 +205,13 @@ impl Dashboard {
             let age = format::seconds(agent.age_ms(now_unix_ms));
             let iteration = agent.iteration().map_or_else(unknown, |iteration| iteration.to_string());
             let cost = agent.cost_usd().map_or_else(unknown, |usd| format::money(Some(usd)));
-            let context = agent.live.context_percent.map_or_else(unknown, percent);
+            let context = agent.context().map_or_else(unknown, |used| format::context(&used));
             let action = agent.last_action().unwrap_or_else(unknown);
             let rest = [age.as_str(), iteration.as_str(), cost.as_str(), context.as_str()];
             let is_selected = self.is_selected(&agent.listed.id);
             let plain = if agent.is_active() { Look::PLAIN } else { Look::DIM };
-            marked(cells(name, (word, *look), rest, &action, plain), is_selected, columns)
+            let shares = self.shared.has(&agent.listed.id);
+            marked(cells(name, (word, *look), rest, &action, plain), is_selected, shares, columns)
         });
         (head, rows.collect())
     }
@@ -217,7 +225,7 @@ impl Dashboard {
         let here = self.inbox_at(inbox.iter().map(|(agent, open)| (agent.listed.id.as_str(), open.id)));
         let first = window(here, inbox.len(), room);
         let rows = inbox.iter().enumerate().skip(first).take(room);
-        rows.map(|(at, (agent, open))| marked(question(agent, open, now_unix_ms), at == here, columns)).collect()
+        rows.map(|(at, (agent, open))| marked(question(agent, open, now_unix_ms), at == here, false, columns)).collect()
     }
 
     /// The oldest questions, below the list. If not all fit, the last row counts the rest.
@@ -261,6 +269,13 @@ impl Dashboard {
         let row = row.cut(columns.saturating_sub(2));
         let left = columns.saturating_sub(row.columns());
         row.and(Look::DIM, &"─".repeat(left))
+    }
+
+    /// Which files the selected agent shares with others.
+    fn shared_row(&self, columns: usize) -> Option<Row> {
+        let selected = self.selected.as_deref().filter(|_| self.open_shown().is_none())?;
+        let told = self.shared.told(selected, |id| self.name_of(id))?;
+        Some(Row::of(Look::of(Colour::Yellow), &format!("{SHARES} {told}")).cut(columns))
     }
 
     /// The request that is shown whole.
@@ -372,18 +387,21 @@ impl Dashboard {
 }
 
 /// A mark before the selected row, and the columns that it takes.
-const MARK: &str = "▸ ";
+const MARK: &str = "▸";
 const NO_MARK: &str = "  ";
 const MARK_COLUMNS: usize = 2;
+/// A mark of an agent that changes the same files as another one.
+const SHARES: &str = "!";
 
 /// A row of a list; the selected one is marked and reversed.
-fn marked(row: Row, is_selected: bool, columns: usize) -> Row {
+fn marked(row: Row, is_selected: bool, shares: bool, columns: usize) -> Row {
+    let second = if shares { SHARES } else { " " };
     if !is_selected {
-        let mut shown = Row::of(Look::PLAIN, NO_MARK);
+        let mut shown = Row::of(Look::PLAIN, " ").and(Look::of(Colour::Yellow), second);
         shown.append(&row);
         return shown.cut(columns);
     }
-    let text = columns::cut(&format!("{MARK}{}", row.text()), columns);
+    let text = columns::cut(&format!("{MARK}{second}{}", row.text()), columns);
     let gap = columns.saturating_sub(columns::of(&text));
     Row::of(Look { reversed: true, ..Look::PLAIN }, &format!("{text}{}", " ".repeat(gap)))
 }

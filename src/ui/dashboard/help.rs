@@ -1,7 +1,7 @@
 //! The keys, as `?` shows them.
 
 /// Each key with what it does.
-pub(super) const KEYS: [(&str, &str); 18] = [
+pub(super) const KEYS: [(&str, &str); 19] = [
     ("↑ ↓  k j", "select an agent"),
     ("Home End", "select the first or the last agent"),
     ("PgUp PgDn", "scroll what the selected agent does"),
@@ -19,5 +19,6 @@ pub(super) const KEYS: [(&str, &str); 18] = [
     ("Alt-Enter", "break the line in a text"),
     ("Ctrl-L", "draw everything anew"),
     ("Ctrl-Z", "suspend; fg comes back"),
+    ("! (no key)", "marks an agent that changes the same files as another"),
     ("q  Ctrl-C", "leave; the agents continue"),
 ];

@@ -10,6 +10,7 @@ mod agents;
 mod drawing;
 mod help;
 mod keys;
+mod shared;
 mod transcript;
 
 #[cfg(test)]
@@ -20,8 +21,10 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::tz::TimeZone;
 
 pub use agents::{Listed, OpenId, OpenRequest, Standing};
+pub use shared::SharedFile;
 
 use self::agents::{Agent, Agents};
+use self::shared::Shared;
 use self::transcript::Transcript;
 use super::composer::Buffer;
 use super::conversation::{self, Done};
@@ -107,6 +110,8 @@ pub enum News {
         /// Why.
         why: String,
     },
+    /// The files that several running agents change.
+    Shared(Vec<SharedFile>),
     /// The usage is known.
     Usage(UsageShown),
     /// The user's input, of one read.
@@ -231,6 +236,7 @@ pub struct Dashboard {
     answered: Vec<(String, OpenId)>,
     numbers: u64,
     note: Option<(String, u64)>,
+    shared: Shared,
     usage: UsageShown,
     thresholds: Thresholds,
     zone: TimeZone,
@@ -256,6 +262,7 @@ impl Dashboard {
             answered: Vec::new(),
             numbers: 0,
             note: None,
+            shared: Shared::default(),
             usage: UsageShown::default(),
             thresholds,
             zone,
@@ -294,6 +301,7 @@ impl Dashboard {
             News::TranscriptEnds { agent, why } if self.is_selected(&agent) => self.transcript.remark = Some(why),
             // Of an agent that was selected before.
             News::TranscriptBegins { .. } | News::Transcript { .. } | News::TranscriptEnds { .. } => {}
+            News::Shared(files) => self.shared = Shared::of(files),
             News::Usage(usage) => self.usage = usage,
             News::Typed(typed) => self.typed(at, typed),
             News::Resized(size) => {

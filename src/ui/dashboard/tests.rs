@@ -6,7 +6,7 @@ use ratatui_core::style::{Color, Modifier};
 use ratatui_core::terminal::Terminal;
 
 use super::*;
-use crate::agent::{Asked, AskedOption, AskedQuestion, Role, TurnKind};
+use crate::agent::{Asked, AskedOption, AskedQuestion, ContextUse, Role, TurnKind};
 use crate::agent::{AskedKind, Edit};
 use crate::core::{AskId, Outcome, RestKind, SettledHow};
 use crate::ui::keys::Decoder;
@@ -33,6 +33,7 @@ fn listed(id: &str, name: &str, depth: usize, standing: Standing) -> Listed {
         ended_unix_ms: None,
         iteration: None,
         cost_usd: None,
+        context: None,
         reason: None,
     }
 }
@@ -183,6 +184,29 @@ fn the_dashboard_at_120_columns() {
 #[test]
 fn the_dashboard_at_40_columns() {
     insta::assert_snapshot!(fleet(40, 10).text());
+}
+
+#[test]
+fn agents_that_change_the_same_files_are_marked_and_the_selected_one_names_them() {
+    let mut screen = fleet(80, 24);
+    let (lead, login, search) = ("20261120-175452-aaaa", "20261120-175452-bbbb", "20261120-175452-cccc");
+    let shared = |file: &str, agents: &[&str]| SharedFile {
+        file: file.to_owned(),
+        agents: agents.iter().map(|id| (*id).to_owned()).collect(),
+    };
+    let mut files = vec![shared("src/a.rs", &[lead, login, search])];
+    files.extend(["b", "c", "d", "e"].map(|file| shared(file, &[lead, login])));
+    screen.tell(News::Shared(files));
+    insta::assert_snapshot!(screen.text());
+    screen.types("jj");
+    let text = screen.text();
+    assert!(text.contains("\n! changes the same files as lead: src/a.rs · login: src/a.rs\n"), "{text}");
+    assert!(text.contains("▸!  └ search-index"), "{text}");
+    screen.types("j");
+    assert!(screen.text().contains("\n▸ docs") && !screen.text().contains("same files as"), "{}", screen.text());
+    screen.tell(News::Shared(Vec::new()));
+    screen.types("kkk");
+    assert!(!screen.text().contains('!') && !screen.text().contains("the same files"), "{}", screen.text());
 }
 
 #[test]
@@ -338,6 +362,33 @@ fn what_nobody_has_said_is_shown_as_unknown() {
 }
 
 #[test]
+fn the_context_is_told_in_percent_in_tokens_while_the_window_is_unknown_and_by_the_file_until_an_event_says_it() {
+    let mut screen = Screen::new(80, 24);
+    let of = |used_tokens| Some(ContextUse { used_tokens, window_tokens: Some(200_000) });
+    screen.tell(News::Agents(vec![Listed { context: of(30_000), ..active("a", "alpha", 0) }, active("b", "beta", 0)]));
+    let row = |screen: &Screen, at: usize| {
+        screen.text().lines().nth(at).expect("a row").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(row(&screen, 1).contains("COST CTX LAST ACTION"), "{}", screen.text());
+    assert_eq!(
+        (row(&screen, 2), row(&screen, 3)),
+        ("▸ alpha working 12m 05s – – 15% –".to_owned(), "beta working 12m 05s – – – –".to_owned())
+    );
+    let context = |used_tokens, window_tokens| Show::Context { used_tokens, window_tokens };
+    screen.joined("a");
+    screen.show("a", context(Some(199_999), Some(200_000)), 0);
+    screen.joined("b");
+    screen.show("b", context(Some(45_678), None), 0);
+    assert_eq!(
+        (row(&screen, 2), row(&screen, 3)),
+        ("▸ alpha working 12m 05s 1 – 99% –".to_owned(), "beta working 12m 05s 1 – 45k –".to_owned())
+    );
+    // Its history was shortened.
+    screen.show("a", context(None, None), 0);
+    assert_eq!(row(&screen, 2), "▸ alpha working 12m 05s 1 – – –");
+}
+
+#[test]
 fn usage_is_yellow_and_red_from_the_thresholds_on_and_is_not_rounded_up() {
     let mut screen = Screen::new(80, 24);
     let mut colours = |session, weekly| {
@@ -368,6 +419,7 @@ fn text_of_an_agent_cannot_act_on_the_terminal() {
     screen.show("x", Show::Asked { ask: Box::new(ask) }, 0);
     screen.tell(News::TranscriptBegins { agent: "x".to_owned(), cwd: odd.to_owned(), now_ms: None });
     screen.transcript("x", Show::Notice { text: odd.to_owned() });
+    screen.tell(News::Shared(vec![SharedFile { file: odd.to_owned(), agents: vec!["x".to_owned(), odd.to_owned()] }]));
     for keys in ["", "i", "a", "\x1b\x1bs"] {
         screen.types(keys);
         let cells = screen.cells();

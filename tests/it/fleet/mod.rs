@@ -4,3 +4,4 @@ mod agents;
 mod managers;
 mod memory;
 mod queue;
+mod published;

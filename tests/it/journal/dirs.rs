@@ -4,7 +4,8 @@ use std::path::Path;
 use ccc::core::{Outcome, Tick};
 use ccc::journal::Word;
 use ccc::journal::{
-    FileLock, Holder, JournalWriter, LockError, RunDir, RunDirError, RunSummary, SUMMARY_VERSION, SummaryError, run_id,
+    FileLock, Holder, JournalWriter, LockError, RunDir, RunDirError, RunNames, RunSummary, SUMMARY_VERSION,
+    SummaryError, run_id,
 };
 use redaction::Redactor;
 
@@ -30,6 +31,8 @@ fn summary(id: &str, started_unix_ms: i64) -> RunSummary {
         rotations: 0,
         waited_ms: 0,
         cost_usd: None,
+        context_tokens: None,
+        context_window_tokens: None,
         result: None,
         resume: None,
         kind: None,
@@ -171,6 +174,26 @@ fn a_run_is_found_by_the_beginning_of_its_id() {
     assert!(matches!(&ambiguous, RunDirError::Ambiguous { count: 2, candidates, .. } if candidates.len() == 2));
     let unknown = found(Some("1999")).unwrap_err();
     assert!(unknown.to_string().contains("20261121-000000-bbbb"), "{unknown}");
+}
+
+#[test]
+fn a_run_that_does_not_exist_is_answered_with_the_names_that_are_most_like_it() {
+    let state = tempfile::tempdir().unwrap();
+    let names = RunNames::new(state.path());
+    let fleet = ["login", "login-2", "logout", "docs", "fix-the-parser"];
+    for (at, name) in fleet.into_iter().enumerate() {
+        let id = format!("20261120-19182{at}-bbbb");
+        run(state.path(), &id);
+        names.claim(name, &id).unwrap();
+    }
+    run(state.path(), "20261121-000000-bbbb");
+    let said = |wanted: &str| RunDir::resolve(state.path(), Some(wanted)).unwrap_err().to_string();
+    let newest = "the newest runs are: 20261121-000000-bbbb, fix-the-parser (20261120-191824-bbbb), \
+                  docs (20261120-191823-bbbb), logout (20261120-191822-bbbb)";
+    assert_eq!(said("lgoin"), format!("no run `lgoin`; names like it: login, login-2; {newest}"));
+    assert_eq!(said("Parser"), format!("no run `Parser`; names like it: fix-the-parser; {newest}"));
+    assert_eq!(said("1999"), format!("no run `1999`; {newest}"));
+    assert_eq!(said("nothing-of-the-kind"), format!("no run `nothing-of-the-kind`; {newest}"));
 }
 
 #[test]

@@ -362,6 +362,8 @@ fn seeming(fleet: &Fleet, number: u32) -> FileLock {
         rotations: 0,
         waited_ms: 0,
         cost_usd: None,
+        context_tokens: None,
+        context_window_tokens: None,
         result: None,
         resume: None,
         kind: None,

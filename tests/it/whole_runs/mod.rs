@@ -33,6 +33,7 @@ mod bounds;
 mod checkpoints;
 mod checks;
 pub(crate) mod clock;
+mod context;
 mod critic;
 mod death;
 mod faults;

@@ -145,10 +145,30 @@ pub enum AgentEvent {
     CostAnswered { process_usd: Option<f64> },
     /// The tokens that this process has used so far.
     Usage(TokenCount),
+    /// How much of the model's context its main conversation uses; `None` when it was shortened, until the next message.
+    Context(Option<ContextUse>),
     /// The turn was answered, but something is still pending.
     Waiting(WaitingFor),
     /// The turn is over and the agent is idle: a stop.
     TurnEnded(TurnEnd),
+}
+
+/// How much of the model's context a conversation uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContextUse {
+    /// The tokens of its newest request.
+    pub used_tokens: u64,
+    /// The tokens that the model takes; `None` while unknown.
+    pub window_tokens: Option<u64>,
+}
+
+impl ContextUse {
+    /// The used part, in percent; `None` while the window is unknown.
+    #[must_use]
+    pub fn percent(&self) -> Option<f64> {
+        let window = self.window_tokens.filter(|window| *window > 0)?;
+        Some(self.used_tokens as f64 * 100.0 / window as f64)
+    }
 }
 
 /// A number of tokens.

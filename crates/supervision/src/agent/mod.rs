@@ -35,8 +35,9 @@ pub use adapter::{Adapter, Protocol, Say};
 pub use args::{AmendedArgs, ArgsProblem, InterfaceArgs, UserArgs};
 pub use asked::{AnswerForm, Asked, AskedField, AskedKind, AskedOption, AskedQuestion, Edit, Hunk};
 pub use event::{
-    AgentEvent, AllowedBy, Ask, Caps, Denial, ExitCause, FailureCause, LimitReport, LimitStatus, OfferedCommand,
-    Offers, Role, StartedBy, TodoItem, TokenCount, ToolOutput, ToolRequest, TurnEnd, TurnKind, TurnOutcome, WaitingFor,
+    AgentEvent, AllowedBy, Ask, Caps, ContextUse, Denial, ExitCause, FailureCause, LimitReport, LimitStatus,
+    OfferedCommand, Offers, Role, StartedBy, TodoItem, TokenCount, ToolOutput, ToolRequest, TurnEnd, TurnKind,
+    TurnOutcome, WaitingFor,
 };
 
 pub use claude_native::HOOK_GONE;

@@ -266,6 +266,8 @@ pub enum Show {
     Verdict { verdict: String, text: String, iteration: u32 },
     /// The cost so far of all processes of the run; `None` while unknown.
     Cost { usd: Option<f64> },
+    /// How much of the model's context the agent's conversation uses, in tokens; `None` while unknown.
+    Context { used_tokens: Option<u64>, window_tokens: Option<u64> },
     /// A message that the user should know of or act on.
     Notice { text: String },
     /// A message about normal operation; the user need not act.
@@ -336,6 +338,7 @@ impl Show {
             | Show::Denied { .. }
             | Show::Verdict { .. }
             | Show::Cost { .. }
+            | Show::Context { .. }
             | Show::Notice { .. }
             | Show::Information { .. }
             | Show::Awaited { .. }

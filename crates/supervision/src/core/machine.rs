@@ -7,6 +7,7 @@ use super::arguments::Tried;
 use super::asking::Asking;
 use super::checkpoints::Checkpoints;
 use super::checks::{Checking, Checks};
+use super::context_used::Context;
 use super::conversation::Conversation;
 use super::failures::Failures;
 use super::interface::Interface;
@@ -63,6 +64,7 @@ pub struct Core {
     pub(super) failures: Failures,
     pub(super) tally: Tally,
     pub(super) usage: Usage,
+    pub(super) context: Context,
     pub(super) sent_back: SentBack,
     /// Turns that the agent begins by itself.
     pub(super) own_turns: OwnTurns,
@@ -148,6 +150,7 @@ impl Core {
             real_cwd: None,
             tally: Tally::default(),
             usage: Usage::default(),
+            context: Context::default(),
             sent_back: SentBack::default(),
             own_turns: OwnTurns::default(),
             tokens: Tokens::default(),
@@ -1075,6 +1078,9 @@ impl Core {
             AgentEvent::Cost { process_usd } => self.cost_told(proc, *process_usd),
             AgentEvent::CostAnswered { process_usd } => self.cost_answered(proc, *process_usd),
             AgentEvent::Usage(count) => self.usage_told(proc, *count),
+            AgentEvent::Context(used) if role == Role::Agent => self.context_told(*used),
+            // The critic's conversation ends with its verdict.
+            AgentEvent::Context(_) => {}
             AgentEvent::Limit(limit) => self.windows_told(proc, limit),
             AgentEvent::CredentialAnswered { applied } => self.credential_answered(proc, *applied),
             AgentEvent::SentBack { .. } | AgentEvent::Compacting(false) => self.cost_moves(proc),

@@ -14,6 +14,7 @@ mod asking;
 mod bounds;
 mod checkpoints;
 mod checks;
+mod context_used;
 mod convergence;
 mod conversation;
 mod credential;

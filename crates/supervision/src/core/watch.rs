@@ -324,7 +324,8 @@ impl Watch {
             | AgentEvent::CredentialAnswered { .. }
             | AgentEvent::Cost { .. }
             | AgentEvent::CostAnswered { .. }
-            | AgentEvent::Usage(_) => {}
+            | AgentEvent::Usage(_)
+            | AgentEvent::Context(_) => {}
         }
     }
 

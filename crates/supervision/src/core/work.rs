@@ -459,6 +459,7 @@ impl Core {
             | AgentEvent::Cost { .. }
             | AgentEvent::CostAnswered { .. }
             | AgentEvent::Usage(_)
+            | AgentEvent::Context(_)
             | AgentEvent::Waiting(_) => {}
         }
     }

@@ -5,6 +5,7 @@
 mod adapter;
 mod amend;
 mod branch;
+mod context;
 mod cost;
 mod denials;
 mod exit;

@@ -14,6 +14,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::context::ContextUsed;
 use super::cost::{COST_REQUEST, Cost};
 use super::denials::Denials;
 use super::failure::{Evidence, limit_report, outcome};
@@ -106,6 +107,7 @@ pub(super) struct ClaudeProtocol {
     asked: BTreeMap<String, (Option<String>, Denial)>,
     cost: Cost,
     used: UsedTokens,
+    context: ContextUsed,
     hooks: Hooks,
     compacting: bool,
     /// Whether any line of the protocol came.
@@ -324,7 +326,11 @@ impl ClaudeProtocol {
         let proves = |event: &AgentEvent| {
             !matches!(
                 event,
-                AgentEvent::Limit(_) | AgentEvent::CostAnswered { .. } | AgentEvent::Usage(_) | AgentEvent::Offers(_)
+                AgentEvent::Limit(_)
+                    | AgentEvent::CostAnswered { .. }
+                    | AgentEvent::Usage(_)
+                    | AgentEvent::Context(_)
+                    | AgentEvent::Offers(_)
             )
         };
         carries || out.iter().skip(before).any(proves)
@@ -427,7 +433,10 @@ impl ClaudeProtocol {
                     Some(_) => {}
                 }
             }
-            Message::CompactBoundary => self.set_compacting(false, out),
+            Message::CompactBoundary => {
+                self.set_compacting(false, out);
+                out.extend(self.context.forgotten().map(AgentEvent::Context));
+            }
             Message::ControlResponse(response) => {
                 if response.request_id.as_deref().is_some_and(|id| id.starts_with(CREDENTIAL_REQUEST)) {
                     // 2.1.197 does not say what it accepted; then the next answer decides (facts §0.1).
@@ -483,7 +492,11 @@ impl ClaudeProtocol {
                 return part.event.as_ref().is_some_and(is_step);
             }
             Message::ToolProgress(progress) => return progress.subagent_retry.is_some(),
-            Message::ModelFallback | Message::ModelRefusal | Message::ConversationReset => return true,
+            Message::ConversationReset => {
+                out.extend(self.context.forgotten().map(AgentEvent::Context));
+                return true;
+            }
+            Message::ModelFallback | Message::ModelRefusal => return true,
             Message::Informational(said) => {
                 if said.prevent_continuation == Some(true) {
                     self.hooks.stopped(said.content.as_deref().unwrap_or_default());
@@ -627,6 +640,10 @@ impl ClaudeProtocol {
             && let (Some(id), Some(usage)) = (body.id.as_deref(), &body.usage)
         {
             out.extend(self.used.message(id, usage).map(AgentEvent::Usage));
+            if !sub_agent && !by_cli {
+                let model = body.model.as_deref().unwrap_or_default();
+                out.extend(self.context.message(model, usage).map(AgentEvent::Context));
+            }
         }
         if assistant.error.is_some() || assistant.is_api_error_message == Some(true) {
             if !sub_agent {
@@ -695,6 +712,8 @@ impl ClaudeProtocol {
     fn result(&mut self, envelope: &Envelope<'_>, result: &TurnResult<'_>, out: &mut Vec<AgentEvent>) {
         out.extend(self.cost.count(result).map(|process_usd| AgentEvent::Cost { process_usd }));
         out.extend(self.used.result(result).map(AgentEvent::Usage));
+        let model = self.session.as_ref().map_or("", |session| session.model.as_str());
+        out.extend(self.context.result(result, model).map(AgentEvent::Context));
         self.tasks.result_came();
         self.follow_up_runs = false;
         for denial in result.permission_denials.iter().flatten() {

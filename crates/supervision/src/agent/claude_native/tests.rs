@@ -124,6 +124,7 @@ fn word(event: &AgentEvent) -> Option<String> {
         | AgentEvent::Cost { .. }
         | AgentEvent::CostAnswered { .. }
         | AgentEvent::Usage(_)
+        | AgentEvent::Context(_)
         | AgentEvent::Waiting(_) => return None,
     })
 }

@@ -85,6 +85,8 @@ records! {
         cache_creation_input_tokens: u64 = "cacheCreationInputTokens",
         /// The cost, US dollars.
         cost_usd: f64 = "costUSD",
+        /// How many tokens the model takes.
+        context_window: u64 = "contextWindow",
     }
 
     /// `rate_limit_event` (OAuth only).

@@ -144,7 +144,8 @@ impl Replay {
                 | AgentEvent::Offers(_)
                 | AgentEvent::Cost { .. }
                 | AgentEvent::CostAnswered { .. }
-                | AgentEvent::Usage(_) => {}
+                | AgentEvent::Usage(_)
+                | AgentEvent::Context(_) => {}
                 AgentEvent::SessionKnown { .. } => story.push_str("session\n"),
                 AgentEvent::TurnAccepted { turn, duplicate } => {
                     let how = if *duplicate { "duplicate" } else { "accepted" };
