@@ -396,7 +396,7 @@ fn prepare(
     let served = Served {
         hook_key: interface.is_some().then(control::hook_key),
         caps: Request::NAMES.to_vec(),
-        family: Some(Arc::new(RunFamily::of(&run_dir, &state_dir, &plan.cwd, context))),
+        family: Some(Arc::new(RunFamily::of(&run_dir, &state_dir, &plan, context))),
         ..serving::served(&run_dir, "agent", &plan.cwd, life.started_unix_ms, context)?
     };
     let setup = Setup {
@@ -446,6 +446,8 @@ impl Prepared {
         let (run_dir, redactor) = (setup.run_dir.clone(), setup.redactor.clone());
         let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
         let converses = setup.core.plan().conversation;
+        // Its manager may have been told of its end before.
+        let resumption = if setup.resumed { telling::tell_manager_of_resumption(&run_dir, &setup.state_dir) } else { None };
         let mut server = None;
         let end = driver::run(setup, |run| {
             let key = served.hook_key.clone();
@@ -479,6 +481,9 @@ impl Prepared {
         let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
         drop(recording);
         survivors::end_of_run(&run_dir, context);
+        if let Some(resumption) = resumption {
+            let _ = resumption.join();
+        }
         // The manager's run recognizes this process by the lock.
         if let Some(finish) = &finish {
             telling::tell_manager(&run_dir, finish.outcome, &finish.reason, context);

@@ -4,7 +4,7 @@
 //! [`Upkeep`] is everything that the keeper remembers. It is written to the disk before its decisions ([`Act`]) are performed,
 //! so a keeper that is killed is continued by the next one. [`Upkeep::decide`] takes the present facts with the time; nothing
 //! here reads a clock, and the same facts give the same decisions. The results of acts come back through [`Upkeep::heard`],
-//! [`Upkeep::told`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
+//! [`Upkeep::told`], [`Upkeep::told_of_lost`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
 
 mod agents;
 mod usage;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use agents::{AgentFact, GivenUp, Revival, Standing, Stopped};
+pub use agents::{AgentFact, GivenUp, Lost, Revival, Standing, Stopped};
 pub use usage::{Admission, Full, Level, TokenUsage, WindowUse, admission};
 
 /// How long after an agent was first seen dead it is revived: its ccc may be between two steps of its start.
@@ -100,6 +100,13 @@ pub enum Act {
         run: String,
         /// The message.
         text: String,
+    },
+    /// Tell the manager's run that this worker has died and is not revived, then call [`Upkeep::told_of_lost`].
+    TellOfLost {
+        /// The manager's run.
+        run: String,
+        /// The worker's.
+        worker: String,
     },
     /// Stop this run, its session kept. If it cannot be reached, call [`Upkeep::stop_failed`].
     Stop {
@@ -201,6 +208,8 @@ pub struct Upkeep {
     pub stopped: BTreeMap<String, Stopped>,
     /// The agents whose ccc died.
     pub revivals: BTreeMap<String, Revival>,
+    /// The workers that have died and are not revived, whose managers are to be told.
+    pub lost: BTreeMap<String, Lost>,
     /// No agent is started before this time.
     pub next_start_unix_ms: i64,
     /// Since when there has been nothing to keep.
@@ -267,6 +276,7 @@ impl Upkeep {
         self.tell(facts, &mut decided);
         self.stop(facts, rules, &mut decided);
         self.start(facts, rules, &mut decided);
+        self.tell_of_lost(facts, rules, &mut decided);
         decided
     }
 
