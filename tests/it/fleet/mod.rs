@@ -1,4 +1,6 @@
 //! Agents of the fleet: the built program with the scripted agent, in real git repositories.
 
 mod agents;
+mod faults;
 mod managers;
+mod relatives;
