@@ -19,6 +19,7 @@ use crate::core::Plan;
 use crate::files::open_private;
 use crate::fleet::{Agent, AgentRecord, Role, Roster};
 use crate::journal::{FileLock, RunDir};
+use crate::keeper::ensure;
 use crate::process::{ATTEMPT_VARIABLE, Apart, RUN_ID_VARIABLE, SPAWN_VARIABLE, ancestors, own_mark};
 
 /// The family of one run.
@@ -162,6 +163,10 @@ impl Family for RunFamily {
         let line = line.map_err(|said| refused(format!("the agent was not started: {said}")))?;
         let ready: Ready = serde_json::from_str(&line).map_err(|error| refused(error.to_string()))?;
         let name = self.record(&ready.run_id).map_or_else(|| ready.run_id.clone(), |record| record.name);
+        // It may be looking at the agents only every few minutes. If none can be started, the heartbeat of an agent tries again.
+        if let Err(error) = ensure(&self.state_dir, &self.context.env) {
+            tracing::debug!(%error, "the keeper was not told of a new agent");
+        }
         Ok(Started { id: ready.run_id, name })
     }
 

@@ -719,8 +719,18 @@ pub(super) fn no_event_loop(error: &io::Error) -> CliError {
 }
 
 pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
-    CliError::new(ErrorKind::Io, error.to_string())
-        .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+    CliError::new(ErrorKind::Io, error.to_string()).hint(state_hint(error))
+}
+
+/// What the user can do about a file of the state directory that cannot be read or written.
+pub(super) fn state_hint(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut faults = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if faults.any(|fault| matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+        "free some disk space, or set CCC_STATE_DIR to another directory"
+    } else {
+        "make the state directory writable, or set CCC_STATE_DIR to another one"
+    }
 }
 
 /// What the user can do about the run that holds a lock.

@@ -924,7 +924,7 @@ mod tests {
             let path = format!("{}/fixtures/control/1.0/{name}", env!("CARGO_MANIFEST_DIR"));
             std::fs::read_to_string(path).expect("a fixture")
         };
-        let later = ["new", "worker_ended"];
+        let later = ["new", "worker_ended", "worker_resumed", "worker_lost"];
         let requests = fixture("requests.jsonl");
         let (hello, requests) = requests.split_once('\n').expect("lines");
         assert_eq!(decode_hello(hello.as_bytes()).map(|hello| hello.client), Ok("attach".to_owned()));

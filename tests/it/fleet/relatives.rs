@@ -1,5 +1,6 @@
 //! Managers and workers whose ccc dies, ends twice or is killed: each end is told once. And what a manager may give its workers.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -78,11 +79,14 @@ fn phase(run: &RunDir) -> String {
     text(&serde_json::from_str::<Value>(&summary).unwrap_or_default()["phase"])
 }
 
-/// The texts about a worker that were sent to the agent of a run.
+/// The texts about a worker that were sent to the agent of a run. One that a killed ccc has sent may be sent again: it is the same
+/// turn, which the agent takes once.
 fn told(run: &RunDir, name: &str) -> Vec<String> {
     let entries = journal(run.path());
-    let sends = entries.iter().filter_map(|entry| action(entry, "send")).map(|send| text(&send["text"]));
-    sends.filter(|text| text.starts_with(&format!("Your worker {name} "))).collect()
+    let sends = entries.iter().filter_map(|entry| action(entry, "send"));
+    let about = sends.filter(|send| text(&send["text"]).starts_with(&format!("Your worker {name} ")));
+    let mut turns = BTreeSet::new();
+    about.filter(|send| turns.insert(text(&send["turn"]))).map(|send| text(&send["text"])).collect()
 }
 
 fn completed(world: &World, name: &str) {

@@ -1,10 +1,12 @@
 //! Faults around the keeper: deaths at random, a full disk, thresholds that are crossed back and forth.
 
-use std::os::unix::process::CommandExt as _;
+use std::io::{BufRead as _, BufReader};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::ownfaults::disk::through_shell;
+use crate::whole_runs::harness::DEADLINE;
 
 /// How many agents work while everything dies.
 const MANY: usize = 20;
@@ -33,11 +35,17 @@ impl Fleet {
     fn agents(&self, count: usize) -> Vec<RunDir> {
         let agent = self.world.agent.display().to_string();
         let args = ["--supervisor", "-p", TASK, "--agent", &agent, "--detach", "--share-tree"];
-        let start = |_| self.world.ccc(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("ccc starts");
+        let start = |number| {
+            // At most 16 runs share one directory.
+            let dir = self.world.ground.project().join(format!("part-{number}"));
+            fs::create_dir_all(&dir).expect("mkdir");
+            let mut command = self.world.ccc(&args);
+            command.current_dir(dir).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ccc starts")
+        };
         let starting: Vec<Child> = (0..count).map(start).collect();
         let started = |child: Child| {
             let output = child.wait_with_output().expect("ccc ends");
-            assert!(output.status.success());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let dir = RunDir::at(&self.state(), String::from_utf8_lossy(&output.stdout).trim()).expect("a run");
             self.record(&dir, Role::Worker);
             dir
@@ -101,20 +109,23 @@ fn a_keeper_on_a_full_disk_does_nothing_and_loses_nothing() {
     look_until("what it has heard", || fleet.remembered()["upkeep"]["heard_unix_ms"].as_i64());
     drop(first);
     let before = fleet.remembered();
-    // Files of at most one block of 512 bytes: its lock fits, what it remembers does not.
-    let plain = fleet.world.ccc(&["keeper", "run", "--grace-ms", STAYS_MS, "--step-ms", STEP_MS]);
-    let mut full = through_shell(&fleet.world, "ulimit -f 1; exec \"$@\"", &plain);
-    full.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-    let mut keeper = Keeper(full.spawn().expect("ccc starts"));
-    let said = std::io::BufReader::new(keeper.0.stderr.take().expect("stderr"));
-    look_until("the keeper", || (keeper::holder(&fleet.state()).ok()??.pid == keeper.0.id()).then_some(()));
-    send(host(&agents[0]).expect("a ccc"), Signal::KILL);
-    let (sender, lines) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        use std::io::BufRead as _;
+    let mut keeper = fleet.keeper_by(|| {
+        let plain = fleet.world.ccc(&["keeper", "run", "--grace-ms", STAYS_MS, "--step-ms", STEP_MS]);
+        // Files of at most one block of 512 bytes: its lock fits, what it remembers does not.
+        let mut full = through_shell(&fleet.world, "ulimit -f 1; exec \"$@\"", &plain);
+        full.stderr(Stdio::piped());
+        full
+    });
+    let said = BufReader::new(keeper.0.stderr.take().expect("stderr"));
+    let (sender, lines) = channel();
+    let listener = std::thread::spawn(move || {
         said.lines().map_while(Result::ok).take_while(|line| sender.send(line.clone()).is_ok()).count()
     });
-    let until = Instant::now() + crate::whole_runs::harness::DEADLINE;
+    send(host(&agents[0]).expect("a ccc"), Signal::KILL);
+    look_until("its end", || host(&agents[0]).is_none().then_some(()));
+    // What it has said before is not about that.
+    lines.try_iter().count();
+    let until = Instant::now() + DEADLINE;
     let says = loop {
         let line = lines.recv_timeout(until.saturating_duration_since(Instant::now())).expect("the keeper says it");
         if line.contains("nothing is done, because it could not be remembered") {
@@ -125,7 +136,8 @@ fn a_keeper_on_a_full_disk_does_nothing_and_loses_nothing() {
     assert_eq!((lives(&agents[0]), host(&agents[0])), (1, None));
     assert!(is_alive(keeper.0.id()), "it goes on");
     assert_eq!(fleet.remembered(), before, "the old file remains");
-    drop(keeper);
+    drop((lines, keeper));
+    listener.join().expect("a listener");
     let _keeper = fleet.keeper();
     look_until("a revival", || host(&agents[0]));
     fleet.end(&agents);
@@ -157,7 +169,7 @@ fn thresholds_are_crossed_back_and_forth_and_each_crossing_is_told_once() {
         keeper = fleet.keeper();
         requests += 1;
         level(percent);
-        look_until("the message", || (told(&agents[0], 80) == warned).then_some(()));
+        look_until(&format!("the message at {percent} %"), || (told(&agents[0], 80) == warned).then_some(()));
     }
     look_until("the last message", || (told(&agents[0], 85) == 1).then_some(()));
     assert_eq!((told(&agents[1], 80), told(&agents[1], 85)), (0, 0), "a worker is told nothing");

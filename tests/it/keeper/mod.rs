@@ -125,10 +125,17 @@ impl Fleet {
     fn keeper_that(&self, grace_ms: &str, step_ms: &str) -> Keeper {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.world.ground.home().join("keeper.log"));
         let log = log.expect("a log");
-        for _ in 0..STARTS {
+        self.keeper_by(|| {
             let mut command = self.world.ccc(&["keeper", "run", "--grace-ms", grace_ms, "--step-ms", step_ms]);
-            command.stdout(Stdio::null()).stderr(log.try_clone().expect("a log"));
-            let keeper = Keeper(command.spawn().expect("ccc starts"));
+            command.stderr(log.try_clone().expect("a log"));
+            command
+        })
+    }
+
+    /// A keeper that this command starts.
+    fn keeper_by(&self, command: impl Fn() -> Command) -> Keeper {
+        for _ in 0..STARTS {
+            let keeper = Keeper(command().stdout(Stdio::null()).spawn().expect("ccc starts"));
             let holder = look_until("a keeper", || keeper::holder(&self.state()).ok()?.map(|holder| holder.pid));
             if holder == keeper.0.id() {
                 return keeper;
