@@ -156,8 +156,14 @@ fn thresholds_are_crossed_back_and_forth_and_each_crossing_is_told_once() {
         entries.iter().filter(says).count()
     };
     let level = |percent: f64| {
-        let heard = |fleet: &Fleet| fleet.remembered()["upkeep"]["usage"][0]["windows"][0]["percent"].as_f64();
-        look_until("the answer", || (heard(&fleet) == Some(percent)).then_some(()));
+        // It is judged after it was heard.
+        let expected = if percent < 80.0 { "below" } else { "warn" };
+        look_until(&format!("the level of {percent} %"), || {
+            let upkeep = fleet.remembered()["upkeep"].take();
+            let heard = upkeep["usage"][0]["windows"][0]["percent"].as_f64() == Some(percent);
+            let level = upkeep["levels"].as_object()?.values().next()?["five_hour"] == expected;
+            (heard && level).then_some(())
+        });
     };
     level(79.9);
     // Up to exactly the threshold, down, up, further up and down and up.
@@ -186,7 +192,8 @@ fn thresholds_are_crossed_back_and_forth_and_each_crossing_is_told_once() {
         look_until("the stop", || (outcome(agent)? == "interrupted").then_some(()));
         look_until("its end", || host(agent).is_none().then_some(()));
     }
-    let refused = fleet.world.run(&["new", TASK, "--no-worktree"]);
+    let agent = fleet.world.agent.display().to_string();
+    let refused = fleet.world.run(&["new", TASK, "--no-worktree", "--agent", &agent]);
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stderr);
     assert!(refused.stderr.contains("no agent is started") && refused.stderr.contains("--ignore-usage"));
     // Below it again, before the reset: they go on, with their sessions.
