@@ -195,7 +195,8 @@ fn told(removed: &Removed) -> Vec<String> {
     let branch = &removed.worktree.branch;
     match &removed.branch {
         BranchFate::NotMerged { commits } => notes.push(format!(
-            "the branch {branch} is kept: {commits} of its commits are not merged; to see them: git log {}..{branch}",
+            "the branch {branch} is kept: {} not merged; to see: git log {}..{branch}",
+            if *commits == 1 { "1 of its commits is".to_owned() } else { format!("{commits} of its commits are") },
             removed.worktree.base.get(..12).unwrap_or(&removed.worktree.base)
         )),
         BranchFate::InUse => notes.push(format!("the branch {branch} is kept: another worktree has it checked out")),

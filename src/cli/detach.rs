@@ -208,7 +208,11 @@ mod tests {
         ended.write(&run_dir.summary(), &redactor).expect("written");
         assert_eq!(keep_beginning(&run_dir, &beginning, &redactor), None);
         let resumed = read();
-        assert_eq!((resumed.outcome, resumed.ended_unix_ms, resumed.iteration), (None, None, 3), "it has not ended yet");
+        assert_eq!(
+            (resumed.outcome, resumed.ended_unix_ms, resumed.iteration),
+            (None, None, 3),
+            "it has not ended yet"
+        );
         assert_eq!((resumed.phase.as_str(), resumed.pid), ("starting", std::process::id()));
         std::fs::remove_dir_all(run_dir.path()).expect("removed");
         let fault = keep_beginning(&run_dir, &beginning, &redactor).expect("a fault");

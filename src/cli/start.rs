@@ -447,7 +447,8 @@ impl Prepared {
         let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
         let converses = setup.core.plan().conversation;
         // Its manager may have been told of its end before.
-        let resumption = if setup.resumed { telling::tell_manager_of_resumption(&run_dir, &setup.state_dir) } else { None };
+        let resumption =
+            if setup.resumed { telling::tell_manager_of_resumption(&run_dir, &setup.state_dir) } else { None };
         let mut server = None;
         let end = driver::run(setup, |run| {
             let key = served.hook_key.clone();

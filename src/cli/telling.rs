@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Context, agent_tree};
 use crate::checkpoint::Summary;
-use crate::control::{Client, ClientError, LostWorker};
 use crate::control::protocol::{Hello, Reply, Request};
+use crate::control::{Client, ClientError, LostWorker};
 use crate::core::{Core, OperatorInput, Outcome};
 use crate::driver;
 use crate::files::replace_json;

@@ -359,7 +359,10 @@ fn reach(run: &RunDir) -> Result<UnixStream, ClientError> {
 fn connected(path: &Path) -> io::Result<UnixStream> {
     let owner = std::fs::symlink_metadata(path)?.uid();
     if owner != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("it belongs to another user (uid {owner})")));
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("it belongs to another user (uid {owner})"),
+        ));
     }
     UnixStream::connect(path)
 }

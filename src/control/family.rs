@@ -128,10 +128,9 @@ impl Peer {
                 Peer::Of(Owner { kin: Some(Kin::Worker), is_host: true, run, .. }),
                 Request::WorkerEnded { id, .. } | Request::WorkerResumed { id },
             ) if run == id => Ok(()),
-            (
-                Peer::Operator,
-                Request::New { .. } | Request::WorkerEnded { .. } | Request::WorkerResumed { .. },
-            ) if sees => {
+            (Peer::Operator, Request::New { .. } | Request::WorkerEnded { .. } | Request::WorkerResumed { .. })
+                if sees =>
+            {
                 Err(Fault::new(Code::Refused, "only an agent of this run, or the ccc of its worker, may ask for that"))
             }
             (Peer::Operator, _) => Ok(()),

@@ -562,8 +562,7 @@ impl Client<'_> {
                 return self.start(id, Wanted { args, cwd, stdin }).await;
             }
             if let Request::WorkerEnded { id: worker, text, at_unix_ms } = request {
-                let input =
-                    |id: String, name: String| OperatorInput::WorkerEnded { id, name, text, at_unix_ms };
+                let input = |id: String, name: String| OperatorInput::WorkerEnded { id, name, text, at_unix_ms };
                 return self.about_worker(id, worker, input).await;
             }
             if let Request::WorkerResumed { id: worker } = request {

@@ -759,7 +759,11 @@ impl World {
                 key: None,
                 ruling: Ruling::Deny { reason: String::new() },
             }),
-            Input::Operator(OperatorInput::WorkerStarted { id: "late".to_owned(), name: "late".to_owned(), again: false }),
+            Input::Operator(OperatorInput::WorkerStarted {
+                id: "late".to_owned(),
+                name: "late".to_owned(),
+                again: false,
+            }),
             Input::Operator(OperatorInput::WorkerEnded {
                 id: "late".to_owned(),
                 name: "late".to_owned(),

@@ -26,7 +26,7 @@ use crate::core::{
 };
 use crate::driver;
 use crate::files::open_private;
-use crate::fleet::{AgentRecord, KeptDown, State};
+use crate::fleet::{AgentRecord, AgentTree, KeptDown, State};
 use crate::journal::{EntryKind, FileLock, JournalReader, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::clean::lines as shown;
 use crate::ui::raised;
@@ -220,7 +220,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
             ErrorKind::Environment,
             format!("the run's directory {} does not exist any more", plan.cwd),
         )
-        .hint("restore it at this path: the agent's session belongs to that directory"));
+        .hint(how_to_restore(&run_dir)));
     }
     if !Path::new(&plan.agent_program).exists() {
         return Err(CliError::new(
@@ -314,6 +314,24 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     let continuation =
         Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };
     go_on(continuation, run_dir, run_lock, &request, context)
+}
+
+/// How the user has the run's directory again.
+fn how_to_restore(run: &RunDir) -> String {
+    let tree = AgentRecord::read(run).ok().flatten().and_then(|record| record.tree);
+    match tree.filter(|tree| !tree.path.exists()) {
+        // Git still has the tree in its list, locked: so it must be told twice.
+        Some(AgentTree { path, branch, repository, .. }) => {
+            let paths = [&repository, &path].map(|path| shell::quoted(&path.display().to_string()));
+            let [repository, path] = paths;
+            format!(
+                "its commits are on the branch {branch}; to have its worktree again: git -C {repository} worktree add -f -f {path} \
+                 {}",
+                shell::quoted(&branch)
+            )
+        }
+        None => "restore it at this path: the agent's session belongs to that directory".to_owned(),
+    }
 }
 
 /// Continues all agents that can go on without a word of the user's, one after the other.

@@ -7,9 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ccc::control::protocol::{Code, Fault, FromRun, Hello, Reply, Request, You, encode_hello};
-use ccc::control::{
-    Family, Hub, Kin, LostWorker, Owner, Places, Served, Server, Started, ToRun, Wanted, reply_of,
-};
+use ccc::control::{Family, Hub, Kin, LostWorker, Owner, Places, Served, Server, Started, ToRun, Wanted, reply_of};
 use ccc::core::{OperatorInput, Taken};
 use ccc::journal::RunDir;
 use serde_json::{Value, json};

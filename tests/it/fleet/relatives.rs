@@ -47,7 +47,9 @@ fn write(world: &World, file: &str) {
 /// Shell in which the lead starts a worker.
 fn starts(world: &World, name: &str, more: &str) -> String {
     let home = world.ground.home().display().to_string();
-    format!("ccc new '{TASK}' --name {name} --worker {more} > {home}/said-{name} 2>&1; echo code $? >> {home}/said-{name}")
+    format!(
+        "ccc new '{TASK}' --name {name} --worker {more} > {home}/said-{name} 2>&1; echo code $? >> {home}/said-{name}"
+    )
 }
 
 fn said(world: &World, name: &str) -> String {

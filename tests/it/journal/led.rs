@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ccc::core::{
-    CheckEnd, CheckId, CheckResult, Input, OperatorInput, Outcome, Plan, SessionStart, SetupPlan,
-};
+use ccc::core::{CheckEnd, CheckId, CheckResult, Input, OperatorInput, Outcome, Plan, SessionStart, SetupPlan};
 use ccc::journal::{EntryKind, JournalReader, RunKind, RunSummary};
 
 use super::steered::{Recorder, SESSION, kind, token};
@@ -91,12 +89,8 @@ fn ended(run: &mut Recorder, id: &str, at_unix_ms: Option<i64>) {
 }
 
 fn lead(run: &mut Recorder) {
-    let began = |resumed| Input::Began {
-        unix_ms: BEGAN_UNIX_MS,
-        resumed,
-        turn_recorded: None,
-        tokens: vec![token("a")],
-    };
+    let began =
+        |resumed| Input::Began { unix_ms: BEGAN_UNIX_MS, resumed, turn_recorded: None, tokens: vec![token("a")] };
     run.tell(began(false));
     check(run, 1, 0);
     check(run, 2, 2);

@@ -86,9 +86,7 @@ fn keepers_and_the_ccc_of_twenty_agents_are_killed_at_random_and_no_turn_is_lost
         }
         let lines = fleet.log().lines().count();
         let until = Instant::now() + Duration::from_millis(chance.below(BETWEEN_MS as usize) as u64);
-        look_until("its time", || {
-            (Instant::now() >= until || fleet.log().lines().count() > lines).then_some(())
-        });
+        look_until("its time", || (Instant::now() >= until || fleet.log().lines().count() > lines).then_some(()));
         if chance.below(3) > 0 {
             drop(keeper);
             keeper = fleet.keeper_with_step("50");
@@ -215,7 +213,8 @@ fn where_the_user_wants_it_agents_are_removed_at_the_critical_threshold_and_thei
     let fleet = Fleet::on(Ground::new(), 10.0);
     fleet.world.ground.user_config(&json!({"usage": {"auto_nuke_on_critical": true}}));
     let home = fleet.world.ground.home().display().to_string();
-    let work = "echo one > one.txt && git add . && git -c user.name=a -c user.email=a@b commit -qm One; echo two > two.txt";
+    let work =
+        "echo one > one.txt && git add . && git -c user.name=a -c user.email=a@b commit -qm One; echo two > two.txt";
     let wait = format!("{work}; echo begun >> {home}/begun; while [ ! -e {home}/go ]; do sleep 0.2; done");
     fleet.world.play(&json!({
         "agent": [[{"tool": {"name": "Bash", "input": {"command": wait}, "real": true}}, {"say": "Done."}]],
@@ -236,7 +235,9 @@ fn where_the_user_wants_it_agents_are_removed_at_the_critical_threshold_and_thei
     fleet.uses(90.0);
     fleet.time_to_ask();
     let _keeper = fleet.keeper();
-    look_until("the end", || fleet.log().contains(&format!("{} was ended: the usage is critical", ended.id())).then_some(()));
+    look_until("the end", || {
+        fleet.log().contains(&format!("{} was ended: the usage is critical", ended.id())).then_some(())
+    });
     // Nothing is lost: its commits, what was not committed, and its run.
     let git = |args: &[&str]| fleet.world.ground.git(args).trim().to_owned();
     assert_eq!(git(&["show", "agent/ended:one.txt"]), "one");
@@ -245,7 +246,8 @@ fn where_the_user_wants_it_agents_are_removed_at_the_critical_threshold_and_thei
     assert!(KeptDown::read(&ended).is_some() && host(&ended).is_none());
     // One that ignores the usage works on.
     let listed: Value = serde_json::from_str(&fleet.world.run(&["list", "--json"]).stdout).expect("JSON");
-    let names: Vec<&str> = listed.as_array().expect("agents").iter().filter_map(|agent| agent["name"].as_str()).collect();
+    let names: Vec<&str> =
+        listed.as_array().expect("agents").iter().filter_map(|agent| agent["name"].as_str()).collect();
     assert_eq!(names, ["kept"]);
     fleet.go();
     look_until("completion", || (outcome(&kept)? == "completed").then_some(()));

@@ -3,7 +3,11 @@
 use super::*;
 
 fn started(run: &mut Run, id: &str) -> Taken {
-    run.feed(Input::Operator(OperatorInput::WorkerStarted { id: id.to_owned(), name: format!("name-{id}"), again: false }));
+    run.feed(Input::Operator(OperatorInput::WorkerStarted {
+        id: id.to_owned(),
+        name: format!("name-{id}"),
+        again: false,
+    }));
     run.core.taken().clone()
 }
 
@@ -185,7 +189,8 @@ fn the_wait_is_bounded_by_the_time_of_the_run_and_lost_workers_are_named() {
 #[test]
 fn what_is_too_much_or_says_nothing_is_refused() {
     let (mut run, _) = working(plan());
-    let start = |id: &str, name: &str| OperatorInput::WorkerStarted { id: id.to_owned(), name: name.to_owned(), again: false };
+    let start =
+        |id: &str, name: &str| OperatorInput::WorkerStarted { id: id.to_owned(), name: name.to_owned(), again: false };
     let end = |text: &str| OperatorInput::WorkerEnded {
         id: "a".to_owned(),
         name: "n".to_owned(),
