@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     ccc::process::use_one_heap();
+    ccc::process::bear_file_limits();
     let context = ccc::cli::Context::of_process();
     ccc::cli::diagnostics(&context);
     ExitCode::from(ccc::cli::run(args, &context))

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use super::queue::{QUEUED_PHASE, queued_error};
-use super::start::{Claimed, Made, RunRequest, state_error};
+use super::start::{Claimed, Made, RunRequest, state_error, state_hint};
 use super::{CliError, Context, ErrorKind, agent_tree, detach, keeper_world, steer};
 use crate::config::{Project, Settings};
 use crate::core::Plan;
@@ -254,8 +254,7 @@ pub(super) fn record_of(run: &RunDir, named: &str) -> Result<AgentRecord, CliErr
 
 /// The error for a record that cannot be read or written.
 pub(super) fn record_error(error: &RecordError) -> CliError {
-    CliError::new(ErrorKind::Io, error.to_string())
-        .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+    CliError::new(ErrorKind::Io, error.to_string()).hint(state_hint(error))
 }
 
 fn name_error(error: &NameError) -> CliError {
@@ -264,8 +263,7 @@ fn name_error(error: &NameError) -> CliError {
         NameError::Bad { .. } => CliError::new(ErrorKind::Usage, text).hint("choose another name: ccc new --name NAME"),
         NameError::Taken { name, .. } => CliError::new(ErrorKind::Usage, text)
             .hint(format!("choose another name; to see that agent: ccc look {name}; to remove it: ccc kill {name}")),
-        NameError::Io { .. } => CliError::new(ErrorKind::Io, text)
-            .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
+        NameError::Io { .. } => CliError::new(ErrorKind::Io, text).hint(state_hint(error)),
     }
 }
 

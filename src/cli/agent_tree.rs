@@ -19,6 +19,9 @@ use crate::worktree::{
 /// Why git must not prune an agent's working tree, for `git worktree list`.
 const REASON: &str = "an agent of ccc works here";
 
+/// With less room than this, a working tree that could not be made may have needed more.
+const LITTLE_BYTES: u64 = 256 * 1024 * 1024;
+
 /// Git of ours, for this command.
 ///
 /// # Errors
@@ -58,7 +61,8 @@ pub(super) fn make(
         reason: REASON,
         holder: &holder(&record.id),
     };
-    let added = add(&git(&record.id, context)?, &request).map_err(|error| error_of(&error))?;
+    let added = add(&git(&record.id, context)?, &request);
+    let added = added.map_err(|error| where_room_is_short(error_of(&error), request.state_dir))?;
     for note in &added.notes {
         context.printer.warn(note);
     }
@@ -114,6 +118,19 @@ pub(super) fn clear_unstarted(record: &AgentRecord, context: &Context) -> Result
     match remove(&git(&record.id, context)?, &request) {
         Ok(_) | Err(WorktreeError::Unknown { .. }) => Ok(()),
         Err(error) => Err(error_of(&error)),
+    }
+}
+
+/// The same error; where little room is left, it says so. Git does not always say why it could not write a file.
+fn where_room_is_short(error: CliError, dir: &Path) -> CliError {
+    let free_bytes = rustix::fs::statvfs(dir).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    match free_bytes {
+        Ok(free_bytes) if error.hint.is_none() && free_bytes < LITTLE_BYTES => error.hint(format!(
+            "free some disk space, or set CCC_STATE_DIR to another directory: {} MiB are left at {}",
+            free_bytes / (1024 * 1024),
+            dir.display()
+        )),
+        Ok(_) | Err(_) => error,
     }
 }
 
@@ -215,7 +232,8 @@ fn told(removed: &Removed) -> Vec<String> {
     let branch = &removed.worktree.branch;
     match &removed.branch {
         BranchFate::NotMerged { commits } => notes.push(format!(
-            "the branch {branch} is kept: {commits} of its commits are not merged; to see them: git log {}..{branch}",
+            "the branch {branch} is kept: {} not merged; to see: git log {}..{branch}",
+            if *commits == 1 { "1 of its commits is".to_owned() } else { format!("{commits} of its commits are") },
             removed.worktree.base.get(..12).unwrap_or(&removed.worktree.base)
         )),
         BranchFate::InUse => notes.push(format!("the branch {branch} is kept: another worktree has it checked out")),

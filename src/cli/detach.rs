@@ -143,13 +143,26 @@ pub(super) fn queued(host: Detached, run_dir: &RunDir, why: String) {
 }
 
 /// Writes the summary before the starter is told, because clients look for the run at once, while its first step still starts a
-/// process. Returns why it cannot be written.
+/// process. That of an earlier life has its end no more. Returns why it cannot be written.
 pub(super) fn keep_beginning(run_dir: &RunDir, beginning: &RunSummary, redactor: &Redactor) -> Option<String> {
     let path = run_dir.summary();
-    if path.exists() {
-        return None;
-    }
-    beginning.write(&path, redactor).err().map(|error| error.to_string())
+    let present = match RunSummary::read(&path) {
+        Ok(ended @ RunSummary { outcome: Some(_), .. }) => RunSummary {
+            pid: beginning.pid,
+            updated_unix_ms: crate::driver::unix_ms(),
+            ended_unix_ms: None,
+            phase: beginning.phase.clone(),
+            outcome: None,
+            reason: None,
+            result: None,
+            resume: beginning.resume.clone(),
+            ..ended
+        },
+        Ok(RunSummary { outcome: None, .. }) => return None,
+        Err(_) if path.exists() => return None,
+        Err(_) => beginning.clone(),
+    };
+    present.write(&path, redactor).err().map(|error| error.to_string())
 }
 
 /// The summary of a run before its first step.
@@ -189,8 +202,8 @@ mod tests {
     use redaction::Redactor;
 
     use super::{as_host, beginning, keep_beginning};
-    use crate::core::{Plan, SessionStart};
-    use crate::journal::RunDir;
+    use crate::core::{Outcome, Plan, SessionStart};
+    use crate::journal::{RunDir, RunSummary};
 
     #[test]
     fn a_run_that_clients_cannot_find_says_why() {
@@ -200,6 +213,18 @@ mod tests {
         let (beginning, redactor) = (beginning(&plan, 0, &Redactor::default()), Redactor::default());
         assert_eq!(keep_beginning(&run_dir, &beginning, &redactor), None);
         assert_eq!(keep_beginning(&run_dir, &beginning, &redactor), None, "it is there");
+        let read = || RunSummary::read(&run_dir.summary()).expect("a summary");
+        let (outcome, iteration) = (Some(Outcome::Completed.into()), 3);
+        let ended = RunSummary { outcome, iteration, ended_unix_ms: Some(5), pid: 1, ..read() };
+        ended.write(&run_dir.summary(), &redactor).expect("written");
+        assert_eq!(keep_beginning(&run_dir, &beginning, &redactor), None);
+        let resumed = read();
+        assert_eq!(
+            (resumed.outcome, resumed.ended_unix_ms, resumed.iteration),
+            (None, None, 3),
+            "it has not ended yet"
+        );
+        assert_eq!((resumed.phase.as_str(), resumed.pid), ("starting", std::process::id()));
         std::fs::remove_dir_all(run_dir.path()).expect("removed");
         let fault = keep_beginning(&run_dir, &beginning, &redactor).expect("a fault");
         assert!(fault.contains("run.json: ") && fault.contains("No such file"), "{fault}");

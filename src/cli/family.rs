@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,37 +11,49 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::OFlags;
 
 use super::detach::Ready;
-use super::{Context, new_from_inside};
+use super::{Context, new_from_inside, telling};
 use crate::config::{Flags, FleetSettings, Settings};
 use crate::control::protocol::{Code, Fault};
-use crate::control::{Family, Kin, Owner, Started, Wanted};
+use crate::control::{Family, Kin, LostWorker, Owner, Started, Wanted};
+use crate::core::Plan;
 use crate::files::open_private;
-use crate::fleet::{AgentRecord, Role, Roster};
+use crate::fleet::{Agent, AgentRecord, Role, Roster};
 use crate::journal::{FileLock, RunDir};
+use crate::keeper::ensure;
 use crate::process::{ATTEMPT_VARIABLE, Apart, RUN_ID_VARIABLE, SPAWN_VARIABLE, ancestors, own_mark};
 
 /// The family of one run.
-#[derive(Debug)]
 pub(super) struct RunFamily {
     state_dir: PathBuf,
     run: RunDir,
     cwd: PathBuf,
     fleet: FleetSettings,
+    /// The checks of this run, which its agent may give to another.
+    checks: Vec<String>,
+    context: Context,
     /// One agent is started at a time, so that their number is right.
     starting: Mutex<()>,
     starts: AtomicU32,
 }
 
+impl fmt::Debug for RunFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunFamily").field("run", &self.run.id()).finish_non_exhaustive()
+    }
+}
+
 impl RunFamily {
-    /// The family of the run that works in this directory.
-    pub(super) fn of(run: &RunDir, state_dir: &Path, cwd: &str, context: &Context) -> RunFamily {
+    /// The family of the run with this plan.
+    pub(super) fn of(run: &RunDir, state_dir: &Path, plan: &Plan, context: &Context) -> RunFamily {
         // No project's file sets the bounds of the fleet, so a project without the user's agreement changes nothing here.
         let settings = context.settings(Flags::default()).map_or_else(|_| Settings::default(), |found| found.settings);
         RunFamily {
             state_dir: state_dir.to_owned(),
             run: run.clone(),
-            cwd: PathBuf::from(cwd),
+            cwd: PathBuf::from(&plan.cwd),
             fleet: settings.fleet,
+            checks: plan.checks.iter().map(|check| check.command.clone()).collect(),
+            context: context.at(Path::new(&plan.cwd)),
             starting: Mutex::new(()),
             starts: AtomicU32::new(0),
         }
@@ -81,7 +94,7 @@ impl RunFamily {
             ));
         }
         let roster = Roster::read(&self.state_dir).map_err(|error| Fault::new(Code::Refused, error.to_string()))?;
-        let is_ours = |agent: &&crate::fleet::Agent| agent.record.manager.as_deref() == Some(own.id.as_str());
+        let is_ours = |agent: &&Agent| agent.record.manager.as_deref() == Some(own.id.as_str());
         let running = roster.agents.iter().filter(is_ours).filter(|agent| agent.state.is_active()).count();
         let most = self.fleet.max_agents;
         if u32::try_from(running).unwrap_or(u32::MAX) >= most {
@@ -127,7 +140,7 @@ impl Family for RunFamily {
         let _one = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.refuse_start(self.record(self.run.id()).as_ref())?;
         let refused = |message: String| Fault::new(Code::Refused, message);
-        let options = new_from_inside::allowed(&wanted.args).map_err(refused)?;
+        let options = new_from_inside::allowed(&wanted.args, &self.checks).map_err(refused)?;
         let (cwd, root) = (PathBuf::from(&wanted.cwd).canonicalize(), self.cwd.canonicalize());
         let cwd = cwd.ok().zip(root.ok()).filter(|(cwd, root)| cwd.starts_with(root)).map(|(cwd, _)| cwd);
         let Some(cwd) = cwd else {
@@ -150,6 +163,10 @@ impl Family for RunFamily {
         let line = line.map_err(|said| refused(format!("the agent was not started: {said}")))?;
         let ready: Ready = serde_json::from_str(&line).map_err(|error| refused(error.to_string()))?;
         let name = self.record(&ready.run_id).map_or_else(|| ready.run_id.clone(), |record| record.name);
+        // It may be looking at the agents only every few minutes. If none can be started, the heartbeat of an agent tries again.
+        if let Err(error) = ensure(&self.state_dir, &self.context.env) {
+            tracing::debug!(%error, "the keeper was not told of a new agent");
+        }
         Ok(Started { id: ready.run_id, name })
     }
 
@@ -158,6 +175,14 @@ impl Family for RunFamily {
             Some(worker) => Ok(worker.name),
             None => Err(Fault::new(Code::Refused, format!("run {id} is no worker of this run"))),
         }
+    }
+
+    fn lost(&self, id: &str) -> Result<LostWorker, Fault> {
+        self.worker(id)?;
+        let refused = |message: String| Fault::new(Code::Refused, message);
+        let dir = RunDir::at(&self.state_dir, id).map_err(|error| refused(error.to_string()))?;
+        let record = self.record(id).ok_or_else(|| refused(format!("run {id} has no record")))?;
+        telling::end_of_lost(&Agent::of(dir, record), &self.state_dir, &self.context).map_err(refused)
     }
 }
 
@@ -196,6 +221,8 @@ mod tests {
             run: RunDir::at(state, OURS).expect("a run"),
             cwd: "/p".into(),
             fleet,
+            checks: Vec::new(),
+            context: Context::of_process(),
             starting: Mutex::new(()),
             starts: AtomicU32::new(0),
         }

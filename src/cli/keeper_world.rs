@@ -87,11 +87,17 @@ pub(super) struct KeeperWorld<'a> {
     context: &'a Context,
     anew: bool,
     grace_ms: Option<u32>,
+    step_ms: Option<u32>,
 }
 
 impl<'a> KeeperWorld<'a> {
     pub(super) fn new(context: &'a Context, anew: bool, grace_ms: Option<u32>) -> KeeperWorld<'a> {
-        KeeperWorld { context, anew, grace_ms }
+        KeeperWorld { context, anew, grace_ms, step_ms: None }
+    }
+
+    /// With this pause between two starts of agents, without jitter.
+    pub(super) fn with_step(self, step_ms: Option<u32>) -> KeeperWorld<'a> {
+        KeeperWorld { step_ms, ..self }
     }
 
     /// The tokens that agents in this place get, and the client that asks about them at the hosts that are used there.
@@ -119,6 +125,9 @@ impl World for KeeperWorld<'_> {
         let mut rules = rules(self.context, now_unix_ms);
         if let Some(grace_ms) = self.grace_ms {
             rules.grace_ms = i64::from(grace_ms);
+        }
+        if let Some(step_ms) = self.step_ms {
+            (rules.step_ms, rules.step_jitter_ms) = (i64::from(step_ms), 0);
         }
         if self.anew {
             rules.revived_within_ms = REVIVED_ANEW_WITHIN_MS;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::agent::record_error;
-use super::{CliError, Context, ErrorKind, agent_tree, queue, steer};
+use super::{CliError, Context, ErrorKind, agent_tree, queue, steer, telling};
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::driver;
 use crate::files::TimedLock;
-use crate::fleet::{Agent, AgentRecord, KeptDown};
+use crate::fleet::{Agent, AgentRecord, KeptDown, State};
 use crate::journal::{FileLock, RunDir, RunNames};
 
 /// How long a run that was told to end at once may take.
@@ -73,8 +73,9 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
     kept.map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", agent.dir.path().display())))?;
     let record = AgentRecord { removed_unix_ms: Some(driver::unix_ms()), ..agent.record.clone() };
     record.write(&agent.dir).map_err(|error| record_error(&error))?;
+    let had_died = agent.state == State::Died;
     let ended = queue::leave(&agent.dir, "ccc kill", context).and_then(|_| end_now(&agent.dir, "ccc kill"));
-    let _lock = match ended {
+    let lock = match ended {
         Ok(lock) => lock,
         Err(error) => {
             let _ = agent.record.write(&agent.dir);
@@ -91,6 +92,10 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
     };
     if let Err(error) = RunNames::new(state).release(&record.name, &record.id) {
         context.printer.warn(error);
+    }
+    drop(lock);
+    if had_died {
+        telling::tell_of_death(&record, context);
     }
     Ok(notes)
 }

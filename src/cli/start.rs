@@ -413,7 +413,7 @@ fn prepare(
     let served = Served {
         hook_key: interface.is_some().then(control::hook_key),
         caps: Request::NAMES.to_vec(),
-        family: Some(Arc::new(RunFamily::of(&run_dir, &state_dir, &plan.cwd, context))),
+        family: Some(Arc::new(RunFamily::of(&run_dir, &state_dir, &plan, context))),
         ..serving::served(&run_dir, "agent", &plan.cwd, life.started_unix_ms, context)?
     };
     let setup = Setup {
@@ -464,6 +464,9 @@ impl Prepared {
         let (run_dir, redactor) = (setup.run_dir.clone(), setup.redactor.clone());
         let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
         let converses = setup.core.plan().conversation;
+        // Its manager may have been told of its end before.
+        let resumption =
+            if setup.resumed { telling::tell_manager_of_resumption(&run_dir, &setup.state_dir) } else { None };
         let mut server = None;
         let end = driver::run(setup, |run| {
             let key = served.hook_key.clone();
@@ -497,6 +500,9 @@ impl Prepared {
         let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
         drop(recording);
         survivors::end_of_run(&run_dir, context);
+        if let Some(resumption) = resumption {
+            let _ = resumption.join();
+        }
         // The manager's run recognizes this process by the lock.
         if let Some(finish) = &finish {
             telling::tell_manager(&run_dir, finish.outcome, &finish.reason, context);
@@ -741,8 +747,18 @@ pub(super) fn no_event_loop(error: &io::Error) -> CliError {
 }
 
 pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
-    CliError::new(ErrorKind::Io, error.to_string())
-        .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+    CliError::new(ErrorKind::Io, error.to_string()).hint(state_hint(error))
+}
+
+/// What the user can do about a file of the state directory that cannot be read or written.
+pub(super) fn state_hint(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut faults = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if faults.any(|fault| matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+        "free some disk space, or set CCC_STATE_DIR to another directory"
+    } else {
+        "make the state directory writable, or set CCC_STATE_DIR to another one"
+    }
 }
 
 /// What the user can do about the run that holds a lock.

@@ -1,15 +1,19 @@
-//! The end of a worker, as its manager is told of it.
+//! The ends of workers, as their managers are told of them.
 
+use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Context, agent_tree};
 use crate::checkpoint::Summary;
-use crate::control::Client;
 use crate::control::protocol::{Hello, Reply, Request};
+use crate::control::{Client, ClientError, LostWorker};
 use crate::core::{Core, OperatorInput, Outcome};
+use crate::driver;
 use crate::files::replace_json;
-use crate::fleet::{AgentRecord, Queued, Roster, State};
+use crate::fleet::{Agent, AgentRecord, KeptDown, Queued, Roster, State};
 use crate::journal::{RunDir, RunSummary, Word};
+use crate::keeper::Notes;
 use crate::ui::format::count;
 
 /// The file in a worker's directory while its manager was not told of its end.
@@ -65,24 +69,101 @@ pub(super) fn tell_manager(run: &RunDir, outcome: Outcome, reason: &str, context
     }
     let changes = changes(&record, context);
     let text = text(&record, !Queued::is_there(run), outcome.in_words(), reason, changes.as_ref());
-    let request = Request::WorkerEnded { id: record.id.clone(), text };
-    let told = Client::connect_within(&manager, &Hello::new("worker", false), LIMIT)
-        .and_then(|mut client| client.call_within(&request, LIMIT));
-    match told {
+    // An end that the full disk did not keep has a time of its own.
+    let at_unix_ms = RunSummary::read(&run.summary()).ok().and_then(|summary| summary.ended_unix_ms);
+    let at_unix_ms = at_unix_ms.or_else(|| Some(driver::unix_ms()));
+    match ask(&manager, &Request::WorkerEnded { id: record.id.clone(), text, at_unix_ms }) {
         Ok(Reply::Done | Reply::Already | Reply::Queued { .. }) => drop(std::fs::remove_file(&mark)),
         Ok(reply) => tracing::debug!(?reply, "the manager does not take the end of its worker"),
         Err(error) => tracing::debug!(%error, "the manager cannot be told of the end of its worker"),
     }
 }
 
+/// A request to the run of a manager.
+fn ask(manager: &RunDir, request: &Request) -> Result<Reply, ClientError> {
+    let mut client = Client::connect_within(manager, &Hello::new("worker", false), LIMIT)?;
+    client.call_within(request, LIMIT)
+}
+
+/// Tells the manager of this run that it works again, in a thread of its own. The run's lock must be held, as for [`tell_manager`]. If
+/// the manager's run is not active, it sees that by itself when it is resumed.
+pub(super) fn tell_manager_of_resumption(run: &RunDir, state: &Path) -> Option<JoinHandle<()>> {
+    let record = AgentRecord::read(run).ok().flatten()?;
+    let manager = RunDir::at(state, record.manager.as_deref()?).ok()?;
+    let tell = move || match ask(&manager, &Request::WorkerResumed { id: record.id }) {
+        Ok(reply) => tracing::debug!(?reply, "the manager was told that its worker works again"),
+        Err(error) => tracing::debug!(%error, "the manager cannot be told that its worker works again"),
+    };
+    std::thread::Builder::new().name("telling".to_owned()).spawn(tell).ok()
+}
+
+/// Tells the run of its manager that this agent has died and that nothing continues it. Nobody holds its lock.
+pub(super) fn tell_of_death(record: &AgentRecord, context: &Context) {
+    let (Some(manager), Ok(dirs)) = (record.manager.as_deref(), context.dirs()) else { return };
+    let Ok(manager) = RunDir::at(&dirs.state, manager) else { return };
+    match ask(&manager, &Request::WorkerLost { id: record.id.clone() }) {
+        Ok(reply) => tracing::debug!(?reply, "the manager was told of the death of its worker"),
+        Err(error) => tracing::debug!(%error, "the manager cannot be told of the death of its worker"),
+    }
+}
+
+/// Why a dead agent is not continued; `None` if the keeper may still continue it.
+fn why_not_continued(agent: &Agent, notes: &Notes) -> Option<String> {
+    if agent.record.removed_unix_ms.is_some() {
+        return Some("it was removed".to_owned());
+    }
+    let kept_down = KeptDown::read(&agent.dir).map(|kept_down| kept_down.why);
+    kept_down.or_else(|| notes.upkeep().given_up(&agent.record.id).map(|given_up| given_up.why.clone()))
+}
+
+/// When a dead agent gave its last sign of life, which tells its deaths apart.
+fn died_unix_ms(agent: &Agent) -> i64 {
+    agent.summary.as_ref().map_or(agent.record.created_unix_ms, |summary| summary.updated_unix_ms)
+}
+
+/// What the manager of a dead agent is told, which is not continued.
+fn of_dead(agent: &Agent, why: &str, context: &Context) -> LostWorker {
+    let reason = format!("its ccc has died, and it is not continued: {why}");
+    let changes = changes(&agent.record, context);
+    LostWorker {
+        name: agent.record.name.clone(),
+        text: text(&agent.record, true, Outcome::Failed.in_words(), &reason, changes.as_ref()),
+        at_unix_ms: died_unix_ms(agent),
+    }
+}
+
+/// The end of a worker whose ccc has died; the reason if its ccc works or has ended in good order.
+///
+/// # Errors
+/// When it lives, or has told its end.
+pub(super) fn end_of_lost(agent: &Agent, state: &Path, context: &Context) -> Result<LostWorker, String> {
+    if agent.state != State::Died {
+        return Err(format!("{} has not died: it is {}", agent.record.name, agent.state.in_words()));
+    }
+    let notes = Notes::read(state).unwrap_or_default();
+    let why = why_not_continued(agent, &notes).unwrap_or_else(|| "it was dead for too long".to_owned());
+    Ok(of_dead(agent, &why, context))
+}
+
 /// What a resumed run has to be told about its workers: those that its journal does not know, and the ends that it was not told.
 pub(super) fn first_inputs(run: &RunDir, core: &Core, context: &Context) -> Vec<OperatorInput> {
-    let Some(roster) = context.dirs().ok().and_then(|dirs| Roster::read(&dirs.state).ok()) else { return Vec::new() };
+    let Ok(dirs) = context.dirs() else { return Vec::new() };
+    let Ok(roster) = Roster::read_all(&dirs.state) else { return Vec::new() };
+    let notes = Notes::read(&dirs.state).unwrap_or_default();
     let mut inputs = Vec::new();
     for agent in roster.agents.into_iter().filter(|agent| agent.record.manager.as_deref() == Some(run.id())) {
         let (id, name) = (agent.record.id.clone(), agent.record.name.clone());
+        // One that was removed is of interest only while the run waits for it.
+        if agent.record.removed_unix_ms.is_some() && !core.counts_as_running(&id) {
+            continue;
+        }
+        let works_again = core.knows_worker(&id);
         match &agent.state {
-            State::Ended(outcome) if !core.is_told_of_end(&id) => {
+            State::Ended(outcome) => {
+                let at_unix_ms = agent.summary.as_ref().and_then(|summary| summary.ended_unix_ms);
+                if core.is_told_of_end(&id, at_unix_ms) {
+                    continue;
+                }
                 let reason = agent.summary.as_ref().and_then(reason_of).unwrap_or_default();
                 let outcome = match outcome {
                     Word::Known(outcome) => outcome.in_words(),
@@ -91,14 +172,25 @@ pub(super) fn first_inputs(run: &RunDir, core: &Core, context: &Context) -> Vec<
                 let changes = changes(&agent.record, context);
                 let has_begun = !Queued::is_there(&agent.dir);
                 let text = text(&agent.record, has_begun, outcome, reason, changes.as_ref());
-                inputs.push(OperatorInput::WorkerEnded { id, name, text });
+                inputs.push(OperatorInput::WorkerEnded { id, name, text, at_unix_ms });
                 let _ = std::fs::remove_file(agent.dir.path().join(UNTOLD_FILE));
             }
-            // One whose ccc has died is waited for, too: it may be resumed; and one that waits is started by the keeper.
-            State::Active(_) | State::Ready | State::Queued | State::Died if !core.knows_worker(&id) => {
-                inputs.push(OperatorInput::WorkerStarted { id, name });
+            State::Active(_) | State::Ready | State::Queued if !core.counts_as_running(&id) => {
+                inputs.push(OperatorInput::WorkerStarted { id, name, again: works_again });
             }
-            State::Ended(_) | State::Active(_) | State::Ready | State::Queued | State::Died => {}
+            State::Active(_) | State::Ready | State::Queued => {}
+            State::Died if core.is_told_of_end(&id, Some(died_unix_ms(&agent))) => {}
+            State::Died => match why_not_continued(&agent, &notes) {
+                Some(why) => {
+                    let LostWorker { name, text, at_unix_ms } = of_dead(&agent, &why, context);
+                    inputs.push(OperatorInput::WorkerEnded { id, name, text, at_unix_ms: Some(at_unix_ms) });
+                }
+                // It is waited for: the keeper continues it, or tells this run that it does not.
+                None if !core.counts_as_running(&id) => {
+                    inputs.push(OperatorInput::WorkerStarted { id, name, again: works_again });
+                }
+                None => {}
+            },
         }
     }
     inputs

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::PollFlags;
@@ -149,13 +151,14 @@ impl Client {
             chunk: vec![0; CHUNK_BYTES],
             output: None,
         };
-        // A ccc that has just died resets connections that it had not accepted: it counts as not running.
-        let first = listener.first().or_else(|closed| reach(run).and(Err(closed)));
-        let greeting = match first? {
-            FromRun::Greeting(greeting) => greeting,
-            FromRun::Welcome(_) | FromRun::Reply { .. } | FromRun::Event(_) | FromRun::Fault(_) => {
-                return Err(listener.lost("it did not send a greeting"));
+        let greeting = match listener.first() {
+            Ok(FromRun::Greeting(greeting)) if greeting.run == run.id() => greeting,
+            Ok(FromRun::Greeting(_)) => return Err(of_dead(run, listener.lost("another run answers at its socket"))),
+            Ok(FromRun::Welcome(_) | FromRun::Reply { .. } | FromRun::Event(_) | FromRun::Fault(_)) => {
+                return Err(of_dead(run, listener.lost("it did not send a greeting")));
             }
+            Err(refused @ ClientError::Refused { .. }) => return Err(refused),
+            Err(error) => return Err(of_dead(run, error)),
         };
         if greeting.protocol.major != PROTOCOL.major {
             return Err(ClientError::OtherVersion {
@@ -346,12 +349,31 @@ impl EventReceiver {
 /// Connects to the socket of a run.
 fn reach(run: &RunDir) -> Result<UnixStream, ClientError> {
     let connected = match recorded(run) {
-        Some(record) => {
-            UnixStream::connect(&record.path).map_err(|error| format!("{}: {error}", record.path.display()))
-        }
+        Some(record) => connected(&record.path).map_err(|error| format!("{}: {error}", record.path.display())),
         None => Err(NO_SOCKET.to_owned()),
     };
     connected.map_err(|why| unreachable(run, why))
+}
+
+/// Connects to a socket of this user; what a run is told is not said to anybody else.
+fn connected(path: &Path) -> io::Result<UnixStream> {
+    let owner = std::fs::symlink_metadata(path)?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("it belongs to another user (uid {owner})"),
+        ));
+    }
+    UnixStream::connect(path)
+}
+
+/// The error of a connection that has failed. A ccc that has just died resets connections that it had not accepted, and where one
+/// died long ago another process may listen: without a ccc the run is not running, whoever answers.
+fn of_dead(run: &RunDir, error: ClientError) -> ClientError {
+    match FileLock::holder(&run.lock()) {
+        Ok(None) => ClientError::NotRunning { run: run.id().to_owned() },
+        Ok(Some(_)) | Err(_) => error,
+    }
 }
 
 /// Why a run without `control.json` cannot be reached.

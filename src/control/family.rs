@@ -65,6 +65,23 @@ pub trait Family: Debug + Send + Sync {
     /// # Errors
     /// When there is none.
     fn worker(&self, id: &str) -> Result<String, Fault>;
+
+    /// The end of the worker with this id, whose ccc has died.
+    ///
+    /// # Errors
+    /// When there is none, or a ccc works on it, or it has ended and its ccc has told that.
+    fn lost(&self, id: &str) -> Result<LostWorker, Fault>;
+}
+
+/// The end of a worker whose ccc has died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostWorker {
+    /// Its name.
+    pub name: String,
+    /// What its manager's agent is told.
+    pub text: String,
+    /// When it gave its last sign of life, which tells this end from others of the same worker.
+    pub at_unix_ms: i64,
 }
 
 /// A client, by what the system says of it.
@@ -107,12 +124,13 @@ impl Peer {
         let inside = |message: &str| Err(Fault::new(Code::Inside, message));
         match (self, request) {
             (Peer::Own, Request::New { .. }) => Ok(()),
-            (Peer::Of(Owner { kin: Some(Kin::Worker), is_host: true, run, .. }), Request::WorkerEnded { id, .. })
-                if run == id =>
+            (
+                Peer::Of(Owner { kin: Some(Kin::Worker), is_host: true, run, .. }),
+                Request::WorkerEnded { id, .. } | Request::WorkerResumed { id },
+            ) if run == id => Ok(()),
+            (Peer::Operator, Request::New { .. } | Request::WorkerEnded { .. } | Request::WorkerResumed { .. })
+                if sees =>
             {
-                Ok(())
-            }
-            (Peer::Operator, Request::New { .. } | Request::WorkerEnded { .. }) if sees => {
                 Err(Fault::new(Code::Refused, "only an agent of this run, or the ccc of its worker, may ask for that"))
             }
             (Peer::Operator, _) => Ok(()),
@@ -140,7 +158,7 @@ mod tests {
     fn each_peer_may_do_its_own_and_no_more() {
         let say = || Request::Say { key: None, text: "x".to_owned(), images: Vec::new() };
         let new = || Request::New { args: Vec::new(), cwd: "/".to_owned(), stdin: None };
-        let ended = |id: &str| Request::WorkerEnded { id: id.to_owned(), text: "x".to_owned() };
+        let ended = |id: &str| Request::WorkerEnded { id: id.to_owned(), text: "x".to_owned(), at_unix_ms: None };
         let all = |peer: &Peer| -> String {
             let requests = [
                 ('w', Request::Status {}),
@@ -148,6 +166,9 @@ mod tests {
                 ('n', new()),
                 ('e', ended("r")),
                 ('o', ended("other")),
+                ('r', Request::WorkerResumed { id: "r".to_owned() }),
+                ('q', Request::WorkerResumed { id: "other".to_owned() }),
+                ('l', Request::WorkerLost { id: "r".to_owned() }),
                 ('x', Request::Stop { reason: None }),
                 ('t', Request::Rotate { to: None }),
                 ('p', Request::Pause {}),
@@ -156,7 +177,7 @@ mod tests {
             requests.into_iter().filter(|(_, request)| peer.may(request, true).is_ok()).map(|(name, _)| name).collect()
         };
         for (peer, may) in [
-            (Peer::Operator, "wsxtpb"),
+            (Peer::Operator, "wslxtpb"),
             (Peer::Own, "wn"),
             (Peer::Stranger, "w"),
             (of(None, false), "w"),
@@ -164,7 +185,7 @@ mod tests {
             (of(Some(Kin::Manager), false), "ws"),
             (of(Some(Kin::Worker), false), "ws"),
             (of(Some(Kin::Manager), true), "ws"),
-            (of(Some(Kin::Worker), true), "wse"),
+            (of(Some(Kin::Worker), true), "wser"),
         ] {
             assert_eq!(all(&peer), may, "{peer:?}");
         }

@@ -26,7 +26,7 @@ mod server;
 
 pub use client::{Client, ClientError, EventReceiver, RequestSender};
 pub use connection::Connection;
-pub use family::{Family, Kin, Owner, Started, Wanted};
+pub use family::{Family, Kin, LostWorker, Owner, Started, Wanted};
 pub use hooks::{HOOK_BYTES, Hook, hook_key, tell};
 pub use hub::Hub;
 pub use orders::{Order, reply_of, request_of};

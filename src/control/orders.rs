@@ -23,7 +23,9 @@ pub(super) fn input_of(request: Request) -> Option<OperatorInput> {
         | Request::Back {}
         | Request::Hook { .. }
         | Request::New { .. }
-        | Request::WorkerEnded { .. } => None,
+        | Request::WorkerEnded { .. }
+        | Request::WorkerResumed { .. }
+        | Request::WorkerLost { .. } => None,
         Request::Say { key, text, images } => Some(OperatorInput::Say { key, text, images }),
         Request::TakeBack { key } => Some(OperatorInput::TakeBack { key }),
         Request::Interrupt {} => Some(OperatorInput::StopTurn),

@@ -201,8 +201,18 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stdin: Option<String>,
     },
-    /// A worker of this run has ended; `text` is told to the agent, once for each id. Only from the worker's own ccc. Since 1.1.
-    WorkerEnded { id: String, text: String },
+    /// A worker of this run has ended; `text` is told to the agent, once for each id and time of the end. Only from the worker's own
+    /// ccc. Since 1.1, like the next two.
+    WorkerEnded {
+        id: String,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_unix_ms: Option<i64>,
+    },
+    /// A worker of this run was continued after its end. Only from the worker's own ccc.
+    WorkerResumed { id: String },
+    /// A worker of this run has died, and nothing continues it. The run looks for itself, and tells its agent.
+    WorkerLost { id: String },
     /// Ends the run: the first time cleanly, the second time at once.
     Stop {
         #[serde(default)]
@@ -212,7 +222,7 @@ pub enum Request {
 
 impl Request {
     /// The names of all requests.
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 20] = [
         "status",
         "follow",
         "away",
@@ -230,6 +240,8 @@ impl Request {
         "hook",
         "new",
         "worker_ended",
+        "worker_resumed",
+        "worker_lost",
         "stop",
     ];
 
@@ -254,6 +266,8 @@ impl Request {
             Request::Hook { .. } => "hook",
             Request::New { .. } => "new",
             Request::WorkerEnded { .. } => "worker_ended",
+            Request::WorkerResumed { .. } => "worker_resumed",
+            Request::WorkerLost { .. } => "worker_lost",
             Request::Stop { .. } => "stop",
         }
     }
@@ -768,7 +782,13 @@ mod tests {
             Request::Set(Change::PermissionMode(text("acceptEdits"))),
             Request::Hook { key: text("0f"), attempt: 2, wait: true, input: text("{\"hook_event_name\":\"Stop\"}") },
             Request::New { args: vec![text("Do it."), text("--worker")], cwd: text("/p"), stdin: Some(text("x")) },
-            Request::WorkerEnded { id: text("20261120-191822-k3f9"), text: text("It is done.") },
+            Request::WorkerEnded {
+                id: text("20261120-191822-k3f9"),
+                text: text("It is done."),
+                at_unix_ms: Some(1_800_000_000_000),
+            },
+            Request::WorkerResumed { id: text("20261120-191822-k3f9") },
+            Request::WorkerLost { id: text("20261120-191822-k3f9") },
             Request::Stop { reason: Some(text("ccc stop")) },
         ]
     }
@@ -904,7 +924,7 @@ mod tests {
             let path = format!("{}/fixtures/control/1.0/{name}", env!("CARGO_MANIFEST_DIR"));
             std::fs::read_to_string(path).expect("a fixture")
         };
-        let later = ["new", "worker_ended"];
+        let later = ["new", "worker_ended", "worker_resumed", "worker_lost"];
         let requests = fixture("requests.jsonl");
         let (hello, requests) = requests.split_once('\n').expect("lines");
         assert_eq!(decode_hello(hello.as_bytes()).map(|hello| hello.client), Ok("attach".to_owned()));

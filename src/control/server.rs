@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::bounds::{Bucket, Counted, HELLO, Lines, OVERRATE_LIMIT, write};
-use super::family::{Family, Owner, Peer, Wanted};
+use super::family::{Family, LostWorker, Owner, Peer, Wanted};
 use super::hooks::{HOOK, HOOKS, Hook, Hooks};
 use super::hub::{Follower, ForClient, Hub};
 use super::orders::{Order, input_of};
@@ -561,8 +561,16 @@ impl Client<'_> {
             if let Request::New { args, cwd, stdin } = request {
                 return self.start(id, Wanted { args, cwd, stdin }).await;
             }
-            if let Request::WorkerEnded { id: worker, text } = request {
-                return self.worker_ended(id, worker, text).await;
+            if let Request::WorkerEnded { id: worker, text, at_unix_ms } = request {
+                let input = |id: String, name: String| OperatorInput::WorkerEnded { id, name, text, at_unix_ms };
+                return self.about_worker(id, worker, input).await;
+            }
+            if let Request::WorkerResumed { id: worker } = request {
+                let input = |id: String, name: String| OperatorInput::WorkerStarted { id, name, again: true };
+                return self.about_worker(id, worker, input).await;
+            }
+            if let Request::WorkerLost { id: worker } = request {
+                return self.worker_lost(id, worker).await;
             }
         }
         let request = self.as_said(request);
@@ -571,7 +579,7 @@ impl Client<'_> {
             None if name == "hook" => {
                 Reply::Fault(Fault::new(Code::Refused, "only a hook of the agent can send `hook`"))
             }
-            None if matches!(name, "new" | "worker_ended") => {
+            None if matches!(name, "new" | "worker_ended" | "worker_resumed" | "worker_lost") => {
                 Reply::Fault(Fault::new(Code::Refused, format!("this run does not accept `{name}`")))
             }
             None if name == "status" => Reply::Status(Box::new(self.state.welcome(self.you))),
@@ -610,7 +618,7 @@ impl Client<'_> {
                 Ok(Ok(started)) => {
                     let (done, answer) = oneshot::channel();
                     let (worker, name) = (started.id.clone(), started.name.clone());
-                    let input = OperatorInput::WorkerStarted { id: worker, name };
+                    let input = OperatorInput::WorkerStarted { id: worker, name, again: false };
                     (state.run)(ToRun::Order(Order { input, done }));
                     // The worker runs, whatever becomes of this run: it is told all the same.
                     drop(answer.await);
@@ -625,14 +633,40 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// The end of a worker is told to the agent.
-    async fn worker_ended(&self, id: u64, worker: String, text: String) -> Result<(), Fault> {
+    /// What the ccc of a worker says about it.
+    async fn about_worker(
+        &self,
+        id: u64,
+        worker: String,
+        input: impl FnOnce(String, String) -> OperatorInput,
+    ) -> Result<(), Fault> {
         let Some(family) = self.state.served.family.clone() else {
             self.reply(id, Reply::Fault(Fault::new(Code::Refused, "this run has no workers"))).await;
             return Ok(());
         };
         match family.worker(&worker) {
-            Ok(name) => self.order(id, OperatorInput::WorkerEnded { id: worker, name, text }).await,
+            Ok(name) => self.order(id, input(worker, name)).await,
+            Err(fault) => {
+                self.reply(id, Reply::Fault(fault)).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// A worker has died. Its end is looked for in its files, which may take as long as git.
+    async fn worker_lost(&self, id: u64, worker: String) -> Result<(), Fault> {
+        let state = Arc::clone(self.state);
+        let looked = worker.clone();
+        let lost = tokio::task::spawn_blocking(move || match &state.served.family {
+            Some(family) => family.lost(&looked),
+            None => Err(Fault::new(Code::Refused, "this run has no workers")),
+        });
+        let broken_off = |_| Err(Fault::new(Code::Refused, "the look at the worker was broken off"));
+        match lost.await.unwrap_or_else(broken_off) {
+            Ok(LostWorker { name, text, at_unix_ms }) => {
+                let at_unix_ms = Some(at_unix_ms);
+                self.order(id, OperatorInput::WorkerEnded { id: worker, name, text, at_unix_ms }).await
+            }
             Err(fault) => {
                 self.reply(id, Reply::Fault(fault)).await;
                 Ok(())

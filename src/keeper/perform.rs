@@ -189,6 +189,16 @@ impl Keeper<'_> {
                     Err(error) => self.world.log(&format!("{run} could not be told of the usage: {error}")),
                 }
             }
+            Act::TellOfLost { run, worker } => {
+                let Some(manager) = seen.agent(&run) else { return };
+                match tell_of_lost(manager, &worker) {
+                    Ok(()) => {
+                        self.world.log(&format!("{run} was told that its worker {worker} has died"));
+                        self.upkeep.told_of_lost(&worker);
+                    }
+                    Err(error) => self.world.log(&format!("{run} could not be told of its worker {worker}: {error}")),
+                }
+            }
             Act::Stop { run, reason } => {
                 let Some(agent) = seen.agent(&run) else { return };
                 match stop(agent, &reason) {
@@ -314,6 +324,21 @@ fn tell(agent: &Agent, key: String, text: String) -> Result<(), ClientError> {
         | Reply::Output(_)
         | Reply::Started { .. }
         // The run does not take messages: it is not asked again.
+        | Reply::Fault(_) => Ok(()),
+    }
+}
+
+/// Tells the run of a manager that its worker has died and is not revived. It looks for itself before it believes it.
+fn tell_of_lost(manager: &Agent, worker: &str) -> Result<(), ClientError> {
+    match connect(manager)?.call(&Request::WorkerLost { id: worker.to_owned() })? {
+        Reply::Done
+        | Reply::Queued { .. }
+        | Reply::Already
+        | Reply::Following { .. }
+        | Reply::Status(_)
+        | Reply::Output(_)
+        | Reply::Started { .. }
+        // The worker works again, or the run is of an older ccc: it is not told again.
         | Reply::Fault(_) => Ok(()),
     }
 }

@@ -23,7 +23,7 @@ pub enum SpawnError {
         program: PathBuf,
     },
     /// The working directory does not exist, is not a directory, or may not be entered.
-    #[error("`{}` cannot be the working directory", path.display())]
+    #[error("the working directory `{}` does not exist any more, or cannot be entered", path.display())]
     BadCwd {
         /// The directory as it was given.
         path: PathBuf,

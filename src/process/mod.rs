@@ -107,7 +107,7 @@ pub use record::Survivor;
 pub use registry::{Recording, observe_run, record_descendants};
 pub use saved_modes::SavedModes;
 pub use scope::{NoScope, Scope, Scoped};
-pub use signal::{Signal, end_by_interrupt};
+pub use signal::{Signal, bear_file_limits, end_by_interrupt};
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, InteractiveSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use suspend::{Stopped, stop_children};
 pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, reap_orphans, sweep_run};

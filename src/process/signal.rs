@@ -68,6 +68,12 @@ pub(super) fn ignore(number: c_int) {
     set_disposition(number, SIG_IGN);
 }
 
+/// From now on a file that would exceed the limit of the shell (`ulimit -f`) is a failed write, and not the end of this process.
+/// Children begin with the default again.
+pub fn bear_file_limits() {
+    set_disposition(libc::SIGXFSZ, SIG_IGN);
+}
+
 /// From now on Ctrl-C ends this process, also if a handler was installed for it.
 pub fn end_by_interrupt() {
     set_disposition(libc::SIGINT, SIG_DFL);

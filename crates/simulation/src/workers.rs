@@ -6,12 +6,12 @@ use super::world::{Event, World};
 use supervision::core::{Input, OperatorInput, Taken};
 
 fn started(worker: usize) -> OperatorInput {
-    OperatorInput::WorkerStarted { id: worker.to_string(), name: format!("worker-{worker}") }
+    OperatorInput::WorkerStarted { id: worker.to_string(), name: format!("worker-{worker}"), again: false }
 }
 
 fn ended(worker: usize) -> OperatorInput {
     let text = format!("Your worker number {worker} has ended: completed.");
-    OperatorInput::WorkerEnded { id: worker.to_string(), name: format!("worker-{worker}"), text }
+    OperatorInput::WorkerEnded { id: worker.to_string(), name: format!("worker-{worker}"), text, at_unix_ms: Some(1) }
 }
 
 impl World {

@@ -764,11 +764,16 @@ impl World {
                 key: None,
                 ruling: Ruling::Deny { reason: String::new() },
             }),
-            Input::Operator(OperatorInput::WorkerStarted { id: "late".to_owned(), name: "late".to_owned() }),
+            Input::Operator(OperatorInput::WorkerStarted {
+                id: "late".to_owned(),
+                name: "late".to_owned(),
+                again: false,
+            }),
             Input::Operator(OperatorInput::WorkerEnded {
                 id: "late".to_owned(),
                 name: "late".to_owned(),
                 text: "late".to_owned(),
+                at_unix_ms: Some(1),
             }),
             Input::Operator(OperatorInput::StopTurn),
             Input::Operator(OperatorInput::Pause),

@@ -68,6 +68,10 @@ pub struct RunKeeperArgs {
     /// How long to stay without agents.
     #[arg(long, value_name = "MS", hide = true)]
     pub grace_ms: Option<u32>,
+
+    /// The shortest pause between two starts of agents.
+    #[arg(long, value_name = "MS", hide = true)]
+    pub step_ms: Option<u32>,
 }
 
 /// Runs the command.
@@ -110,7 +114,7 @@ fn be_keeper(args: &RunKeeperArgs, context: &Context) -> Result<ExitCode, CliErr
         })?;
         host.ready("the keeper works");
     }
-    let mut world = KeeperWorld::new(context, args.revive, args.grace_ms);
+    let mut world = KeeperWorld::new(context, args.revive, args.grace_ms).with_step(args.step_ms);
     let kept = keeper::keep(state, args.revive, &mut world);
     drop(lock);
     kept.map_err(|error| {

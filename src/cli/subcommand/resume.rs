@@ -27,7 +27,7 @@ use crate::core::{
 };
 use crate::driver;
 use crate::files::open_private;
-use crate::fleet::{AgentRecord, KeptDown, Queued, State};
+use crate::fleet::{AgentRecord, AgentTree, KeptDown, Queued, State};
 use crate::journal::{EntryKind, FileLock, JournalReader, LockError, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::clean::lines as shown;
 use crate::ui::format::count;
@@ -246,7 +246,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
             ErrorKind::Environment,
             format!("the run's directory {} does not exist any more", plan.cwd),
         )
-        .hint("restore it at this path: the agent's session belongs to that directory"));
+        .hint(how_to_restore(&run_dir)));
     }
     if !Path::new(&plan.agent_program).exists() {
         return Err(CliError::new(
@@ -353,6 +353,24 @@ fn refuse_changes(args: &ResumeArgs, run_dir: &RunDir) -> Result<(), CliError> {
         format!("the agent of run {id} has not started yet: it starts with the task and the settings of `ccc new`"),
     )
     .hint(format!("to start it at once: ccc resume {id}; to start another one instead: ccc kill {id}")))
+}
+
+/// How the user has the run's directory again.
+fn how_to_restore(run: &RunDir) -> String {
+    let tree = AgentRecord::read(run).ok().flatten().and_then(|record| record.tree);
+    match tree.filter(|tree| !tree.path.exists()) {
+        // Git still has the tree in its list, locked: so it must be told twice.
+        Some(AgentTree { path, branch, repository, .. }) => {
+            let paths = [&repository, &path].map(|path| shell::quoted(&path.display().to_string()));
+            let [repository, path] = paths;
+            format!(
+                "its commits are on the branch {branch}; to have its worktree again: git -C {repository} worktree add -f -f {path} \
+                 {}",
+                shell::quoted(&branch)
+            )
+        }
+        None => "restore it at this path: the agent's session belongs to that directory".to_owned(),
+    }
 }
 
 /// Continues all agents that can go on without a word of the user's, one after the other.

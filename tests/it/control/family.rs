@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ccc::control::protocol::{Code, Fault, FromRun, Hello, Reply, Request, You, encode_hello};
-use ccc::control::{Family, Hub, Kin, Owner, Places, Served, Server, Started, ToRun, Wanted, reply_of};
+use ccc::control::{Family, Hub, Kin, LostWorker, Owner, Places, Served, Server, Started, ToRun, Wanted, reply_of};
 use ccc::core::{OperatorInput, Taken};
 use ccc::journal::RunDir;
 use serde_json::{Value, json};
@@ -34,6 +34,13 @@ impl Family for Fake {
 
     fn worker(&self, id: &str) -> Result<String, Fault> {
         Ok(format!("name of {id}"))
+    }
+
+    fn lost(&self, id: &str) -> Result<LostWorker, Fault> {
+        if id != "20261128-000000-bbbb" {
+            return Err(Fault::new(Code::Refused, "it works"));
+        }
+        Ok(LostWorker { name: "fixer".to_owned(), text: "It has died.".to_owned(), at_unix_ms: 7 })
     }
 }
 
@@ -117,7 +124,9 @@ fn a_relative_sends_text_with_its_name_and_gives_no_order() {
             Request::Rotate { to: None },
             Request::TakeBack { key: "k".to_owned() },
             Request::New { args: vec!["x".to_owned()], cwd: "/".to_owned(), stdin: None },
-            Request::WorkerEnded { id: "20261128-000000-bbbb".to_owned(), text: "x".to_owned() },
+            Request::WorkerEnded { id: "20261128-000000-bbbb".to_owned(), text: "x".to_owned(), at_unix_ms: None },
+            Request::WorkerResumed { id: "20261128-000000-bbbb".to_owned() },
+            Request::WorkerLost { id: "20261128-000000-bbbb".to_owned() },
         ] {
             let reply = client.call(&order);
             assert!(is_refused(&reply, Code::Inside), "{order:?}: {reply:?}");
@@ -132,20 +141,39 @@ fn a_relative_sends_text_with_its_name_and_gives_no_order() {
 #[test]
 fn only_the_ccc_of_a_worker_tells_its_end() {
     let run = served();
-    let ended = |id: &str| Request::WorkerEnded { id: id.to_owned(), text: "It has ended.".to_owned() };
+    let ended =
+        |id: &str| Request::WorkerEnded { id: id.to_owned(), text: "It has ended.".to_owned(), at_unix_ms: Some(5) };
     let (mut host, _) = run.client(owner(Some(Kin::Worker), true));
     host.ask(&ended("20261128-000000-bbbb"));
     let expected = OperatorInput::WorkerEnded {
         id: "20261128-000000-bbbb".to_owned(),
         name: "name of 20261128-000000-bbbb".to_owned(),
         text: "It has ended.".to_owned(),
+        at_unix_ms: Some(5),
     };
     assert_eq!(run.order(), expected);
     assert!(matches!(host.next(), Some(FromRun::Reply { reply: Reply::Done, .. })));
     assert!(is_refused(&host.call(&ended("20261128-000000-cccc")), Code::Inside), "of another worker");
+    let resumed = Request::WorkerResumed { id: "20261128-000000-bbbb".to_owned() };
+    host.ask(&resumed);
+    let (id, name) = ("20261128-000000-bbbb".to_owned(), "name of 20261128-000000-bbbb".to_owned());
+    assert_eq!(run.order(), OperatorInput::WorkerStarted { id, name, again: true });
+    assert!(matches!(host.next(), Some(FromRun::Reply { reply: Reply::Done, .. })));
     let (mut user, you) = run.client(None);
     assert_eq!(you, You::Operator);
     assert!(is_refused(&user.call(&ended("20261128-000000-bbbb")), Code::Refused));
+    assert!(is_refused(&user.call(&resumed), Code::Refused));
+    // The keeper says only that it has died: the run looks for itself, and the words are its own.
+    user.ask(&Request::WorkerLost { id: "20261128-000000-bbbb".to_owned() });
+    let expected = OperatorInput::WorkerEnded {
+        id: "20261128-000000-bbbb".to_owned(),
+        name: "fixer".to_owned(),
+        text: "It has died.".to_owned(),
+        at_unix_ms: Some(7),
+    };
+    assert_eq!(run.order(), expected);
+    assert!(matches!(user.next(), Some(FromRun::Reply { reply: Reply::Done, .. })));
+    assert!(is_refused(&user.call(&Request::WorkerLost { id: "20261128-000000-cccc".to_owned() }), Code::Refused));
     let new = Request::New { args: vec!["x".to_owned()], cwd: "/".to_owned(), stdin: None };
     assert!(is_refused(&user.call(&new), Code::Refused), "the user types ccc new");
 }

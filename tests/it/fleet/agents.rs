@@ -18,34 +18,34 @@ fn world(first: &Value) -> World {
 }
 
 /// A step that runs this command.
-fn bash(command: &str) -> Value {
+pub(super) fn bash(command: &str) -> Value {
     json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}})
 }
 
 /// A step that lasts until [`go`].
-fn waits(world: &World) -> Value {
+pub(super) fn waits(world: &World) -> Value {
     let home = world.ground.home().display().to_string();
     bash(&format!("echo begun >> {home}/begun; while [ ! -e {home}/go ]; do sleep 0.02; done"))
 }
 
-fn go(world: &World) {
+pub(super) fn go(world: &World) {
     fs::write(world.ground.home().join("go"), "").expect("written");
 }
 
 /// Starts an agent.
-fn new<'a>(world: &'a World, args: &[&str]) -> Ended<'a> {
+pub(super) fn new<'a>(world: &'a World, args: &[&str]) -> Ended<'a> {
     let agent = world.agent.display().to_string();
     let all: Vec<&str> = ["new", TASK, "--agent", &agent].into_iter().chain(args.iter().copied()).collect();
     world.run(&all)
 }
 
-fn listed(world: &World) -> Vec<Value> {
+pub(super) fn listed(world: &World) -> Vec<Value> {
     let ended = world.run(&["list", "--json"]);
     ended.assert_code(0);
     serde_json::from_str(&ended.stdout).expect("a JSON array")
 }
 
-fn tree_of(listed: &Value) -> PathBuf {
+pub(super) fn tree_of(listed: &Value) -> PathBuf {
     PathBuf::from(listed["tree"]["path"].as_str().expect("a worktree"))
 }
 

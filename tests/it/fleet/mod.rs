@@ -1,7 +1,9 @@
 //! Agents of the fleet: the built program with the scripted agent, in real git repositories.
 
 mod agents;
+mod faults;
 mod managers;
 mod memory;
-mod queue;
 mod published;
+mod queue;
+mod relatives;

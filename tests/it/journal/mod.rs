@@ -4,6 +4,7 @@ mod dirs;
 mod faults;
 mod fixture;
 mod forgetful;
+mod led;
 pub(crate) mod paused;
 mod power_cut;
 mod reading;

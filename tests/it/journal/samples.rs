@@ -354,12 +354,16 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (text(), proptest::collection::vec(text(), 0..3))
             .prop_map(|(text, instead_of)| Input::Operator(OperatorInput::Restate { text, instead_of })),
         text().prop_map(|real| Input::Operator(OperatorInput::Moved { real })),
-        (text(), text()).prop_map(|(id, name)| Input::Operator(OperatorInput::WorkerStarted { id, name })),
-        (text(), text(), text()).prop_map(|(id, name, text)| Input::Operator(OperatorInput::WorkerEnded {
+        (text(), text(), any::<bool>()).prop_map(|(id, name, again)| Input::Operator(OperatorInput::WorkerStarted {
             id,
             name,
-            text
+            again
         })),
+        (text(), text(), text(), proptest::option::of(0..1_900_000_000_000_i64)).prop_map(
+            |(id, name, text, at_unix_ms)| {
+                Input::Operator(OperatorInput::WorkerEnded { id, name, text, at_unix_ms })
+            }
+        ),
         steering().prop_map(Input::Operator),
         text().prop_map(|text| {
             let given = Some(serde_json::json!({ "agent_args": [text.clone()] }));

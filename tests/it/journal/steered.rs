@@ -14,7 +14,7 @@ use redaction::Redactor;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-const SESSION: &str = "00000000-0000-4000-8000-000000000013";
+pub(super) const SESSION: &str = "00000000-0000-4000-8000-000000000013";
 
 fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/compat/1.3")
@@ -25,7 +25,7 @@ const KINDS: [&str; 10] =
     ["attended", "continue", "judge", "pause", "rotate", "rule", "say", "set", "stop_turn", "take_back"];
 
 /// The name of an operator's input.
-fn kind(input: &Value) -> Option<String> {
+pub(super) fn kind(input: &Value) -> Option<String> {
     let operator = input.get("operator")?;
     operator.as_str().map(str::to_owned).or_else(|| operator.as_object()?.keys().next().cloned())
 }
@@ -55,15 +55,29 @@ fn the_journal_of_a_steered_run_of_format_1_3_is_still_read_and_decided_the_same
 }
 
 /// A core, and the journal of what it is told and does.
-struct Recorder {
-    core: Core,
+pub(super) struct Recorder {
+    pub(super) core: Core,
     writer: JournalWriter,
     tick: Tick,
     last_turn: Option<Send>,
 }
 
 impl Recorder {
-    fn tell(&mut self, input: Input) {
+    /// Records a run of this plan as the fixture in `dir`: what `happens` to it, with fields of the future.
+    pub(super) fn record(dir: &Path, plan: Plan, happens: impl FnOnce(&mut Recorder)) {
+        fs::create_dir_all(dir).unwrap();
+        let journal = dir.join("journal.jsonl");
+        let _ = fs::remove_file(&journal);
+        let header = Header::new(&plan, "0.1.0").unwrap();
+        let writer = JournalWriter::create(&journal, &dir.join("blobs"), &header, Redactor::new()).unwrap();
+        let mut run = Recorder { core: Core::new(plan), writer, tick: Tick::ZERO, last_turn: None };
+        happens(&mut run);
+        assert_eq!(run.writer.close(), None);
+        let lines: Vec<String> = fs::read_to_string(&journal).unwrap().lines().map(with_future).collect();
+        fs::write(&journal, lines.join("\n") + "\n").unwrap();
+    }
+
+    pub(super) fn tell(&mut self, input: Input) {
         self.tick = Tick(self.tick.0 + 1_000);
         self.writer.input(self.tick, &input);
         self.core.handle(self.tick, input);
@@ -75,7 +89,7 @@ impl Recorder {
         }
     }
 
-    fn operator(&mut self, operator: OperatorInput) {
+    pub(super) fn operator(&mut self, operator: OperatorInput) {
         self.tell(Input::Operator(operator));
     }
 
@@ -84,17 +98,17 @@ impl Recorder {
         self.tell(Input::Line { proc: ProcId(proc), line: LineFact::Json(raw) });
     }
 
-    fn spawned(&mut self, proc: u32) {
+    pub(super) fn spawned(&mut self, proc: u32) {
         self.tell(Input::Spawned { proc: ProcId(proc), pid: 4_000 + proc, transport: "pipe".to_owned() });
     }
 
-    fn exited(&mut self, proc: u32) {
+    pub(super) fn exited(&mut self, proc: u32) {
         let exit = ExitFact { code: Some(0), ..ExitFact::default() };
         self.tell(Input::Exited { proc: ProcId(proc), exit });
     }
 
     /// The turn that was said last is taken in.
-    fn accept(&mut self, proc: u32) {
+    pub(super) fn accept(&mut self, proc: u32) {
         let turn = self.last_turn.as_ref().unwrap().turn.0.clone();
         self.line(proc, &json!({"type": "command_lifecycle", "command_uuid": turn, "state": "started"}));
         self.line(proc, &json!({"type": "system", "subtype": "session_state_changed", "state": "running"}));
@@ -111,7 +125,7 @@ impl Recorder {
     }
 
     /// It ends, answered or interrupted.
-    fn end_turn(&mut self, proc: u32, interrupted: bool) {
+    pub(super) fn end_turn(&mut self, proc: u32, interrupted: bool) {
         let turn = self.last_turn.as_ref().unwrap().turn.0.clone();
         let (subtype, reason) =
             if interrupted { ("error_during_execution", "aborted_tools") } else { ("success", "completed") };
@@ -133,7 +147,7 @@ impl Recorder {
     }
 }
 
-fn token(id: &str) -> TokenFact {
+pub(super) fn token(id: &str) -> TokenFact {
     TokenFact {
         id: TokenId(id.to_owned()),
         label: id.to_uppercase(),
@@ -243,14 +257,5 @@ fn write_the_fixture() {
         conversation: true,
         ..Plan::new("Write hello.txt", "/project", SessionStart::New(SESSION.to_owned()))
     };
-    fs::create_dir_all(dir()).unwrap();
-    let journal = dir().join("journal.jsonl");
-    let _ = fs::remove_file(&journal);
-    let header = Header::new(&plan, "0.1.0").unwrap();
-    let writer = JournalWriter::create(&journal, &dir().join("blobs"), &header, Redactor::new()).unwrap();
-    let mut run = Recorder { core: Core::new(plan), writer, tick: Tick::ZERO, last_turn: None };
-    steer(&mut run);
-    assert_eq!(run.writer.close(), None);
-    let lines: Vec<String> = fs::read_to_string(&journal).unwrap().lines().map(with_future).collect();
-    fs::write(&journal, lines.join("\n") + "\n").unwrap();
+    Recorder::record(&dir(), plan, steer);
 }

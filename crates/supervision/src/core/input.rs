@@ -324,10 +324,22 @@ pub enum OperatorInput {
     Set(Change),
     /// Reopens a conversation before the run is resumed: the run rests until the user's next message instead of working.
     TakeUp,
-    /// A worker of the agent was started: a run with this id and name. Once for each id. Since 1.4, like the next.
-    WorkerStarted { id: String, name: String },
-    /// A worker of the agent has ended: the agent is told this text. Once for each id.
-    WorkerEnded { id: String, name: String, text: String },
+    /// A worker of the agent was started: a run with this id and name. Once for each id, unless it works `again` after its end.
+    /// Since 1.4, like the next.
+    WorkerStarted {
+        id: String,
+        name: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+    },
+    /// A worker of the agent has ended: the agent is told this text. Once for each id and `at_unix_ms`, the time of that end.
+    WorkerEnded {
+        id: String,
+        name: String,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_unix_ms: Option<i64>,
+    },
     /// The number of attached clients, which could answer a request. None when a ccc begins.
     Attended {
         clients: u32,
@@ -435,11 +447,11 @@ impl OperatorInput {
                 editor.texts(instead_of);
             }
             OperatorInput::Plan(plan) => editor.plan(plan),
-            OperatorInput::WorkerStarted { id, name } => {
+            OperatorInput::WorkerStarted { id, name, again: _ } => {
                 editor.text(id);
                 editor.text(name);
             }
-            OperatorInput::WorkerEnded { id, name, text } => {
+            OperatorInput::WorkerEnded { id, name, text, at_unix_ms: _ } => {
                 editor.text(id);
                 editor.text(name);
                 editor.text(text);

@@ -183,8 +183,8 @@ impl Core {
             OperatorInput::Moved { real } => self.at_once(|core| core.moved_to(real)),
             OperatorInput::Budgets(budgets) => self.at_once(|core| core.told_budgets(budgets)),
             OperatorInput::Plan(plan) => self.at_once(|core| core.told_a_plan(*plan)),
-            OperatorInput::WorkerStarted { id, name } => self.worker_started(id, name),
-            OperatorInput::WorkerEnded { id, name: _, text } => self.worker_ended(id, text),
+            OperatorInput::WorkerStarted { id, name, again } => self.worker_started(id, name, again),
+            OperatorInput::WorkerEnded { id, name: _, text, at_unix_ms } => self.worker_ended(id, text, at_unix_ms),
             OperatorInput::Answer { number, choice } => self.at_once(|core| core.answered(number, choice)),
         }
     }

@@ -1,7 +1,7 @@
 //! The workers of the agent: runs that it has started, of whose end it is told.
 //!
-//! A stop with running workers is not judged: the run rests until one of them ends. Each end is a turn of the agent, once for
-//! each worker, whatever the run is doing when it becomes known, and also after ccc has died.
+//! A stop with running workers is not judged: the run rests until one of them ends. Each end is a turn of the agent, once,
+//! whatever the run is doing when it becomes known, and also after ccc has died. A worker that is continued has another end.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ enum Worker {
     Running(String),
     /// It has not reported its end for too long. Its end is still told when it comes.
     Lost,
-    /// The agent was told of its end, or will be.
-    Ended,
+    /// The agent was told of its end, or will be. When it ended tells its ends apart; a ccc of an earlier version does not say it.
+    Ended(Option<i64>),
 }
 
 /// The workers of the agent, by the ids of their runs.
@@ -41,22 +41,33 @@ impl Workers {
         self.0.values().filter(|worker| matches!(worker, Worker::Running(_))).count()
     }
 
-    fn started(&mut self, id: String, name: String) -> Taken {
+    fn started(&mut self, id: String, name: String, again: bool) -> Taken {
         if id.is_empty() || id.len() > MAX_NAME_BYTES || name.len() > MAX_NAME_BYTES {
             return Taken::Refused(Refused::TooMuch);
         }
-        if self.0.contains_key(&id) {
-            return Taken::Already;
+        match self.0.get(&id) {
+            Some(Worker::Running(_)) => return Taken::Already,
+            // The end of a short worker may come before the report of its start.
+            Some(Worker::Lost | Worker::Ended(_)) if !again => return Taken::Already,
+            Some(Worker::Lost | Worker::Ended(_)) | None => {}
         }
-        if self.0.len() >= MAX_WORKERS {
+        if !self.0.contains_key(&id) && self.0.len() >= MAX_WORKERS {
             return Taken::Refused(Refused::TooMuch);
         }
         self.0.insert(id, Worker::Running(name));
         Taken::Done
     }
 
-    fn ended(&mut self, id: String, text: &str) -> Taken {
-        if self.0.get(&id) == Some(&Worker::Ended) {
+    /// Whether this end was told before.
+    fn is_told(&self, id: &str, at_unix_ms: Option<i64>) -> bool {
+        match self.0.get(id) {
+            Some(Worker::Ended(told)) => told.is_none() || at_unix_ms.is_none() || *told == at_unix_ms,
+            Some(Worker::Running(_) | Worker::Lost) | None => false,
+        }
+    }
+
+    fn ended(&mut self, id: String, text: &str, at_unix_ms: Option<i64>) -> Taken {
+        if self.is_told(&id, at_unix_ms) {
             return Taken::Already;
         }
         if text.trim().is_empty() {
@@ -67,7 +78,7 @@ impl Workers {
         if id.is_empty() || id.len() > MAX_NAME_BYTES || text.len() > MAX_TEXT_BYTES || too_many {
             return Taken::Refused(Refused::TooMuch);
         }
-        self.0.insert(id, Worker::Ended);
+        self.0.insert(id, Worker::Ended(at_unix_ms));
         Taken::Done
     }
 
@@ -75,7 +86,7 @@ impl Workers {
     fn lose(&mut self) -> Vec<String> {
         let running = self.0.values_mut().filter_map(|worker| match std::mem::replace(worker, Worker::Lost) {
             Worker::Running(name) => Some(name),
-            other @ (Worker::Lost | Worker::Ended) => {
+            other @ (Worker::Lost | Worker::Ended(_)) => {
                 *worker = other;
                 None
             }
@@ -97,21 +108,27 @@ impl Core {
         self.workers.0.contains_key(id)
     }
 
-    /// Whether the run was told of the end of this worker.
+    /// Whether this worker counts as running.
     #[must_use]
-    pub fn is_told_of_end(&self, id: &str) -> bool {
-        self.workers.0.get(id) == Some(&Worker::Ended)
+    pub fn counts_as_running(&self, id: &str) -> bool {
+        matches!(self.workers.0.get(id), Some(Worker::Running(_)))
+    }
+
+    /// Whether the run was told of this end of this worker.
+    #[must_use]
+    pub fn is_told_of_end(&self, id: &str, at_unix_ms: Option<i64>) -> bool {
+        self.workers.is_told(id, at_unix_ms)
     }
 
     /// A worker was started. What a stop under review means by it is decided with the next fact, because this one may reach a
     /// run whose ccc has ended.
-    pub(super) fn worker_started(&mut self, id: String, name: String) -> Taken {
-        self.workers.started(id, name)
+    pub(super) fn worker_started(&mut self, id: String, name: String, again: bool) -> Taken {
+        self.workers.started(id, name, again)
     }
 
     /// A worker has ended. The agent is told in a turn of its own.
-    pub(super) fn worker_ended(&mut self, id: String, text: String) -> Taken {
-        let taken = self.workers.ended(id, &text);
+    pub(super) fn worker_ended(&mut self, id: String, text: String, at_unix_ms: Option<i64>) -> Taken {
+        let taken = self.workers.ended(id, &text, at_unix_ms);
         if taken == Taken::Done {
             // Feedback that was repeated in vain may help now.
             self.stops.starts_over();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Decided, FIRST_REVIVAL_MS, Facts, Rules, STOP_AGAIN_MS, Upkeep, Why};
+use super::{Act, Decided, FIRST_REVIVAL_MS, Facts, Rules, STOP_AGAIN_MS, TELL_AGAIN_MS, Upkeep, Why};
 
 /// How an agent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct AgentFact {
     pub standing: Standing,
     /// It may start agents, and is told of thresholds.
     pub is_manager: bool,
+    /// The run of its manager, which is told of its end.
+    pub manager: Option<String>,
     /// It must not be started: the user has stopped it, or it is about to be removed.
     pub kept_down: bool,
     /// It was started although no token had headroom.
@@ -94,6 +96,16 @@ pub struct Revival {
     pub given_up: Option<GivenUp>,
 }
 
+/// A worker that has died and is not revived.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lost {
+    /// Its manager's run was told.
+    pub told: bool,
+    /// It is not told again before this time.
+    pub next_unix_ms: i64,
+}
+
 /// Why an agent is not started any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {
@@ -132,6 +144,39 @@ impl Upkeep {
                     stopped.given_up = Some(GivenUp { at_unix_ms: now_unix_ms, why });
                 }
             }
+        }
+    }
+
+    /// The manager's run has heard that this worker is lost, or never will.
+    pub fn told_of_lost(&mut self, worker: &str) {
+        if let Some(lost) = self.lost.get_mut(worker) {
+            lost.told = true;
+        }
+    }
+
+    /// Tells the managers that run of the workers that have died and are not revived: no ccc is left that could tell their end.
+    pub(super) fn tell_of_lost(&mut self, facts: &Facts<'_>, rules: &Rules, decided: &mut Decided) {
+        let now = facts.now_unix_ms;
+        let is_lost = |upkeep: &Upkeep, agent: &AgentFact| {
+            agent.standing == Standing::Died && !upkeep.may_be_revived(agent, now, rules)
+        };
+        let lost: Vec<&AgentFact> = facts.agents.iter().filter(|agent| is_lost(self, agent)).collect();
+        self.lost.retain(|id, _| lost.iter().any(|agent| agent.id == *id));
+        for worker in lost {
+            let manager = worker.manager.as_ref().and_then(|id| facts.agents.iter().find(|agent| agent.id == *id));
+            // One that does not run is told when it is continued.
+            let Some(manager) = manager.filter(|manager| manager.is_running()) else { continue };
+            let lost = self.lost.entry(worker.id.clone()).or_default();
+            if lost.told {
+                continue;
+            }
+            // The clock may have been set back.
+            lost.next_unix_ms = lost.next_unix_ms.min(now.saturating_add(TELL_AGAIN_MS));
+            if now >= lost.next_unix_ms {
+                lost.next_unix_ms = now.saturating_add(TELL_AGAIN_MS);
+                decided.acts.push(Act::TellOfLost { run: manager.id.clone(), worker: worker.id.clone() });
+            }
+            decided.wake(lost.next_unix_ms);
         }
     }
 

@@ -4,7 +4,7 @@
 //! [`Upkeep`] is everything that the keeper remembers. It is written to the disk before its decisions ([`Act`]) are performed,
 //! so a keeper that is killed is continued by the next one. [`Upkeep::decide`] takes the present facts with the time; nothing
 //! here reads a clock, and the same facts give the same decisions. The results of acts come back through [`Upkeep::heard`],
-//! [`Upkeep::told`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
+//! [`Upkeep::told`], [`Upkeep::told_of_lost`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
 
 mod agents;
 mod queue;
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use agents::{AgentFact, GivenUp, Revival, Standing, Stopped};
+pub use agents::{AgentFact, GivenUp, Lost, Revival, Standing, Stopped};
 pub use queue::{LOAD_AGAIN_MS, Waiting, facts_of_room};
 pub use room::{AGENT_BYTES, Load, Memory, Room, RoomFacts, RoomLimits, Shortage, Size, YOUNG_MS, room};
 pub use usage::{Admission, Full, Level, TokenUsage, WindowUse, admission};
@@ -109,6 +109,13 @@ pub enum Act {
         run: String,
         /// The message.
         text: String,
+    },
+    /// Tell the manager's run that this worker has died and is not revived, then call [`Upkeep::told_of_lost`].
+    TellOfLost {
+        /// The manager's run.
+        run: String,
+        /// The worker's.
+        worker: String,
     },
     /// Stop this run, its session kept. If it cannot be reached, call [`Upkeep::stop_failed`].
     Stop {
@@ -214,6 +221,8 @@ pub struct Upkeep {
     pub revivals: BTreeMap<String, Revival>,
     /// The agents that wait for room and could not be started.
     pub queue: BTreeMap<String, Waiting>,
+    /// The workers that have died and are not revived, whose managers are to be told.
+    pub lost: BTreeMap<String, Lost>,
     /// No agent is started before this time.
     pub next_start_unix_ms: i64,
     /// Since when there has been nothing to keep.
@@ -282,6 +291,7 @@ impl Upkeep {
         self.stop(facts, rules, &mut decided);
         self.start(facts, rules, &mut decided);
         self.start_queued(facts, rules, &mut decided);
+        self.tell_of_lost(facts, rules, &mut decided);
         decided
     }
 

@@ -8,6 +8,7 @@ fn agent(id: &str, standing: Standing) -> AgentFact {
         id: id.to_owned(),
         standing,
         is_manager: id.starts_with('m'),
+        manager: id.starts_with('w').then(|| "m1".to_owned()),
         kept_down: false,
         ignores_usage: false,
         seen_unix_ms: NOW,
@@ -52,6 +53,7 @@ fn acts_by(upkeep: &mut Upkeep, now: i64, agents: &[AgentFact], rules: &Rules) -
                 upkeep.told(*notice, run);
                 format!("tell {run} {notice}")
             }
+            Act::TellOfLost { run, worker } => format!("{run} has lost {worker}"),
             Act::Stop { run, .. } => format!("stop {run}"),
             Act::End { run, .. } => format!("end {run}"),
             Act::Resume { run, why } => format!("resume {run} {why:?}"),
@@ -448,4 +450,34 @@ fn what_has_just_started_counts_with_the_memory_that_it_will_use() {
     agents[0].is_idle = true;
     let facts = facts_of_room(&Facts { now_unix_ms: NOW, agents: &agents, load: Load::default() }, 0);
     assert_eq!((facts.running, facts.young), (2, 2));
+}
+
+#[test]
+fn a_manager_is_told_once_of_a_worker_that_has_died_and_is_not_revived() {
+    let mut upkeep = keeper(Vec::new());
+    let rules = Rules { step_ms: 0, step_jitter_ms: 0, ..Rules::default() };
+    let mut kept_down = agent("w2", Standing::Died);
+    kept_down.kept_down = true;
+    let agents = |manager, worker| [agent("m1", manager), agent("w1", worker), kept_down.clone()];
+    let mut at = |ms: i64, manager, worker| acts_by(&mut upkeep, NOW + ms, &agents(manager, worker), &rules);
+    assert_eq!(at(0, Standing::Stopped, Standing::Died), NONE, "it is told when it is continued");
+    assert_eq!(at(500, RUNNING, Standing::Died), ["m1 has lost w2"]);
+    // Nobody has said that it was received: the keeper was killed, or the manager could not be reached.
+    assert_eq!(at(500 + TELL_AGAIN_MS - 1, RUNNING, RUNNING), NONE);
+    assert_eq!(at(500 + TELL_AGAIN_MS, RUNNING, RUNNING), ["m1 has lost w2"]);
+    upkeep.told_of_lost("w2");
+    let mut at = |ms: i64, worker| acts_by(&mut upkeep, NOW + ms, &agents(RUNNING, worker), &rules);
+    assert_eq!(at(60_000, RUNNING), NONE);
+    // One that is revived is not lost; one whose revivals are spent is.
+    assert_eq!(at(60_001, Standing::Died), NONE);
+    for (ms, revived) in [(61_001, true), (71_001, true), (91_001, true)] {
+        assert_eq!(at(ms, Standing::Died) == ["resume w1 Died"], revived, "{ms}");
+    }
+    assert_eq!(at(131_001, Standing::Died), ["m1 has lost w1"]);
+    upkeep.told_of_lost("w1");
+    let mut at = |ms: i64, worker| acts_by(&mut upkeep, NOW + ms, &agents(RUNNING, worker), &rules);
+    assert_eq!(at(141_001, Standing::Died), NONE);
+    // Somebody continues it, and it dies again: that is another end.
+    assert_eq!(at(142_000, RUNNING), NONE);
+    assert_eq!(at(143_000, Standing::Died), ["m1 has lost w1"]);
 }

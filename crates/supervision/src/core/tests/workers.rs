@@ -3,7 +3,11 @@
 use super::*;
 
 fn started(run: &mut Run, id: &str) -> Taken {
-    run.feed(Input::Operator(OperatorInput::WorkerStarted { id: id.to_owned(), name: format!("name-{id}") }));
+    run.feed(Input::Operator(OperatorInput::WorkerStarted {
+        id: id.to_owned(),
+        name: format!("name-{id}"),
+        again: false,
+    }));
     run.core.taken().clone()
 }
 
@@ -11,9 +15,13 @@ fn told(id: &str) -> String {
     format!("Your worker name-{id} has ended: completed.")
 }
 
-fn has_ended(id: &str) -> Input {
+fn has_ended_at(id: &str, at_unix_ms: Option<i64>) -> Input {
     let (name, text) = (format!("name-{id}"), told(id));
-    Input::Operator(OperatorInput::WorkerEnded { id: id.to_owned(), name, text })
+    Input::Operator(OperatorInput::WorkerEnded { id: id.to_owned(), name, text, at_unix_ms })
+}
+
+fn has_ended(id: &str) -> Input {
+    has_ended_at(id, Some(1_000))
 }
 
 fn ended(run: &mut Run, id: &str) -> Taken {
@@ -181,9 +189,14 @@ fn the_wait_is_bounded_by_the_time_of_the_run_and_lost_workers_are_named() {
 #[test]
 fn what_is_too_much_or_says_nothing_is_refused() {
     let (mut run, _) = working(plan());
-    let start = |id: &str, name: &str| OperatorInput::WorkerStarted { id: id.to_owned(), name: name.to_owned() };
-    let end =
-        |text: &str| OperatorInput::WorkerEnded { id: "a".to_owned(), name: "n".to_owned(), text: text.to_owned() };
+    let start =
+        |id: &str, name: &str| OperatorInput::WorkerStarted { id: id.to_owned(), name: name.to_owned(), again: false };
+    let end = |text: &str| OperatorInput::WorkerEnded {
+        id: "a".to_owned(),
+        name: "n".to_owned(),
+        text: text.to_owned(),
+        at_unix_ms: None,
+    };
     for (input, refused) in [
         (start("", "n"), Refused::TooMuch),
         (start("a", &"n".repeat(300)), Refused::TooMuch),
@@ -194,4 +207,43 @@ fn what_is_too_much_or_says_nothing_is_refused() {
         assert_eq!(*run.core.taken(), Taken::Refused(refused));
     }
     assert_eq!(run.core.workers_running(), 0);
+}
+
+#[test]
+fn a_worker_that_is_continued_is_waited_for_again_and_its_second_end_is_told_once() {
+    let mut run = waiting(plan(), &["a"]);
+    ended(&mut run, "a");
+    let actions = run.wait();
+    assert_eq!(said(&actions), [about("a")]);
+    assert_eq!(started(&mut run, "a"), Taken::Already, "a late report of its first start");
+    let again = |id: &str| {
+        let (id, name) = (id.to_owned(), format!("name-{id}"));
+        Input::Operator(OperatorInput::WorkerStarted { id, name, again: true })
+    };
+    run.feed(again("a"));
+    assert_eq!(*run.core.taken(), Taken::Done);
+    run.feed(again("a"));
+    assert_eq!(*run.core.taken(), Taken::Already);
+    let actions = run.work(1, &turn(&actions), "I wait for what it does now.");
+    assert!(spawn(&actions).is_none());
+    assert_eq!(detail(&run), "for 1 worker");
+    run.feed(has_ended_at("a", Some(2_000)));
+    assert_eq!(*run.core.taken(), Taken::Done);
+    assert!(run.core.is_told_of_end("a", Some(2_000)) && !run.core.is_told_of_end("a", Some(1_000)));
+    let actions = run.wait();
+    assert_eq!(said(&actions), [about("a")]);
+    // Nobody has said that it works again: its third end is another one all the same.
+    for (at, taken) in [
+        (Some(2_000), Taken::Already),
+        (Some(3_000), Taken::Done),
+        (Some(3_000), Taken::Already),
+        (None, Taken::Already),
+    ] {
+        run.feed(has_ended_at("a", at));
+        assert_eq!(*run.core.taken(), taken, "{at:?}");
+    }
+    let actions = run.work(1, &turn(&actions), "Seen.");
+    assert_eq!(said(&actions), [about("a")]);
+    let actions = run.work(1, &turn(&actions), "All is done.");
+    assert!(spawn(&actions).is_some(), "{actions:?}");
 }
