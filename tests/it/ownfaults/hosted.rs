@@ -73,6 +73,7 @@ pub(crate) fn plan(ground: &Ground, number: u32) -> Plan {
         conversation: false,
         supervised: true,
         without_critic: false,
+        checkpoints: false,
         approvals: ccc::core::Approvals::Off,
         ..sample
     }
