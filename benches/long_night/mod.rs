@@ -142,6 +142,7 @@ pub(crate) fn play(
                 | Action::Ask(_)
                 | Action::RunCheck { .. }
                 | Action::CancelCheck { .. }
+                | Action::TakeCheckpoint { .. }
                 | Action::Decide(_)
                 | Action::Note(_)
                 | Action::Show(_)

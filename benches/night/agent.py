@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A stand-in for the agent that does nothing but stream: one partial message per line, at an even rate.
 
-As the agent it streams BENCH_LINES_PER_S lines a second for BENCH_STREAM_S seconds in its one turn, each with the words BENCH_WORDS;
+As the agent it streams BENCH_LINES_PER_S lines a second for BENCH_STREAM_S seconds in its one turn, each with the words BENCH_WORDS (with BENCH_STAMP, the time instead);
 or, with BENCH_CALLS, as many tool calls with their results, BENCH_CALLS_PER_S or at full speed; or, with BENCH_ANSWER_MB, an answer of so many megabytes,
 streamed at full speed and then told whole. With BENCH_GO it waits for that file to appear before it begins, and with BENCH_HOLD it
 stays in the turn after its last words. As the critic (a fork) it approves at once. The lines have the form of the real CLI's.
@@ -23,6 +23,7 @@ if is_critic:
 out = open(1, "wb", buffering=65536 if os.environ.get("BENCH_BUFFERED") else 0, closefd=False)
 words = os.environ.get("BENCH_WORDS", "some words of the answer ")
 go = os.environ.get("BENCH_GO")
+stamps = os.environ.get("BENCH_STAMP")
 
 
 def say(**message):
@@ -77,7 +78,8 @@ for line in sys.stdin:
             ahead = began + number / rate - time.monotonic()
             if ahead > 0:
                 time.sleep(ahead)
-            partial({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": words}})
+            text_now = f"T{time.time_ns() // 1_000_000}Z\n" if stamps else words
+            partial({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text_now}})
         print(f"{lines} lines in {time.monotonic() - began:.2f} s", file=sys.stderr)
     say(type="assistant", message={"id": "msg_1", "role": "assistant", "content": [{"type": "text", "text": text}],
         "model": "claude-opus-5-5"}, parent_tool_use_id=None, uuid="00000000-0000-4000-8000-000000000004")

@@ -27,6 +27,7 @@ pub(super) struct Contents<'a> {
     /// Those that switch off the programs of the repository. Every command that writes an index may compare contents.
     pub(super) settings: &'a [(OsString, OsString)],
     pub(super) file_limit_bytes: u64,
+    pub(super) untracked_limit_bytes: u64,
 }
 
 /// What the listing says about the tree.
@@ -47,6 +48,8 @@ struct Listed {
     conflicts: Vec<(PathBuf, OsString)>,
     files: Vec<PathBuf>,
     has_attributes: bool,
+    /// The untracked files that are added, and their bytes.
+    untracked: (u64, u64),
 }
 
 impl Contents<'_> {
@@ -56,6 +59,10 @@ impl Contents<'_> {
         let mut unreadable = false;
         loop {
             let mut listed = self.list(unreadable)?;
+            let (files, bytes) = listed.untracked;
+            if bytes > self.untracked_limit_bytes {
+                return Err(CheckpointError::TooMuchUntracked { top: self.top.to_owned(), files, bytes });
+            }
             self.mark(&listed)?;
             self.keep_unchanged(&mut listed)?;
             match self.add(&listed) {
@@ -113,6 +120,8 @@ impl Contents<'_> {
         } else if meta.is_file() && meta.len() > self.file_limit_bytes {
             listed.leave_out(path, LeftOutWhy::TooLarge { bytes: meta.len() });
         } else {
+            let (files, bytes) = listed.untracked;
+            listed.untracked = (files + 1, bytes.saturating_add(meta.len()));
             listed.files.push(path);
         }
     }

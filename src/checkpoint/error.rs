@@ -32,6 +32,26 @@ pub enum CheckpointError {
         /// The reference.
         reference: String,
     },
+    /// Untracked files have too many bytes in all.
+    #[error(
+        "{files} untracked files in {} have {} MiB, which is too much to keep; name what is no work in .gitignore",
+        top.display(),
+        bytes / (1024 * 1024)
+    )]
+    TooMuchUntracked {
+        /// The working tree.
+        top: PathBuf,
+        /// How many there are.
+        files: u64,
+        /// What they have.
+        bytes: u64,
+    },
+    /// A file that no checkpoint has stands where a file would be written.
+    #[error("{} is in the way: no checkpoint has it, so it is not overwritten; move it away and try again", path.display())]
+    InTheWay {
+        /// The file, relative to the top of the working tree.
+        path: PathBuf,
+    },
     /// The temporary index cannot be written.
     #[error("{}: {source}", path.display())]
     Io {

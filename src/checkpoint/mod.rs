@@ -27,6 +27,8 @@ mod index;
 mod left_out;
 mod lfs;
 mod reference;
+mod restore;
+mod series;
 mod take;
 
 pub use diff::{FileChange, Summary, changed_paths, diff, summary};
@@ -34,6 +36,8 @@ pub use error::CheckpointError;
 pub use left_out::{LeftOut, LeftOutWhy};
 pub use lfs::{POINTER, Pointer};
 pub use reference::{Expected, REFERENCES, delete_reference, next_reference, set_reference};
+pub use restore::{RestorePlan, plan_restore, restore};
+pub use series::{Entry, Kept, UNTRACKED_LIMIT_BYTES, keep, list, reference, remove_all};
 pub use take::{
     Checkpoint, CheckpointRequest, FILE_LIMIT_BYTES, TreeRequest, WrittenTree, commit_tree, take, write_tree,
 };

@@ -62,6 +62,8 @@ pub struct TreeRequest {
     pub index: Option<PathBuf>,
     /// A larger file is left out.
     pub file_limit_bytes: u64,
+    /// With more bytes in untracked files, nothing is written.
+    pub untracked_limit_bytes: u64,
 }
 
 impl TreeRequest {
@@ -78,7 +80,7 @@ impl TreeRequest {
         }
         let head = repository.commit(git, "HEAD")?;
         let index = Some(repository.dirs.own.join("index"));
-        Ok(Self { repository, head, index, file_limit_bytes: FILE_LIMIT_BYTES })
+        Ok(Self { repository, head, index, file_limit_bytes: FILE_LIMIT_BYTES, untracked_limit_bytes: u64::MAX })
     }
 }
 
@@ -114,8 +116,16 @@ pub fn write_tree(git: &Git, request: &TreeRequest) -> Result<WrittenTree, Check
     };
     let index = TemporaryIndex::new(git, &place, request.index.as_deref(), request.head.as_deref())?;
     let settings = settings_without_programs(git, &place)?;
-    let file_limit_bytes = request.file_limit_bytes;
-    let contents = Contents { git, place: &place, top, index: &index, settings: &settings, file_limit_bytes };
+    let &TreeRequest { file_limit_bytes, untracked_limit_bytes, .. } = request;
+    let contents = Contents {
+        git,
+        place: &place,
+        top,
+        index: &index,
+        settings: &settings,
+        file_limit_bytes,
+        untracked_limit_bytes,
+    };
     let left_out = contents.stage()?;
     let tree = git.text(&place, &Call::new(["write-tree"]).index(index.path()).settings(&settings))?;
     Ok(WrittenTree { tree, left_out })

@@ -365,3 +365,158 @@ fn the_difference_is_told_as_a_patch_as_numbers_and_as_paths() {
     assert!(patch.starts_with("diff --git a/src/a.rs b/src/a.rs\n") && patch.ends_with(" one\n+two\n"), "{patch}");
     assert!(diff(&git, &place, "--output=/tmp/x", &checkpoint.commit, &[]).is_err());
 }
+
+fn kept(ground: &Ground, why: &str) -> Kept {
+    keep(&ground.ours(), &ground.project(), "run-1", why).expect("kept")
+}
+
+fn repository(ground: &Ground) -> crate::git::Repository {
+    crate::git::Repository::find(&ground.project()).expect("a repository")
+}
+
+/// Restores these paths of a checkpoint, as `ccc restore` does.
+fn restored(ground: &Ground, to: &Kept, paths: &[&Path]) -> Result<RestorePlan, CheckpointError> {
+    let (git, repository) = (ground.ours(), repository(ground));
+    let before = kept(ground, "before");
+    let plan = plan_restore(&git, &repository, &before.commit, &to.commit, paths)?;
+    restore(&git, &repository, &before.commit, &plan)?;
+    Ok(plan)
+}
+
+fn read(ground: &Ground, name: &str) -> Option<String> {
+    fs::read_to_string(ground.project().join(name)).ok()
+}
+
+#[test]
+fn the_checkpoints_of_a_run_are_numbered_and_one_that_would_be_the_same_is_the_last_one() {
+    let ground = Ground::new();
+    let first = kept(&ground, "before the agent began");
+    assert_eq!((first.number, first.is_new), (1, true));
+    let same = kept(&ground, "the agent stopped");
+    assert_eq!((same.number, same.is_new, &same.commit), (1, false, &first.commit));
+    for number in 2..=11 {
+        ground.write("src/a.rs", &format!("{number}\n"));
+        assert_eq!(kept(&ground, "the agent stopped").number, number);
+    }
+    // The same files on another commit are another state.
+    ground.commit("the agent's");
+    assert_eq!(kept(&ground, "the agent stopped").number, 12);
+    let (git, place) = (ground.ours(), repository(&ground).shared());
+    let entries = list(&git, &place, "run-1").expect("listed");
+    assert_eq!(entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
+    assert_eq!((entries[0].why.as_str(), &entries[0].commit), ("before the agent began", &first.commit));
+    assert!(entries[0].unix_s > 1_700_000_000 && entries[11].parent != entries[10].parent);
+    assert_eq!(list(&git, &place, "run").expect("listed"), [], "another run");
+    assert_eq!(remove_all(&git, &repository(&ground), "run-1").expect("removed"), 12);
+    assert_eq!(ground.git(&["for-each-ref", "refs/ccc"]), "");
+}
+
+#[test]
+fn two_that_keep_at_once_both_get_a_number() {
+    let ground = Ground::new();
+    std::thread::scope(|scope| {
+        for at in 0..4 {
+            let ground = &ground;
+            scope.spawn(move || {
+                let why = format!("thread {at}");
+                for round in 0..3 {
+                    fs::write(ground.project().join(format!("{at}.txt")), format!("{round}")).expect("written");
+                    keep(&ground.ours(), &ground.project(), "run-1", &why).expect("kept");
+                }
+            });
+        }
+    });
+    let last = kept(&ground, "after");
+    let entries = list(&ground.ours(), &repository(&ground).shared(), "run-1").expect("listed");
+    assert!(entries.iter().map(|entry| entry.number).eq(1..=last.number), "no number is missing: {entries:?}");
+}
+
+#[test]
+fn a_restore_writes_removes_and_brings_back_and_touches_nothing_else() {
+    let ground = Ground::new();
+    ground.write("gone.rs", "gone\n");
+    ground.write("dir", "a file\n");
+    let first = kept(&ground, "before the agent began");
+    ground.write("src/a.rs", "worse\n");
+    fs::remove_file(ground.project().join("gone.rs")).expect("removed");
+    fs::remove_file(ground.project().join("dir")).expect("removed");
+    ground.write("dir/inside", "now a directory\n");
+    ground.write("new/deep/er.rs", "new\n");
+    ground.write("target/built", "ignored\n");
+    ground.write("staged.rs", "staged\n");
+    ground.git(&["add", "staged.rs"]);
+    let before = state_of_user(&ground);
+    let plan = restored(&ground, &first, &[]).expect("restored");
+    assert_eq!(state_of_user(&ground), before);
+    let names = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&plan.written), ["dir", "gone.rs", "src/a.rs"]);
+    assert_eq!(names(&plan.removed), ["dir/inside", "new/deep/er.rs", "staged.rs"]);
+    assert_eq!(read(&ground, "src/a.rs").as_deref(), Some("one\n"));
+    assert_eq!(
+        (read(&ground, "dir").as_deref(), read(&ground, "gone.rs").as_deref()),
+        (Some("a file\n"), Some("gone\n"))
+    );
+    assert!(!ground.project().join("new").exists(), "empty directories go");
+    assert_eq!(read(&ground, "target/built").as_deref(), Some("ignored\n"));
+    // And back: the restore itself is kept.
+    let entries = list(&ground.ours(), &repository(&ground).shared(), "run-1").expect("listed");
+    let back = Kept { number: 2, commit: entries[1].commit.clone(), is_new: true, left_out: Vec::new() };
+    restored(&ground, &back, &[]).expect("restored");
+    assert_eq!(read(&ground, "dir/inside").as_deref(), Some("now a directory\n"));
+    assert_eq!(read(&ground, "src/a.rs").as_deref(), Some("worse\n"));
+    // Only what is named, which is no pattern.
+    ground.write("*", "a star\n");
+    restored(&ground, &first, &[Path::new("*")]).expect("restored");
+    assert_eq!((read(&ground, "*"), read(&ground, "src/a.rs").as_deref()), (None, Some("worse\n")));
+    restored(&ground, &first, &[Path::new("src")]).expect("restored");
+    assert_eq!((read(&ground, "src/a.rs").as_deref(), read(&ground, "dir")), (Some("one\n"), None));
+}
+
+#[test]
+fn a_restore_changes_nothing_when_a_file_that_no_checkpoint_has_is_in_the_way() {
+    let ground = Ground::new();
+    ground.write("place", "a file\n");
+    let first = kept(&ground, "before the agent began");
+    fs::remove_file(ground.project().join("place")).expect("removed");
+    ground.write("src/a.rs", "worse\n");
+    fs::write(ground.project().join(".git/info/exclude"), "place\n").expect("written");
+    ground.write("place", "ignored now, and nowhere else\n");
+    let error = restored(&ground, &first, &[]).expect_err("it would be lost");
+    assert!(error.to_string().contains("place"), "{error}");
+    assert_eq!(read(&ground, "place").as_deref(), Some("ignored now, and nowhere else\n"));
+    assert_eq!(read(&ground, "src/a.rs").as_deref(), Some("worse\n"));
+}
+
+#[test]
+fn a_restore_goes_through_no_link_and_runs_no_program() {
+    let ground = Ground::new();
+    let hostile = Hostile::new(&ground, &ground.project());
+    ground.on_agents_branch();
+    ground.write("dir/x.odd", "one\n");
+    let first = kept(&ground, "before the agent began");
+    ground.write("src/a.rs", "two\n");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let outside = elsewhere.path().to_owned();
+    fs::write(outside.join("x.odd"), "not ours\n").expect("written");
+    fs::remove_dir_all(ground.project().join("dir")).expect("removed");
+    symlink(&outside, ground.project().join("dir")).expect("link");
+    hostile.forget();
+    restored(&ground, &first, &[]).expect("restored");
+    assert_eq!(hostile.seen(), Vec::<String>::new());
+    assert_eq!(fs::read_to_string(outside.join("x.odd")).expect("there"), "not ours\n");
+    assert!(!ground.project().join("dir").is_symlink());
+    assert_eq!(read(&ground, "dir/x.odd").as_deref(), Some("one\n"));
+}
+
+#[test]
+fn too_much_that_is_untracked_is_refused_before_it_is_read() {
+    let ground = Ground::new();
+    ground.write("data/1.bin", &"x".repeat(3000));
+    let of = TreeRequest {
+        untracked_limit_bytes: 2000,
+        ..TreeRequest::of(&ground.ours(), &ground.project()).expect("a tree")
+    };
+    let error = write_tree(&ground.ours(), &of).expect_err("too much");
+    assert!(matches!(error, CheckpointError::TooMuchUntracked { files: 1, bytes: 3000, .. }), "{error}");
+    assert!(error.to_string().contains(".gitignore"), "{error}");
+}

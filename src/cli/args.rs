@@ -2,10 +2,10 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ExitCode;
 use super::subcommand::{
-    answer, attach, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on, init,
-    interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay, resume,
-    run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait,
-    watch,
+    answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
+    init, interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay,
+    restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust,
+    usage, wait, watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -74,6 +74,9 @@ pub enum Command {
     Look(look::LookArgs),
     #[command(about = "Show what an agent has changed since its branch began")]
     Diff(diff::DiffArgs),
+    #[command(about = "List the checkpoints of a run: its files at each stop")]
+    Checkpoints(checkpoints::CheckpointsArgs),
+    Restore(restore::RestoreArgs),
     #[command(about = "Merge the work of agents into the branch that they started from")]
     Merge(merge::MergeArgs),
     #[command(about = "Show how one agent or run stands")]

@@ -7,10 +7,10 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
-    answer, attach, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on, init,
-    interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay, resume,
-    run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust, usage, wait,
-    watch,
+    answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
+    init, interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay,
+    restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust,
+    usage, wait, watch,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
 
@@ -95,6 +95,8 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Tree(args)) => tree::run(args, context),
         Some(Command::Look(args)) => look::run(args, context),
         Some(Command::Diff(args)) => diff::run(args, context),
+        Some(Command::Checkpoints(args)) => checkpoints::run(args, context),
+        Some(Command::Restore(args)) => restore::run(args, context),
         Some(Command::Merge(args)) => merge::run(args, context),
         Some(Command::Status(args)) => status::run(args, context),
         Some(Command::Gc(args)) => gc::run(args, context),
@@ -147,6 +149,8 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Tree(_)
             | Command::Look(_)
             | Command::Diff(_)
+            | Command::Checkpoints(_)
+            | Command::Restore(_)
             | Command::Merge(_)
             | Command::Status(_)
             | Command::Gc(_)

@@ -29,6 +29,7 @@ mod family;
 mod hook;
 mod inside;
 mod keeper_world;
+mod kept;
 mod limit_check;
 mod lines;
 mod logout;

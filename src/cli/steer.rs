@@ -1,6 +1,6 @@
 //! Shared code of the commands that control a run: finding it, connecting, and reporting the result of an order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::native::is_native;
 use super::queue::not_started;
@@ -60,6 +60,17 @@ pub(super) fn newest_living(command: &str, context: &Context) -> Result<RunDir, 
 /// The plan with which a run began, if its journal has it.
 fn plan(run: &RunDir) -> Option<Plan> {
     JournalReader::open(&run.journal()).ok()?.plan().ok()
+}
+
+/// The directory in which a run began.
+///
+/// # Errors
+/// When its journal cannot be read.
+pub(super) fn cwd_of(run: &RunDir) -> Result<PathBuf, CliError> {
+    let plan = plan(run).ok_or_else(|| {
+        CliError::new(ErrorKind::Failed, format!("the journal of run {} does not say where it worked", run.id()))
+    })?;
+    Ok(PathBuf::from(plan.cwd))
 }
 
 /// Whether a run is a conversation of ccc, which continues with a message.

@@ -173,6 +173,9 @@ settings! {
     grace: Span = Span::from_secs(3) => free().variable("CCC_GRACE");
     /// Keep git's state out of the agent's prompt if the critic could not share the prompt prefix otherwise.
     share_prompt_prefix: bool = true => free().variable("CCC_SHARE_PROMPT_PREFIX");
+    /// Keep the files of the project as a commit below `refs/ccc/` before the agent starts and each time it stops, so that
+    /// `ccc restore` can take its work back.
+    checkpoints: bool = true => free().variable("CCC_CHECKPOINTS");
     /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
     no_wait: bool = false => free().variable("CCC_NO_WAIT").option("--no-wait", "");
     /// Take another token at the next stop when the current token has used this percentage of a usage window.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::answers::Answers;
+use super::checkpoints::Checkpoints;
 use super::child_env::ChildEnv;
 use super::clock::Clock;
 use super::control::{Control, Controller, Controls, HostLink};
@@ -46,6 +47,8 @@ use redaction::{Redactor, SharedRedactor};
 const CHECK_END_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long ccc waits, before it exits, for killed processes to end.
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
+/// The same while the last checkpoint is being taken.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The agent's program.
 #[derive(Debug, Clone)]
@@ -148,7 +151,7 @@ pub fn run(setup: Setup, sources: impl FnOnce(&Controller)) -> io::Result<End> {
 #[derive(Debug)]
 pub struct Run {
     setup: Setup,
-    give_up: [Cancel; 2],
+    give_up: [Cancel; 3],
     inbox: Inbox,
     events: Events,
     redactor: SharedRedactor,
@@ -165,20 +168,27 @@ impl Run {
         let redactor = SharedRedactor::new(setup.redactor.clone());
         let start = |given: &Interface| InterfaceTerminal::on(given.clone(), inbox.clone(), redactor.clone());
         let interface = setup.interface.as_ref().map(start).transpose()?;
-        Ok(Run { setup, give_up: [Cancel::new()?, Cancel::new()?], inbox, events, redactor, interface })
+        Ok(Run { setup, give_up: [Cancel::new()?, Cancel::new()?, Cancel::new()?], inbox, events, redactor, interface })
     }
 
     /// Runs until the core has finished. Needs a runtime with timers and IO. It starts, kills and waits for its own processes
     /// only; everything that concerns the whole ccc process is the host's.
     pub async fn drive(self, mut controls: Controls) -> End {
-        let Run { setup, give_up: [give_up_fetching, give_up_measuring], inbox, mut events, redactor, interface } =
-            self;
+        let Run {
+            setup,
+            give_up: [give_up_fetching, give_up_measuring, give_up_keeping],
+            inbox,
+            mut events,
+            redactor,
+            interface,
+        } = self;
         let ours = TreeObserver::of_process(
             &setup.state_dir,
             &setup.bare_env,
             &setup.core.plan().run_id,
             give_up_measuring.clone(),
         );
+        let checkpoints = Checkpoints::of(&setup.core.plan().run_id, &setup.bare_env, give_up_keeping.clone());
         setup.typing.quiet();
         let clock = Clock::starting_at(setup.from, controls.wall_clock());
         let WorkerTimeouts { records, tokens, settings } = setup.workers.timeouts;
@@ -211,6 +221,9 @@ impl Run {
             snapshots: BTreeMap::new(),
             measuring: 0,
             give_up_measuring,
+            keeping: 0,
+            give_up_keeping,
+            checkpoints: Arc::new(checkpoints),
             answers: None,
             typing: setup.typing,
             keyboard: setup.keyboard,
@@ -268,6 +281,10 @@ pub(super) struct World {
     /// How many measurements are running. `give_up_measuring` ends their git when the run is over.
     pub(super) measuring: u32,
     give_up_measuring: Cancel,
+    /// How many checkpoints are asked for and not answered.
+    pub(super) keeping: u32,
+    give_up_keeping: Cancel,
+    pub(super) checkpoints: Arc<Checkpoints>,
     /// The open question, if any.
     pub(super) answers: Option<Answers>,
     /// Controls the echo of the terminal.
@@ -331,9 +348,15 @@ impl World {
         let mut deadline = self.run.clock.after(CHECK_END_TIMEOUT);
         if kill || self.checks.is_empty() {
             self.kill();
-            (kill, deadline) = (true, self.run.clock.after(KILL_TIMEOUT));
+            let wait = if !kill && self.keeping > 0 { CHECKPOINT_TIMEOUT } else { KILL_TIMEOUT };
+            (kill, deadline) = (true, self.run.clock.after(wait));
         }
-        while !(self.checks.is_empty() && !self.has_children() && self.fetching.is_empty() && self.measuring == 0) {
+        while !(self.checks.is_empty()
+            && !self.has_children()
+            && self.fetching.is_empty()
+            && self.measuring == 0
+            && self.keeping == 0)
+        {
             let enough = tokio::select! {
                 biased;
                 control = controls.next() => match control {
@@ -358,6 +381,7 @@ impl World {
                         }
                         Some(Event::Fetched { token, .. }) => drop(self.fetching.remove(&token)),
                         Some(Event::TreeMeasured { .. }) => self.measuring = self.measuring.saturating_sub(1),
+                        Some(Event::CheckpointTaken { .. }) => self.keeping = self.keeping.saturating_sub(1),
                         Some(
                             Event::Line { .. }
                             | Event::Stopped { .. }
@@ -389,6 +413,7 @@ impl World {
                 (kill, deadline) = (true, self.run.clock.after(KILL_TIMEOUT));
             }
         }
+        self.give_up_keeping.kill();
         if self.has_children() {
             self.workers.processes.finish(KILL_TIMEOUT);
         }
@@ -819,6 +844,10 @@ impl engine::World for World {
                 }
                 self.snapshots.extend(measured.map(|measured| (measure, measured)));
                 feed(self, Input::TreeMeasured { measure, tree });
+            }
+            Event::CheckpointTaken { checkpoint, fact } => {
+                self.keeping = self.keeping.saturating_sub(1);
+                feed(self, Input::CheckpointTaken { checkpoint, fact });
             }
             Event::Answered { number, choice } => {
                 feed(self, Input::Operator(OperatorInput::Answer { number, choice }));

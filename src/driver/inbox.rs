@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 
 use crate::control::protocol::WordsOf;
 use crate::core::{
-    Answer, CheckId, CheckResult, ExitFact, LineFact, MeasureId, ProcId, TokenFact, TokenId, TokenReport, TreeFact,
+    Answer, CheckId, CheckResult, CheckpointFact, CheckpointId, ExitFact, LineFact, MeasureId, ProcId, TokenFact,
+    TokenId, TokenReport, TreeFact,
 };
 
 use super::engine::Source;
@@ -112,6 +113,10 @@ pub(super) enum Event {
         measured: Option<Measured>,
         fact: TreeFact,
     },
+    CheckpointTaken {
+        checkpoint: CheckpointId,
+        fact: CheckpointFact,
+    },
     Answered {
         number: u32,
         choice: Answer,
@@ -149,6 +154,7 @@ impl Event {
             | Event::Tokens { .. }
             | Event::CheckFinished { .. }
             | Event::TreeMeasured { .. }
+            | Event::CheckpointTaken { .. }
             | Event::Answered { .. }
             | Event::NotUnderstood { .. }
             | Event::Probed { .. }

@@ -8,6 +8,7 @@ mod agent_world;
 mod alarm;
 mod answers;
 mod catch_up;
+mod checkpoints;
 mod child_env;
 mod clock;
 mod console;

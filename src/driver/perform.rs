@@ -107,6 +107,7 @@ impl World {
                 }
             }
             Action::MeasureTree { measure, since, moving } => self.measure(measure, since, moving),
+            Action::TakeCheckpoint { checkpoint, at } => self.take_checkpoint(checkpoint, at),
             Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
             Action::Ask(question) => {
                 self.typing.restore();

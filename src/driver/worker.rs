@@ -32,6 +32,8 @@ pub struct Workers {
     pub records: Worker,
     /// The project's settings of the agent.
     pub settings: Worker,
+    /// Checkpoints of the working tree.
+    pub checkpoints: Worker,
     /// Locks of sessions whose ids become known only during the run.
     pub locks: Worker,
     /// The timeouts for their answers.
@@ -56,6 +58,7 @@ impl Default for Workers {
             tokens: Worker::new("tokens"),
             records: Worker::new("records"),
             settings: Worker::new("settings"),
+            checkpoints: Worker::new("checkpoints"),
             locks: Worker::new("locks"),
             timeouts: WorkerTimeouts::default(),
         }

@@ -11,7 +11,7 @@ use crate::core::{Action, Input, Plan, Tick, VariantNames as _};
 /// The format's major version. A reader refuses a higher one.
 pub const FORMAT_MAJOR: u32 = 1;
 /// The format's minor version. A higher one is readable, because it only adds fields and kinds of lines.
-pub const FORMAT_MINOR: u32 = 4;
+pub const FORMAT_MINOR: u32 = 5;
 /// An entry whose encoded input or action is longer goes to `blobs/`, so that journal lines stay usable with `grep`.
 pub const BLOB_THRESHOLD_BYTES: usize = 64 * 1024;
 /// The longest journal line that a reader accepts. Only the header, which holds the plan's texts, can come close to it.

@@ -32,6 +32,8 @@ pub(crate) const COMMANDS: &[&str] = &[
     "tree",
     "look",
     "diff",
+    "checkpoints",
+    "restore",
     "merge",
     "status",
     "gc",

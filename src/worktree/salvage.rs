@@ -45,6 +45,7 @@ pub(super) fn of_tree(
         head: tree.head.clone(),
         index: tree.index.then(|| tree.repository.dirs.own.join("index")),
         file_limit_bytes,
+        untracked_limit_bytes: u64::MAX,
     };
     let WrittenTree { tree: written, left_out } = write_tree(git, &request)?;
     let mut lost: Vec<String> =

@@ -12,6 +12,7 @@ use supervision::core::{
     Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, SettledHow, Show, Signal, Spawn, SpawnFault,
     Timeouts, TokenReport, TreeFact, derive_uuid,
 };
+use supervision::core::{CheckpointFact, CheckpointId};
 
 /// The core's decision when it considers an agent hung.
 const HUNG: &str = "end the agent's process";
@@ -119,6 +120,7 @@ impl World {
                 }
             }
             Action::MeasureTree { measure, since, .. } => self.measure(measure, since),
+            Action::TakeCheckpoint { checkpoint, at: _ } => self.keep(checkpoint),
             Action::SetCredential { proc, token } => self.exchange(proc, token)?,
             Action::ReportToken { request, token, report } => {
                 self.provider.learn(&token, &report);
@@ -482,6 +484,19 @@ impl World {
             2 => (1, CheckEnd::NotStarted("no shell".to_owned())),
             _ => (self.dice.between(1, 30_000), CheckEnd::Exited(1)),
         }
+    }
+
+    fn keep(&mut self, checkpoint: CheckpointId) {
+        self.family.keeps();
+        let dice = &mut self.family.checkpoint_dice;
+        let fact = match dice.between(0, 9) {
+            0 => CheckpointFact { trouble: Some("git failed".to_owned()), ..CheckpointFact::default() },
+            1 => CheckpointFact { none: true, ..CheckpointFact::default() },
+            _ => CheckpointFact { number: Some(checkpoint.0.into()), is_new: true, ..CheckpointFact::default() },
+        };
+        let ms = if dice.percent(10) { dice.between(1, 120_000) } else { dice.between(1, 80) };
+        self.counts.add("checkpoint");
+        self.schedule(ms, Event::CheckpointTaken(checkpoint, fact));
     }
 
     fn measure(&mut self, measure: MeasureId, since: Option<MeasureId>) {

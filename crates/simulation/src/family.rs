@@ -12,6 +12,8 @@ use supervision::core::{CheckEnd, CheckId, Plan, SetupPlan};
 
 /// Separates these dice from the night's own.
 const DICE: u64 = 0x6661_6d69_6c79;
+/// The same for those of the checkpoints.
+const CHECKPOINT_DICE: u64 = 0x6b65_6570;
 /// How many of 100 nights have workers.
 const NIGHTS_WITH_WORKERS: u64 = 25;
 /// How many of 100 nights have a setup.
@@ -25,10 +27,18 @@ const LONGEST_MS: u64 = 30 * 3_600_000;
 /// The core's decision to wait no longer.
 const LOST: &str = "wait no longer for the workers";
 
-/// The workers and the setup of a night.
+/// How many of 100 nights keep checkpoints.
+const NIGHTS_WITH_CHECKPOINTS: u64 = 25;
+
+/// The workers, the setup and the checkpoints of a night.
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) dice: Dice,
+    /// Those of the checkpoints.
+    pub(super) checkpoint_dice: Dice,
+    keeps: bool,
+    /// A checkpoint was asked for since the last process of the agent or the setup started.
+    kept: bool,
     /// How long each worker lives, by its number, in milliseconds.
     pub(super) lives_ms: Vec<u64>,
     pub(super) started: BTreeSet<usize>,
@@ -56,8 +66,13 @@ impl Family {
         let lives_ms = (0..count)
             .map(|_| if dice.percent(80) { dice.between(1, 3_600_000) } else { dice.between(1, LONGEST_MS) })
             .collect();
+        let mut checkpoint_dice = Dice::new(seed ^ CHECKPOINT_DICE);
+        plan.checkpoints = checkpoint_dice.percent(NIGHTS_WITH_CHECKPOINTS) && !alone;
         Family {
             dice,
+            checkpoint_dice,
+            keeps: plan.checkpoints,
+            kept: false,
             lives_ms,
             started: BTreeSet::new(),
             ended: BTreeSet::new(),
@@ -72,6 +87,9 @@ impl Family {
     /// A command of the setup or a check is started. True if it is of the setup.
     pub(super) fn runs(&mut self, check: CheckId, command: &str) -> Result<bool, Broken> {
         if self.setup.iter().any(|of| of == command) {
+            if self.passed.is_empty() && self.commands.is_empty() {
+                self.keeps_before("the setup")?;
+            }
             self.commands.insert(check, command.to_owned());
             return Ok(true);
         }
@@ -86,12 +104,27 @@ impl Family {
         }
     }
 
+    /// A checkpoint is taken.
+    pub(super) fn keeps(&mut self) {
+        self.kept = true;
+    }
+
+    fn keeps_before(&mut self, what: &str) -> Result<(), Broken> {
+        if self.keeps && !std::mem::take(&mut self.kept) {
+            return Err(Law::KeptFirst.broken(format!("{what} is started, and the tree was not kept before")));
+        }
+        Ok(())
+    }
+
     /// Checks the start of a process.
-    pub(super) fn spawns(&self, role: Role) -> Result<(), Broken> {
+    pub(super) fn spawns(&mut self, role: Role) -> Result<(), Broken> {
         if let Some(left) = self.setup.iter().find(|command| !self.passed.contains(*command)) {
             return Err(Law::SetUpFirst.broken(format!("{role:?} is started, and `{left}` has not passed")));
         }
-        if role == Role::Critic { self.judges() } else { Ok(()) }
+        match role {
+            Role::Critic => self.judges(),
+            Role::Agent => self.keeps_before("a process of the agent"),
+        }
     }
 
     fn judges(&self) -> Result<(), Broken> {

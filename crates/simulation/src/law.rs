@@ -43,6 +43,7 @@ pub enum Law {
     RestsForSomebody,
     Paused,
     SetUpFirst,
+    KeptFirst,
     WorkersFirst,
     Sense,
     NoPanic,
@@ -84,6 +85,7 @@ impl Law {
             }
             Law::RestsForSomebody => "a run rests only while somebody attends, or within its patience",
             Law::Paused => "nothing begins while the run is paused",
+            Law::KeptFirst => "the tree is kept before the setup and before each process of the agent",
             Law::SetUpFirst => "no agent starts before its tree is set up",
             Law::WorkersFirst => "a stop is not judged while workers run",
             Law::Sense => "an action is about something that is there",

@@ -23,8 +23,8 @@ use super::{Scenario, is_long};
 use ccc::demo::scripted::{Script, Signalled, Transcript};
 use redaction::Redactor;
 use supervision::core::{
-    Action, Answer, Approvals, AskId, CheckEnd, CheckId, CheckResult, Core, ExitFact, Finish, Input, LineFact,
-    MeasureId, OperatorInput, Plan, ProcId, Ruling, Spawn, Taken, Tick, TokenId, TreeFact,
+    Action, Answer, Approvals, AskId, CheckEnd, CheckId, CheckResult, CheckpointFact, CheckpointId, Core, ExitFact,
+    Finish, Input, LineFact, MeasureId, OperatorInput, Plan, ProcId, Ruling, Spawn, Taken, Tick, TokenId, TreeFact,
 };
 
 /// The wall clock at the beginning of every night, unix milliseconds.
@@ -79,6 +79,7 @@ pub(super) enum Event {
     NotStarted(ProcId),
     CheckEnds(CheckId, CheckEnd),
     TreeMeasured(MeasureId, TreeFact),
+    CheckpointTaken(CheckpointId, CheckpointFact),
     Tokens(Option<u32>),
     Probed(TokenId),
     Answered(u32, Answer),
@@ -457,6 +458,9 @@ impl World {
                 self.feed_maybe_twice(Input::CheckFinished { check, result })
             }
             Event::TreeMeasured(measure, tree) => self.feed_maybe_twice(Input::TreeMeasured { measure, tree }),
+            Event::CheckpointTaken(checkpoint, fact) => {
+                self.feed_maybe_twice(Input::CheckpointTaken { checkpoint, fact })
+            }
             Event::Tokens(request) => {
                 let tokens = self.provider.known.clone();
                 self.feed(Input::Tokens { request, tokens, unix_ms: Some(self.wall_ms()) })
@@ -750,6 +754,7 @@ impl World {
             Input::Exited { proc, exit: ExitFact::default() },
             Input::CheckFinished { check, result },
             Input::TreeMeasured { measure, tree },
+            Input::CheckpointTaken { checkpoint: CheckpointId(1), fact: CheckpointFact::default() },
             Input::Tokens { request: Some(1), tokens: self.provider.known.clone(), unix_ms: Some(self.wall_ms()) },
             Input::Operator(OperatorInput::Answer { number: 1, choice: Answer::Wait }),
             Input::Operator(OperatorInput::Interrupt { reason: "late".to_owned() }),

@@ -1,21 +1,30 @@
-//! `ccc diff AGENT`.
+//! `ccc diff RUN [N[..M]]`.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::agent::record_of;
+use crate::checkpoint::{self, Summary};
+use crate::cli::kept::{KeptRun, Range, failed};
 use crate::cli::{CliError, Context, ExitCode, agent_tree, steer};
+use crate::fleet::AgentRecord;
 
-/// Show what an agent has changed since its branch began, committed or not.
+/// Show what a run has changed, committed or not, as a patch.
+///
+/// Of an agent with a worktree: what it has changed since its branch began. Of another run: what has changed since its first
+/// checkpoint. With numbers of checkpoints, what has changed between them; see `ccc checkpoints RUN`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DiffArgs {
-    /// Its name, its id, or the beginning of its id.
-    #[arg(value_name = "AGENT")]
-    pub agent: String,
+    /// Its name, its id, the beginning of its id, or `last`.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// The number of a checkpoint, to compare it with the files as they are now, or two numbers such as 1..3.
+    #[arg(value_name = "N[..M]")]
+    pub range: Option<Range>,
 
     /// Only these files or directories, relative to the top of the repository.
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", last = true)]
     pub paths: Vec<PathBuf>,
 
     /// Print only how many lines were added and removed in each file.
@@ -30,45 +39,72 @@ pub struct DiffArgs {
 /// Shows the changes.
 ///
 /// # Errors
-/// When there is no such agent, it works in no worktree of its own, or git fails.
+/// When there is no such run or checkpoint, or git fails.
 pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let dir = steer::find(&args.agent, context)?;
-    let record = record_of(&dir, &args.agent)?;
-    if args.stat || args.json {
-        let sums = agent_tree::sums(&record, context)?;
-        if args.json {
-            let files: Vec<serde_json::Value> = sums
-                .files
-                .iter()
-                .map(|file| {
-                    serde_json::json!({
-                        "path": file.path,
-                        "renamed_from": file.renamed_from,
-                        "added": file.lines.map(|(added, _)| added),
-                        "removed": file.lines.map(|(_, removed)| removed),
-                    })
-                })
-                .collect();
-            context.printer.json(serde_json::json!({
-                "id": record.id,
-                "name": record.name,
-                "base": record.tree.as_ref().map(|tree| &tree.base),
-                "branch": record.tree.as_ref().map(|tree| &tree.branch),
-                "files": files,
-            }));
-            return Ok(ExitCode::COMPLETED);
-        }
-        for file in &sums.files {
-            let lines = match file.lines {
-                Some((added, removed)) => format!("+{added}\t-{removed}"),
-                None => "binary\t".to_owned(),
-            };
-            context.printer.line(format_args!("{lines}\t{}", file.path.display()));
-        }
-        return Ok(ExitCode::COMPLETED);
-    }
+    let dir = steer::find(&args.run, context)?;
+    let record = AgentRecord::read(&dir).ok().flatten();
+    let own_tree = record.as_ref().filter(|record| record.tree.is_some() && args.range.is_none());
+    let counts = args.stat || args.json;
     let paths: Vec<&Path> = args.paths.iter().map(PathBuf::as_path).collect();
-    let patch = agent_tree::patch(&record, &paths, context)?;
-    context.printer.data(&String::from_utf8_lossy(&patch));
+    let shown = match own_tree {
+        Some(record) if counts => Shown::Counts(agent_tree::sums(record, context)?),
+        Some(record) => Shown::Patch(agent_tree::patch(record, &paths, context)?),
+        None => {
+            let kept = KeptRun::find(&args.run, context)?;
+            let (from, to) = kept.ends(args.range.as_ref())?;
+            let place = kept.repository.shared();
+            if counts {
+                let sums = checkpoint::summary(&kept.git, &place, &from, &to);
+                Shown::Counts(sums.map_err(|error| failed(&error))?)
+            } else {
+                let patch = checkpoint::diff(&kept.git, &place, &from, &to, &paths);
+                Shown::Patch(patch.map_err(|error| failed(&error))?)
+            }
+        }
+    };
+    match shown {
+        Shown::Patch(patch) => context.printer.data(&String::from_utf8_lossy(&patch)),
+        Shown::Counts(sums) if args.json => json(dir.id(), record.as_ref(), &sums, context),
+        Shown::Counts(sums) => stat(&sums, context),
+    }
     Ok(ExitCode::COMPLETED)
+}
+
+/// What is shown of a difference.
+enum Shown {
+    Patch(Vec<u8>),
+    Counts(Summary),
+}
+
+fn stat(sums: &Summary, context: &Context) {
+    for file in &sums.files {
+        let lines = match file.lines {
+            Some((added, removed)) => format!("+{added}\t-{removed}"),
+            None => "binary\t".to_owned(),
+        };
+        context.printer.line(format_args!("{lines}\t{}", file.path.display()));
+    }
+}
+
+fn json(id: &str, record: Option<&AgentRecord>, sums: &Summary, context: &Context) {
+    let tree = record.and_then(|record| record.tree.as_ref());
+    let files: Vec<serde_json::Value> = sums
+        .files
+        .iter()
+        .map(|file| {
+            serde_json::json!({
+                "path": file.path,
+                "renamed_from": file.renamed_from,
+                "added": file.lines.map(|(added, _)| added),
+                "removed": file.lines.map(|(_, removed)| removed),
+            })
+        })
+        .collect();
+    context.printer.json(serde_json::json!({
+        "id": id,
+        "name": record.map(|record| &record.name),
+        "base": tree.map(|tree| &tree.base),
+        "branch": tree.map(|tree| &tree.branch),
+        "files": files,
+    }));
 }

@@ -58,16 +58,13 @@ pub(super) fn agreed(yes: bool, question: &str, command: &str, context: &Context
         return Ok(());
     }
     if !trust::somebody_is_there(context) {
-        return Err(CliError::new(
-            ErrorKind::Usage,
-            format!("`ccc {command}` asks before it removes, and nobody can answer"),
-        )
-        .hint(format!("to remove without being asked, add --yes: ccc {command} --yes")));
+        return Err(CliError::new(ErrorKind::Usage, format!("`ccc {command}` asks first, and nobody can answer"))
+            .hint(format!("to do it without being asked, add --yes: ccc {command} --yes")));
     }
     if trust::says_yes(question, context) {
         Ok(())
     } else {
-        Err(CliError::new(ErrorKind::Usage, "nothing was removed"))
+        Err(CliError::new(ErrorKind::Usage, "nothing was changed"))
     }
 }
 

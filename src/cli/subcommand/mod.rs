@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod attach;
+pub mod checkpoints;
 pub mod completions;
 pub mod config;
 pub mod demo;
@@ -28,6 +29,7 @@ pub mod prompt;
 pub mod providers;
 pub mod questions;
 pub mod replay;
+pub mod restore;
 pub mod resume;
 pub mod run;
 pub mod runs;

@@ -465,6 +465,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             background_ms: settings.background_timeout.map(Span::as_ms),
             grace_ms: settings.grace.as_ms(),
         },
+        checkpoints: settings.checkpoints,
         one_tree: true,
         allow_checks: settings.agent.allow_checks,
         share_prompt_prefix: settings.share_prompt_prefix,

@@ -358,6 +358,7 @@ impl Scrubber {
             new_ids_when_resumed: _,
             supervised: _,
             without_critic: _,
+            checkpoints: _,
             conversation_patience_ms: _,
             agent_memory_max_bytes: _,
             interface_settings,

@@ -12,10 +12,10 @@ use ccc::core::supervised::{
 };
 use ccc::core::{
     About, Action, Amount, Answer, AskId, AtLimit, Bound, Budgets, Change, CheckEnd, CheckId, CheckPlan, CheckResult,
-    CriticLimits, CriticPlan, CriticPrompt, Decision, ExitFact, Finish, Image, Input, Launch, LineFact, MeasureId,
-    Needs, Note, OperatorInput, Outcome, Plan, ProcId, Question, Ruling, Send, SessionStart, SetupPlan, Signal, Spawn,
-    SpawnFault, SpentBound, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TreeFact, TreeFault, TurnId,
-    Unattended, WindowFact,
+    CheckpointAt, CheckpointFact, CheckpointId, CriticLimits, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
+    Image, Input, Launch, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Question, Ruling,
+    Send, SessionStart, SetupPlan, Signal, Spawn, SpawnFault, SpentBound, Timeouts, TokenFact, TokenId, TokenKind,
+    TokenReport, TreeFact, TreeFault, TurnId, Unattended, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -74,6 +74,7 @@ pub(crate) fn plan() -> Plan {
         supervised: false,
         without_critic: true,
         agent_memory_max_bytes: Some(4 << 30),
+        checkpoints: true,
         conversation_patience_ms: 3_600_000,
         given: None,
     }
@@ -334,6 +335,20 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
             let tree = TreeFact { trouble, fault, running, idle, not_agreed, ..TreeFact::default() };
             Input::TreeMeasured { measure: MeasureId(measure), tree }
         }),
+        (any::<u32>(), proptest::option::of(any::<u64>()), proptest::option::of(text()), text()).prop_map(
+            |(checkpoint, number, trouble, path)| Input::CheckpointTaken {
+                checkpoint: CheckpointId(checkpoint),
+                fact: CheckpointFact {
+                    number,
+                    commit: number.map(|number| format!("{number:040x}")),
+                    is_new: number.is_some(),
+                    left_out: vec![path],
+                    more_left_out: u64::from(checkpoint),
+                    none: number.is_none() && trouble.is_none(),
+                    trouble,
+                },
+            }
+        ),
         text().prop_map(|reason| Input::Operator(OperatorInput::Interrupt { reason })),
         text().prop_map(|text| Input::Operator(OperatorInput::Turn { text })),
         (text(), proptest::collection::vec(text(), 0..3))
@@ -441,6 +456,10 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
                 moving,
             }
         ),
+        any::<u32>().prop_map(|checkpoint| {
+            let at = [CheckpointAt::Start, CheckpointAt::Stop, CheckpointAt::Restart][checkpoint as usize % 3];
+            Action::TakeCheckpoint { checkpoint: CheckpointId(checkpoint), at }
+        }),
         (text(), text()).prop_map(|(what, why)| Action::Decide(Decision { what, why })),
         (text(), text()).prop_map(|(about, text)| Action::Note(Note { about, text })),
         (outcome(), text(), any::<Option<u32>>(), any::<u64>(), needs()).prop_map(

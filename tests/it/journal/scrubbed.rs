@@ -157,6 +157,7 @@ fn planted(input: &Input) -> Input {
             tree.running.push(all_canaries());
             tree.idle.push(all_canaries());
         }
+        Input::CheckpointTaken { fact, .. } => fact.left_out.push(all_canaries()),
         Input::Exited { exit, .. } => exit.stderr_tail.push_str(&all_canaries()),
         Input::CheckFinished { result, .. } => result.tail.push_str(&all_canaries()),
         Input::Spawned { .. }

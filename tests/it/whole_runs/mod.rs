@@ -30,6 +30,7 @@ pub(crate) use on_both;
 
 mod answered;
 mod bounds;
+mod checkpoints;
 mod checks;
 pub(crate) mod clock;
 mod critic;

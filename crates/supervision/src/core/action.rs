@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
-use super::{AfterWait, CheckId, MeasureId, Needs, Outcome, Question, SpentBound, SpentToken, TokenId, TokenReport};
+use super::{
+    AfterWait, CheckId, CheckpointAt, CheckpointId, MeasureId, Needs, Outcome, Question, SpentBound, SpentToken,
+    TokenId, TokenReport,
+};
 use crate::agent::{Asked, Edit, Hunk, Offers, Role, Say, TodoItem, ToolOutput, TurnKind};
 use crate::words::{AskId, Image, Launch, ProcId, TurnId};
 
@@ -77,6 +80,8 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         moving: Vec<String>,
     },
+    /// Keep the working tree as a checkpoint; answered by `CheckpointTaken`, which nothing waits for.
+    TakeCheckpoint { checkpoint: CheckpointId, at: CheckpointAt },
     /// A decision and its reason, for `ccc explain`.
     Decide(Decision),
     /// A remark, for example that an input was ignored.
@@ -132,6 +137,7 @@ impl Action {
             | Action::RunCheck { .. }
             | Action::CancelCheck { .. }
             | Action::MeasureTree { .. }
+            | Action::TakeCheckpoint { .. }
             | Action::Decide(_)
             | Action::Note(_)
             | Action::Show(_)

@@ -13,6 +13,11 @@ pub struct CheckId(pub u32);
 #[serde(transparent)]
 pub struct MeasureId(pub u32);
 
+/// One checkpoint that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CheckpointId(pub u32);
+
 /// A uuid derived from a run's seed, a purpose and a number: the core has no random source, and a replay must name the same
 /// turns. It is a version 8 (custom) uuid of RFC 9562.
 #[must_use]

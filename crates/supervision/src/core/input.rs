@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strum::{IntoStaticStr, VariantNames};
 
-use super::{Answer, Approvals, Budgets, CheckId, MeasureId, Plan, TokenFact, TokenId, Unattended, WindowFact};
+use super::{
+    Answer, Approvals, Budgets, CheckId, CheckpointId, MeasureId, Plan, TokenFact, TokenId, Unattended, WindowFact,
+};
 use crate::words::{AskId, CheckEnd, CheckResult, ExitFact, Image, ProcId};
 
 /// A fact that reached the core. Every input is journalled before it is handled.
@@ -57,6 +59,8 @@ pub enum Input {
     CheckFinished { check: CheckId, result: CheckResult },
     /// The working tree was measured.
     TreeMeasured { measure: MeasureId, tree: TreeFact },
+    /// A checkpoint was taken, or could not be.
+    CheckpointTaken { checkpoint: CheckpointId, fact: CheckpointFact },
     /// The user's input.
     Operator(OperatorInput),
     /// The deadline of `poll_timeout` has passed.
@@ -121,6 +125,13 @@ impl Input {
                 editor.texts(running);
                 editor.texts(idle);
                 editor.texts(not_agreed.as_mut_slice());
+            }
+            Input::CheckpointTaken { checkpoint: _, fact } => {
+                let CheckpointFact { number: _, commit, is_new: _, left_out, more_left_out: _, none: _, trouble } =
+                    fact;
+                editor.texts(commit.as_mut_slice());
+                editor.texts(left_out);
+                editor.texts(trouble.as_mut_slice());
             }
             Input::Operator(operator) => operator.edit_texts(editor),
             Input::BranchLost { is_cut: _ } | Input::Progress { proc: _ } | Input::Elapsed { unix_ms: _ } => {}
@@ -199,6 +210,50 @@ pub struct TreeFact {
     /// What the project's settings of the agent now ask for without the user's agreement, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_agreed: Option<String>,
+}
+
+/// The result of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CheckpointFact {
+    /// The number under which the tree is kept in the run's checkpoints; `None` if it is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// The commit that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Whether the tree or `HEAD` had changed since the checkpoint before. If not, this is that checkpoint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_new: bool,
+    /// Files of the working tree that are not in it (at most 20).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_left_out: u64,
+    /// The directory has no working tree of git that could be kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub none: bool,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if takes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// When a checkpoint is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum CheckpointAt {
+    /// Before the run's first process.
+    Start,
+    /// At the end of a turn of the agent.
+    Stop,
+    /// Before a later process of the agent, after a restart, a change of the token or a resume.
+    Restart,
 }
 
 /// Why a tree could not be measured.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::arguments::Tried;
 use super::asking::Asking;
+use super::checkpoints::Checkpoints;
 use super::checks::{Checking, Checks};
 use super::conversation::Conversation;
 use super::failures::Failures;
@@ -55,6 +56,7 @@ pub struct Core {
     pub(super) workers: Workers,
     pub(super) checks: Checks,
     pub(super) tree: Tree,
+    pub(super) checkpoints: Checkpoints,
     /// Consecutive ends of the agent without a finished turn.
     pub(super) agent_ends: RestartCount,
     /// Transient failures since the model's last answer.
@@ -140,6 +142,7 @@ impl Core {
             workers: Workers::default(),
             checks: Checks::default(),
             tree: Tree::default(),
+            checkpoints: Checkpoints::default(),
             agent_ends: RestartCount::default(),
             failures: Failures::default(),
             real_cwd: None,
@@ -182,6 +185,7 @@ impl Core {
             | Input::Exited { .. }
             | Input::CheckFinished { .. }
             | Input::TreeMeasured { .. }
+            | Input::CheckpointTaken { .. }
             | Input::Elapsed { .. } => false,
         };
         match input {
@@ -217,6 +221,7 @@ impl Core {
             Input::Exited { proc, exit } => self.exited(proc, &exit),
             Input::CheckFinished { check, result } => self.check_finished(check, result),
             Input::TreeMeasured { measure, tree } => self.tree_measured(measure, tree),
+            Input::CheckpointTaken { checkpoint, fact } => self.checkpoint_taken(checkpoint, &fact),
             Input::Operator(operator) => self.operator(operator),
             Input::Elapsed { unix_ms } => self.elapsed(unix_ms),
         }
@@ -259,6 +264,7 @@ impl Core {
         deadlines.extend(self.judges_beside_workers().then(|| self.now()));
         match &self.stage {
             Stage::Working => {
+                deadlines.extend(self.tree_is_kept_until());
                 if self.processes.agent().is_none() && !self.is_choosing() && !self.is_paused() {
                     deadlines.push(self.processes.agent_not_before());
                 }

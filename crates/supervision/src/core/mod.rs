@@ -12,6 +12,7 @@ mod action;
 mod arguments;
 mod asking;
 mod bounds;
+mod checkpoints;
 mod checks;
 mod convergence;
 mod conversation;
@@ -71,8 +72,11 @@ pub use arguments::AgentArguments;
 pub use bounds::{Amount, Bound, BoundRow, Budgets, SpentBound, bound_in_words, dollars};
 pub use conversation::{MAX_IMAGES_MIB, base64_bytes, words_before_continue};
 pub use doubt::HEAD_OR_INDEX;
-pub use id::{CheckId, MeasureId, derive_uuid};
-pub use input::{Change, Input, LineFact, OperatorInput, Ruling, SpawnFault, TextEditor, TreeFact, TreeFault};
+pub use id::{CheckId, CheckpointId, MeasureId, derive_uuid};
+pub use input::{
+    Change, CheckpointAt, CheckpointFact, Input, LineFact, OperatorInput, Ruling, SpawnFault, TextEditor, TreeFact,
+    TreeFault,
+};
 pub use likeness::same as same_feedback;
 pub use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;

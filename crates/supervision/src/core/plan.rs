@@ -43,6 +43,10 @@ pub struct Plan {
     /// Commands run once, before the first process of the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub setup: Vec<SetupPlan>,
+    /// Whether the working tree is kept as a checkpoint before the agent's processes start and at each of its stops. False in
+    /// journals before 1.5.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoints: bool,
     /// Commands run at each stop.
     pub checks: Vec<CheckPlan>,
     /// The critic.
@@ -118,6 +122,7 @@ impl Plan {
             agent_args: Vec::new(),
             session,
             setup: Vec::new(),
+            checkpoints: false,
             checks: Vec::new(),
             critic: CriticPlan::new("Judge."),
             budgets: Budgets::DEFAULT,

@@ -47,6 +47,9 @@ impl Core {
         }
         let (at, count) = (self.setup.passed, self.plan.setup.len());
         let Some(SetupPlan { command, timeout_ms }) = self.plan.setup.get(at).cloned() else { return false };
+        if at == 0 {
+            self.checkpoint_before_start();
+        }
         self.decide("run the setup", &format!("command {} of {count}: `{command}`", at + 1));
         let check = self.checks.begin();
         self.act(Action::RunCheck { check, command, timeout_ms });

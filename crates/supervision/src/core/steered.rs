@@ -341,6 +341,7 @@ impl Core {
 
     /// A turn ended that the user had interrupted.
     pub(super) fn turn_is_stopped(&mut self) {
+        self.checkpoint_at_stop();
         self.decide("wait for the user", "the turn was interrupted by the user");
         self.turns.give_up_postponed_continue();
         self.rest_unless_queued(RestKind::Interrupted);

@@ -78,6 +78,9 @@ impl Core {
             self.close_spent(bound, &format!("{spent}; the turn had been broken off"));
             return;
         }
+        if idle.is_some() && self.tree_is_kept_until().is_some() {
+            return;
+        }
         let ready = match idle {
             None => self.now() >= self.processes.agent_not_before() && self.token_for_start(),
             Some(proc) => self.has_token(proc),
@@ -127,6 +130,7 @@ impl Core {
     }
 
     pub(super) fn spawn_agent(&mut self) {
+        self.checkpoint_before_start();
         let open = self.session.open();
         let resumes = matches!(open, SessionOpen::Resume(_) | SessionOpen::Copy(..));
         let model = self.session.model().filter(|_| resumes || self.session.model_is_chosen()).map(str::to_owned);
@@ -553,6 +557,9 @@ impl Core {
                     return;
                 }
                 self.stops.answered(end.text, end.left_open);
+                if !end.unasked && !stopped {
+                    self.checkpoint_at_stop();
+                }
                 if let StartedBy::Us(turn) = &end.started_by
                     && self.turns.current().is_some_and(|current| current.id == *turn)
                 {

@@ -5,6 +5,7 @@ mod arguments;
 mod asking;
 mod both;
 mod capabilities;
+mod checkpoints;
 mod clocks;
 mod corpus;
 mod doubts;

@@ -1,0 +1,72 @@
+//! The checkpoints of a run: when one is asked for, and what the user is told when one fails.
+//!
+//! No turn is sent to the agent while its tree is being kept, because the agent would write into it. Everything else goes on: a
+//! process is started meanwhile, and checks and critic run. A tree that takes longer than some seconds is kept as it is by then.
+
+use super::machine::Stage;
+use super::{Action, CheckpointAt, CheckpointFact, CheckpointId, Core, Tick};
+
+/// How long a turn waits for a checkpoint. A tree of 5,000 files takes some 50 ms.
+const TURN_WAITS_MS: u64 = 10_000;
+
+/// The state of the checkpoints.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Checkpoints {
+    asked: u32,
+    /// The checkpoint that is being taken, and until when a turn waits for it.
+    awaited: Option<(CheckpointId, Tick)>,
+    /// The user has been told that no checkpoint can be taken.
+    trouble_told: bool,
+}
+
+impl Checkpoints {
+    fn ask(&mut self, at: CheckpointAt, now: Tick) -> Action {
+        self.asked += 1;
+        let checkpoint = CheckpointId(self.asked);
+        self.awaited = Some((checkpoint, now.plus_ms(TURN_WAITS_MS)));
+        Action::TakeCheckpoint { checkpoint, at }
+    }
+
+    /// A checkpoint has ended. Gives why it failed, if the user has not been told.
+    fn told<'a>(&mut self, fact: &'a CheckpointFact) -> Option<&'a str> {
+        let trouble = fact.trouble.as_deref().filter(|_| !self.trouble_told)?;
+        self.trouble_told = true;
+        Some(trouble)
+    }
+}
+
+impl Core {
+    /// The tree is going to be written by the setup or by a process of the agent that is started now.
+    pub(super) fn checkpoint_before_start(&mut self) {
+        let at = if self.checkpoints.asked == 0 { CheckpointAt::Start } else { CheckpointAt::Restart };
+        self.take_checkpoint(at);
+    }
+
+    /// A turn of the agent has ended.
+    pub(super) fn checkpoint_at_stop(&mut self) {
+        self.take_checkpoint(CheckpointAt::Stop);
+    }
+
+    fn take_checkpoint(&mut self, at: CheckpointAt) {
+        if self.plan.checkpoints {
+            let action = self.checkpoints.ask(at, self.now());
+            self.act(action);
+        }
+    }
+
+    /// Until when no turn is sent to the agent, because its tree is being kept.
+    pub(super) fn tree_is_kept_until(&self) -> Option<Tick> {
+        self.checkpoints.awaited.map(|(_, due)| due).filter(|due| *due > self.now())
+    }
+
+    pub(super) fn checkpoint_taken(&mut self, checkpoint: CheckpointId, fact: &CheckpointFact) {
+        self.checkpoints.awaited.take_if(|(awaited, _)| *awaited == checkpoint);
+        if matches!(self.stage(), Stage::Finished) {
+            return;
+        }
+        if let Some(trouble) = self.checkpoints.told(fact) {
+            let text = format!("the working tree could not be kept as a checkpoint: {trouble}");
+            self.tell_user(text);
+        }
+    }
+}

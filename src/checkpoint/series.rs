@@ -1,0 +1,121 @@
+//! The checkpoints of one run: `refs/ccc/<run>/<n>`, numbered from 1.
+
+use std::path::Path;
+
+use super::error::CheckpointError;
+use super::left_out::LeftOut;
+use super::reference::{Expected, REFERENCES, delete_reference, set_reference};
+use super::take::{TreeRequest, WrittenTree, commit_tree, write_tree};
+use crate::git::{Call, Git, GitError, Place, Repository};
+
+/// The most that untracked files may have in all. Each checkpoint reads them, and the first one copies them into git's objects.
+pub const UNTRACKED_LIMIT_BYTES: u64 = 1024 * 1024 * 1024;
+/// How often another number is tried when another process takes the same one.
+const TRIES: usize = 4;
+/// What a subject begins with; the reason follows.
+const SUBJECT: &str = "ccc: ";
+
+/// A checkpoint of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub number: u64,
+    /// The commit that has the tree.
+    pub commit: String,
+    /// The tree.
+    pub tree: String,
+    /// `HEAD` at that time; `None` before the first commit.
+    pub parent: Option<String>,
+    /// When it was taken, in unix seconds.
+    pub unix_s: i64,
+    /// Why it was taken, in words.
+    pub why: String,
+}
+
+/// The result of [`keep`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The number of the checkpoint that has the tree as it is now.
+    pub number: u64,
+    /// Its commit.
+    pub commit: String,
+    /// Whether it was made now. If not, neither the tree nor `HEAD` had changed since the last checkpoint.
+    pub is_new: bool,
+    /// What is not in it.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Keeps the working tree that `dir` lies in as the next checkpoint of this run, unless the last one has it already.
+///
+/// # Errors
+/// See [`CheckpointError`]. Then the checkpoints are as they were.
+pub fn keep(git: &Git, dir: &Path, run_id: &str, why: &str) -> Result<Kept, CheckpointError> {
+    let of = TreeRequest { untracked_limit_bytes: UNTRACKED_LIMIT_BYTES, ..TreeRequest::of(git, dir)? };
+    let place = of.repository.place();
+    let WrittenTree { tree, left_out } = write_tree(git, &of)?;
+    let mut tries = 1;
+    loop {
+        let last = list(git, &place, run_id)?.pop();
+        if let Some(last) = last.as_ref().filter(|last| last.tree == tree && last.parent == of.head) {
+            return Ok(Kept { number: last.number, commit: last.commit.clone(), is_new: false, left_out });
+        }
+        let number = last.map_or(0, |last| last.number).saturating_add(1);
+        let message = format!("{SUBJECT}{why}\n\nCheckpoint {number} of run {run_id}.\n");
+        let commit = commit_tree(git, &of.repository, &tree, of.head.as_deref(), &message)?;
+        match set_reference(git, &place, &reference(run_id, number), &commit, Expected::Absent) {
+            Ok(()) => return Ok(Kept { number, commit, is_new: true, left_out }),
+            Err(CheckpointError::ReferenceMoved { .. }) if tries < TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The checkpoints of a run, the oldest first.
+///
+/// # Errors
+/// When git fails.
+pub fn list(git: &Git, place: &Place, run_id: &str) -> Result<Vec<Entry>, GitError> {
+    const FORMAT: &str =
+        "--format=%(refname)%00%(objectname)%00%(tree)%00%(parent)%00%(committerdate:unix)%00%(contents:subject)";
+    let listed = git.text(place, &Call::new(["for-each-ref", FORMAT, &prefix(run_id)]))?;
+    let mut entries: Vec<Entry> = listed.lines().filter_map(entry).collect();
+    entries.sort_by_key(|entry| entry.number);
+    Ok(entries)
+}
+
+fn entry(line: &str) -> Option<Entry> {
+    let mut fields = line.split('\0');
+    let mut next = || fields.next();
+    let (name, commit, tree, parent, unix_s, subject) = (next()?, next()?, next()?, next()?, next()?, next()?);
+    Some(Entry {
+        number: name.rsplit('/').next()?.parse().ok()?,
+        commit: commit.to_owned(),
+        tree: tree.to_owned(),
+        parent: (!parent.is_empty()).then(|| parent.to_owned()),
+        unix_s: unix_s.parse().ok()?,
+        why: subject.strip_prefix(SUBJECT).unwrap_or(subject).to_owned(),
+    })
+}
+
+/// Removes the checkpoints of a run. Git collects what only they have kept, when it next collects.
+///
+/// # Errors
+/// When git fails; then some may be left.
+pub fn remove_all(git: &Git, repository: &Repository, run_id: &str) -> Result<usize, CheckpointError> {
+    let place = repository.shared();
+    let entries = list(git, &place, run_id)?;
+    for entry in &entries {
+        delete_reference(git, &place, &reference(run_id, entry.number), &entry.commit)?;
+    }
+    Ok(entries.len())
+}
+
+fn prefix(run_id: &str) -> String {
+    format!("{REFERENCES}{run_id}/")
+}
+
+/// The reference of this checkpoint.
+#[must_use]
+pub fn reference(run_id: &str, number: u64) -> String {
+    format!("{REFERENCES}{run_id}/{number}")
+}

@@ -1,0 +1,134 @@
+//! The checkpoints of a run, for the commands that list, compare and restore them.
+
+use std::path::PathBuf;
+
+use super::{CliError, Context, ErrorKind, agent_tree, steer};
+use crate::checkpoint::{self, CheckpointError, Entry, TreeRequest};
+use crate::fleet::AgentRecord;
+use crate::git::{Git, GitError, Repository};
+use crate::journal::RunDir;
+
+/// Which two states of a run's files are compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Range {
+    /// From this checkpoint to the files as they are now.
+    Since(u64),
+    /// From one checkpoint to another.
+    Between(u64, u64),
+}
+
+impl std::str::FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Range, String> {
+        let number = |text: &str| text.parse::<u64>().ok();
+        let parsed = match text.split_once("..") {
+            None => number(text).map(Range::Since),
+            Some((from, to)) => number(from).zip(number(to)).map(|(from, to)| Range::Between(from, to)),
+        };
+        parsed.ok_or_else(|| {
+            "a number of a checkpoint, such as 2, or two of them, such as 1..3; files follow `--`".to_owned()
+        })
+    }
+}
+
+/// A run with its repository.
+pub(super) struct KeptRun {
+    pub(super) dir: RunDir,
+    pub(super) git: Git,
+    /// The repository: of the agent's own worktree while that is there, else of the project.
+    pub(super) repository: Repository,
+    /// Where the run's files lie; `None` if its worktree was removed.
+    pub(super) tree: Option<PathBuf>,
+    /// The checkpoints, the oldest first.
+    pub(super) entries: Vec<Entry>,
+}
+
+impl KeptRun {
+    /// The run of this name or id.
+    ///
+    /// # Errors
+    /// When there is no such run, or its directory is in no repository.
+    pub(super) fn find(named: &str, context: &Context) -> Result<KeptRun, CliError> {
+        let dir = steer::find(named, context)?;
+        let git = agent_tree::git(dir.id(), context)?;
+        let record = AgentRecord::read(&dir).ok().flatten();
+        let own = record.as_ref().and_then(|record| record.tree.as_ref()).map(|tree| tree.path.clone());
+        let project = match record {
+            Some(record) => record.project,
+            None => steer::cwd_of(&dir)?,
+        };
+        let tree = own.map_or_else(|| Some(project.clone()), |own| own.is_dir().then_some(own));
+        let at = tree.as_deref().unwrap_or(&project);
+        let repository = Repository::find(at).ok_or_else(|| {
+            CliError::new(
+                ErrorKind::Usage,
+                format!("run {} has no checkpoints: {} is in no git repository", dir.id(), at.display()),
+            )
+            .hint(format!("to have checkpoints of later runs: git init {}", at.display()))
+        })?;
+        let entries = checkpoint::list(&git, &repository.shared(), dir.id()).map_err(|error| failed(&error))?;
+        Ok(KeptRun { dir, git, repository, tree, entries })
+    }
+
+    /// The checkpoint of this number.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn entry(&self, number: u64) -> Result<&Entry, CliError> {
+        self.entries.iter().find(|entry| entry.number == number).ok_or_else(|| {
+            let id = self.dir.id();
+            let error = match (self.entries.first(), self.entries.last()) {
+                (Some(first), Some(last)) => {
+                    format!("run {id} has no checkpoint {number}: it has {} to {}", first.number, last.number)
+                }
+                _ => format!("run {id} has no checkpoints"),
+            };
+            CliError::new(ErrorKind::Usage, error).hint(format!("to list them: ccc checkpoints {id}"))
+        })
+    }
+
+    /// The files as they are now, as a tree that no reference keeps.
+    ///
+    /// # Errors
+    /// When the working tree is gone, or git fails.
+    pub(super) fn now(&self) -> Result<String, CliError> {
+        let Some(tree) = &self.tree else { return Err(self.without_tree()) };
+        let request = TreeRequest::of(&self.git, tree).map_err(|error| refused(&error))?;
+        checkpoint::write_tree(&self.git, &request).map(|written| written.tree).map_err(|error| refused(&error))
+    }
+
+    /// The two trees or commits of this range. Without one: from the first checkpoint to now.
+    ///
+    /// # Errors
+    /// When there is no such checkpoint, or git fails.
+    pub(super) fn ends(&self, range: Option<&Range>) -> Result<(String, String), CliError> {
+        let tree = |number: u64| self.entry(number).map(|entry| entry.tree.clone());
+        match range {
+            Some(Range::Between(from, to)) => Ok((tree(*from)?, tree(*to)?)),
+            Some(Range::Since(from)) => Ok((tree(*from)?, self.now()?)),
+            None => Ok((tree(self.entries.first().map_or(1, |first| first.number))?, self.now()?)),
+        }
+    }
+
+    /// The error for a run whose working tree was removed.
+    pub(super) fn without_tree(&self) -> CliError {
+        let id = self.dir.id();
+        let error = CliError::new(ErrorKind::Usage, format!("the worktree of {id} was removed"));
+        match self.entries.last() {
+            Some(last) => error.hint(format!(
+                "its last checkpoint is commit {0}; to look at it: git show {0}",
+                last.commit.get(..12).unwrap_or(&last.commit)
+            )),
+            None => error,
+        }
+    }
+}
+
+pub(super) fn failed(error: &GitError) -> CliError {
+    CliError::new(ErrorKind::Failed, error.to_string())
+}
+
+pub(super) fn refused(error: &CheckpointError) -> CliError {
+    CliError::new(ErrorKind::Failed, error.to_string())
+}

@@ -1,0 +1,75 @@
+//! Performs checkpoints of the working tree.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::agent_world::World;
+use super::child_env::ChildEnv;
+use super::inbox::Event;
+use crate::checkpoint::{self, CheckpointError};
+use crate::core::{CheckpointAt, CheckpointFact, CheckpointId};
+use crate::git::Git;
+use crate::process::Cancel;
+
+/// How many files that are left out are named.
+const NAMED: usize = 20;
+
+/// Where and how a run keeps its checkpoints.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    git: Git,
+    run_id: String,
+}
+
+impl Checkpoints {
+    /// Those of this run. `give_up` kills a running git.
+    pub(super) fn of(run_id: &str, env: &ChildEnv, give_up: Cancel) -> Checkpoints {
+        let env: &[(OsString, OsString)] = &env.0;
+        Checkpoints { git: Git::new(env, run_id, give_up), run_id: run_id.to_owned() }
+    }
+
+    fn keep(&self, dir: &Path, at: CheckpointAt) -> CheckpointFact {
+        match checkpoint::keep(&self.git, dir, &self.run_id, reason(at)) {
+            Ok(kept) => CheckpointFact {
+                number: Some(kept.number),
+                commit: Some(kept.commit),
+                is_new: kept.is_new,
+                more_left_out: kept.left_out.len().saturating_sub(NAMED) as u64,
+                left_out: kept.left_out.iter().take(NAMED).map(ToString::to_string).collect(),
+                ..CheckpointFact::default()
+            },
+            Err(CheckpointError::NoRepository { .. } | CheckpointError::Bare { .. }) => {
+                CheckpointFact { none: true, ..CheckpointFact::default() }
+            }
+            Err(
+                error @ (CheckpointError::WrongReference { .. }
+                | CheckpointError::ReferenceMoved { .. }
+                | CheckpointError::TooMuchUntracked { .. }
+                | CheckpointError::InTheWay { .. }
+                | CheckpointError::Io { .. }
+                | CheckpointError::Git(_)),
+            ) => CheckpointFact { trouble: Some(error.to_string()), ..CheckpointFact::default() },
+        }
+    }
+}
+
+/// Why a checkpoint is taken, for the list of checkpoints.
+fn reason(at: CheckpointAt) -> &'static str {
+    match at {
+        CheckpointAt::Start => "before the agent began",
+        CheckpointAt::Stop => "the agent stopped",
+        CheckpointAt::Restart => "before the agent's process started",
+    }
+}
+
+impl World {
+    pub(super) fn take_checkpoint(&mut self, checkpoint: CheckpointId, at: CheckpointAt) {
+        let (inbox, checkpoints) = (self.inbox.clone(), Arc::clone(&self.checkpoints));
+        let dir = PathBuf::from(&self.run.core.plan().cwd);
+        self.keeping += 1;
+        self.workers.checkpoints.give(move || {
+            inbox.post(Event::CheckpointTaken { checkpoint, fact: checkpoints.keep(&dir, at) });
+        });
+    }
+}

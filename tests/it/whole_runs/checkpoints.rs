@@ -1,0 +1,89 @@
+//! The checkpoints of a run, listed, compared and restored.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::harness::Ground;
+use crate::ownfaults::world::{TASK, World};
+
+/// A world whose agent writes one file in its first turn and another in its second.
+fn world() -> World {
+    let bash = |command: &str| json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}});
+    let script = json!({
+        "agent": [
+            [bash("echo one > one.txt; echo changed > README.md"), {"say": "First done."}],
+            [bash("echo two > two.txt"), {"say": "Second done."}],
+        ],
+        "critic": [
+            [{"say": "A second file is missing.\n\n[CONTINUE]"}],
+            [{"say": "All is there.\n\n[TASK_COMPLETED]"}],
+        ],
+    });
+    World::on(Ground::new(), &script)
+}
+
+fn listed(world: &World) -> Vec<Value> {
+    let ended = world.run(&["checkpoints", "last", "--json"]);
+    ended.assert_code(0);
+    ended.stdout.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
+}
+
+#[test]
+fn a_run_keeps_its_tree_at_each_stop_and_a_restore_can_be_taken_back() {
+    let world = world();
+    fs::write(world.ground.project().join("mine.txt"), "the user's, and not committed\n").expect("written");
+    let before = world.ground.git(&["status", "--porcelain", "--branch"]);
+    let agent = world.agent.display().to_string();
+    world.run(&["--supervisor", "-p", TASK, "--agent", &agent, "--plain"]).assert_code(0);
+    let entries = listed(&world);
+    let told: Vec<_> = entries.iter().map(|entry| (entry["number"].as_u64(), entry["files"].as_u64())).collect();
+    assert_eq!(told, [(Some(1), None), (Some(2), Some(2)), (Some(3), Some(1))], "{entries:?}");
+    let shown = world.run(&["checkpoints", "last"]);
+    assert!(
+        shown.stdout.contains("before the agent began") && shown.stdout.contains("the agent stopped"),
+        "{}",
+        shown.stdout
+    );
+
+    let diff = |args: &[&str]| {
+        let all: Vec<&str> = ["diff", "last"].into_iter().chain(args.iter().copied()).collect();
+        let ended = world.run(&all);
+        ended.assert_code(0);
+        ended.stdout
+    };
+    let first = diff(&["1..2"]);
+    assert!(first.contains("+one") && !first.contains("+two"), "{first}");
+    assert!(diff(&[]).contains("+two") && diff(&["2"]).contains("+two") && diff(&["3"]).is_empty());
+    assert!(!diff(&["1..3", "--", "one.txt"]).contains("+two"));
+    let unknown = world.run(&["diff", "last", "1..9"]);
+    unknown.assert_code(2);
+    assert!(unknown.stderr.contains("no checkpoint 9: it has 1 to 3"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("ccc checkpoints "), "{}", unknown.stderr);
+
+    let asked = world.run(&["restore", "last", "1"]);
+    asked.assert_code(2);
+    assert!(asked.stderr.contains("--yes") && world.ground.project().join("one.txt").exists(), "{}", asked.stderr);
+    let restored = world.run(&["restore", "last", "1", "--yes"]);
+    restored.assert_code(0);
+    assert!(restored.stdout.contains("restored 3 files to checkpoint 1"), "{}", restored.stdout);
+    assert!(!world.ground.project().join("one.txt").exists());
+    assert_eq!(world.ground.git(&["status", "--porcelain", "--branch"]), before);
+    let nothing = world.run(&["restore", "last", "1", "--yes"]);
+    nothing.assert_code(0);
+    assert!(nothing.stdout.contains("nothing to restore"), "{}", nothing.stdout);
+    // What was there is the last checkpoint, which had it already.
+    assert!(restored.stderr.contains(" 3"), "{}", restored.stderr);
+    world.run(&["restore", "last", "3", "--yes"]).assert_code(0);
+    assert_eq!(fs::read_to_string(world.ground.project().join("two.txt")).expect("back"), "two\n");
+}
+
+#[test]
+fn a_run_that_is_told_not_to_keep_its_tree_has_no_checkpoints() {
+    let world = world();
+    let agent = world.agent.display().to_string();
+    let mut command = world.ccc(&["--supervisor", "-p", TASK, "--agent", &agent, "--plain"]);
+    assert!(command.env("CCC_CHECKPOINTS", "0").output().expect("ccc").status.success());
+    assert!(listed(&world).is_empty());
+    assert_eq!(world.ground.git(&["for-each-ref", "refs/ccc"]), "");
+}
