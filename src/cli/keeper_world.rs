@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::credentials::{self, at_once, gather, in_keychain};
-use super::{CliError, Context, detach, zone};
+use super::{CliError, Context, detach, telling, zone};
 use crate::config::{Consents, Flags, Project, Settings, UsageSettings, resolve};
 use crate::driver;
+use crate::fleet::Agent;
 use crate::keeper::{Ensured, World, ensure};
 use crate::tokens::usage::{Ask, Identity, OTHERS_WAIT, Usage, UsageCache};
 use crate::tokens::{Credential, SharedTokens};
@@ -126,6 +127,10 @@ impl World for KeeperWorld<'_> {
             of(&Identity::new(credential, file.identities.get(&id), states.get(&id), now_unix_ms))
         };
         asked.iter().map(known).collect()
+    }
+
+    fn end_of_worker(&mut self, worker: &Agent) -> String {
+        telling::end_of(worker, self.context)
     }
 
     fn log(&mut self, line: &str) {

@@ -1,5 +1,6 @@
 //! The end of a worker, as its manager is told of it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Context, agent_tree};
@@ -8,7 +9,8 @@ use crate::control::Client;
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::core::{Core, OperatorInput, Outcome};
 use crate::files::replace_json;
-use crate::fleet::{AgentRecord, Roster, State};
+use crate::fleet::{Agent, AgentRecord, KeptDown, Roster, State};
+use crate::keeper::Notes;
 use crate::journal::{RunDir, RunSummary, Word};
 use crate::ui::format::count;
 
@@ -56,6 +58,9 @@ pub(super) fn tell_manager(run: &RunDir, outcome: Outcome, reason: &str, context
     let Ok(Some(record)) = AgentRecord::read(run) else { return };
     let (Some(manager), Ok(dirs)) = (record.manager.as_deref(), context.dirs()) else { return };
     let Ok(manager) = RunDir::at(&dirs.state, manager) else { return };
+    if outcome == Outcome::Interrupted && is_taken_up_later(run, &dirs.state) {
+        return;
+    }
     let mark = run.path().join(UNTOLD_FILE);
     if let Err(error) = replace_json(&mark, &serde_json::json!({"manager": manager.id()}), false) {
         tracing::debug!(%error, "the mark of an untold end cannot be written");
@@ -72,21 +77,33 @@ pub(super) fn tell_manager(run: &RunDir, outcome: Outcome, reason: &str, context
     }
 }
 
+/// What the manager's agent reads about the end of this worker.
+pub(super) fn end_of(worker: &Agent, context: &Context) -> String {
+    let reason = worker.summary.as_ref().and_then(reason_of).unwrap_or_default();
+    let changes = changes(&worker.record, context);
+    text(&worker.record, worker.state.in_words(), reason, changes.as_ref())
+}
+
+/// Whether an agent that was interrupted has not ended, because the keeper has stopped it until the reset.
+fn is_taken_up_later(run: &RunDir, state_dir: &Path) -> bool {
+    KeptDown::read(run).is_none() && Notes::read(state_dir).is_ok_and(|notes| notes.is_taken_up_later(run.id()))
+}
+
 /// What a resumed run has to be told about its workers: those that its journal does not know, and the ends that it was not told.
 pub(super) fn first_inputs(run: &RunDir, core: &Core, context: &Context) -> Vec<OperatorInput> {
-    let Some(roster) = context.dirs().ok().and_then(|dirs| Roster::read(&dirs.state).ok()) else { return Vec::new() };
+    let Ok(dirs) = context.dirs() else { return Vec::new() };
+    let Ok(roster) = Roster::read(&dirs.state) else { return Vec::new() };
     let mut inputs = Vec::new();
     for agent in roster.agents.into_iter().filter(|agent| agent.record.manager.as_deref() == Some(run.id())) {
         let (id, name) = (agent.record.id.clone(), agent.record.name.clone());
         match &agent.state {
-            State::Ended(outcome) if !core.is_told_of_end(&id) => {
-                let reason = agent.summary.as_ref().and_then(reason_of).unwrap_or_default();
-                let outcome = match outcome {
-                    Word::Known(outcome) => outcome.in_words(),
-                    Word::Other(outcome) => outcome.as_str(),
-                };
-                let changes = changes(&agent.record, context);
-                let text = text(&agent.record, outcome, reason, changes.as_ref());
+            State::Ended(Word::Known(Outcome::Interrupted)) if is_taken_up_later(&agent.dir, &dirs.state) => {
+                if !core.knows_worker(&id) {
+                    inputs.push(OperatorInput::WorkerStarted { id, name });
+                }
+            }
+            State::Ended(_) if !core.is_told_of_end(&id) => {
+                let text = end_of(&agent, context);
                 inputs.push(OperatorInput::WorkerEnded { id, name, text });
                 let _ = std::fs::remove_file(agent.dir.path().join(UNTOLD_FILE));
             }

@@ -70,6 +70,7 @@ fn fact(agent: &Agent, booted_unix_ms: Option<i64>, now_unix_ms: i64) -> AgentFa
         id: agent.record.id.clone(),
         standing,
         is_manager: agent.record.role == Word::Known(Role::Manager),
+        manager: agent.record.manager.clone(),
         kept_down: KeptDown::read(&agent.dir).is_some(),
         ignores_usage: agent.record.ignore_usage,
         seen_unix_ms: last_seen(agent),

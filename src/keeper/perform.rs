@@ -37,6 +37,8 @@ pub trait World {
     /// Asks about the usage of the tokens that agents in these projects use, each token once, and returns what is known. Blocks for
     /// as long as the providers take.
     fn usage(&mut self, projects: &[PathBuf], now_unix_ms: i64) -> Vec<TokenUsage>;
+    /// What the manager's agent reads about the end of this worker.
+    fn end_of_worker(&mut self, worker: &Agent) -> String;
     /// Writes a line to the log.
     fn log(&mut self, line: &str);
 }
@@ -181,6 +183,21 @@ impl Keeper<'_> {
                     Err(error) => self.world.log(&format!("{run} could not be told of the usage: {error}")),
                 }
             }
+            Act::TellEnd { worker, manager } => {
+                let (Some(ended), Some(agent)) = (seen.agent(&worker), seen.agent(&manager)) else { return };
+                let text = self.world.end_of_worker(ended);
+                match tell_end(agent, worker.clone(), text) {
+                    Ok(is_new) => {
+                        if is_new {
+                            self.world.log(&format!("{manager} was told of the end of its worker {worker}"));
+                        }
+                        self.upkeep.end_told(&worker);
+                    }
+                    Err(error) => {
+                        self.world.log(&format!("{manager} could not be told of the end of its worker {worker}: {error}"));
+                    }
+                }
+            }
             Act::Stop { run, reason } => {
                 let Some(agent) = seen.agent(&run) else { return };
                 match stop(agent, &reason) {
@@ -300,6 +317,24 @@ fn tell(agent: &Agent, key: String, text: String) -> Result<(), ClientError> {
         | Reply::Started { .. }
         // The run does not take messages: it is not asked again.
         | Reply::Fault(_) => Ok(()),
+    }
+}
+
+/// Tells a manager of the end of its worker, which it takes once. Whether it is news.
+fn tell_end(manager: &Agent, id: String, text: String) -> Result<bool, ClientError> {
+    match connect(manager)?.call(&Request::WorkerEnded { id, text })? {
+        Reply::Fault(fault) if fault.is_ending() => {
+            Err(ClientError::Refused { run: manager.record.id.clone(), fault })
+        }
+        Reply::Done => Ok(true),
+        Reply::Queued { .. }
+        | Reply::Already
+        | Reply::Following { .. }
+        | Reply::Status(_)
+        | Reply::Output(_)
+        | Reply::Started { .. }
+        // The run has no such worker: it is not told again.
+        | Reply::Fault(_) => Ok(false),
     }
 }
 

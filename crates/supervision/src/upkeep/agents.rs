@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Decided, FIRST_REVIVAL_MS, Facts, Rules, STOP_AGAIN_MS, Upkeep, Why};
+use super::{Act, Decided, FIRST_REVIVAL_MS, Facts, Rules, STOP_AGAIN_MS, TELL_AGAIN_MS, Upkeep, Why};
 
 /// How an agent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct AgentFact {
     pub standing: Standing,
     /// It may start agents, and is told of thresholds.
     pub is_manager: bool,
+    /// The run of its manager, which is told of its end.
+    pub manager: Option<String>,
     /// It must not be started: the user has stopped it, or it is about to be removed.
     pub kept_down: bool,
     /// It was started although no token had headroom.
@@ -133,6 +135,49 @@ impl Upkeep {
     pub fn given_up(&self, run: &str) -> Option<&GivenUp> {
         let of_revival = self.revivals.get(run).and_then(|revival| revival.given_up.as_ref());
         of_revival.or_else(|| self.stopped.get(run)?.given_up.as_ref())
+    }
+
+    /// Whether this agent was stopped because of the usage and is taken up after the reset: it has not ended.
+    #[must_use]
+    pub fn is_taken_up_later(&self, run: &str) -> bool {
+        self.stopped.get(run).is_some_and(|stopped| stopped.given_up.is_none() && !stopped.released)
+    }
+
+    /// The manager knows of the end of this worker, or never will.
+    pub fn end_told(&mut self, worker: &str) {
+        self.ends_told.insert(worker.to_owned());
+    }
+
+    /// Tells managers of the ends of their workers. A worker does that itself, but its ccc may die before.
+    pub(super) fn tell_ends(&mut self, facts: &Facts<'_>, decided: &mut Decided) {
+        let now = facts.now_unix_ms;
+        let has_ended = |id: &String| {
+            facts.agents.iter().any(|agent| agent.id == *id && agent.standing == Standing::Ended)
+        };
+        self.ends_told.retain(has_ended);
+        // The clock may have been set back.
+        self.next_ends_unix_ms = self.next_ends_unix_ms.min(now.saturating_add(TELL_AGAIN_MS));
+        let mut waits = false;
+        for worker in facts.agents.iter().filter(|agent| agent.standing == Standing::Ended) {
+            let Some(manager) = worker.manager.as_ref().filter(|_| !self.ends_told.contains(&worker.id)) else {
+                continue;
+            };
+            let works = |agent: &AgentFact| agent.standing == Standing::Running { ending: false };
+            if !facts.agents.iter().any(|agent| agent.id == *manager && works(agent)) {
+                continue;
+            }
+            waits = true;
+            if now >= self.next_ends_unix_ms {
+                decided.acts.push(Act::TellEnd { worker: worker.id.clone(), manager: manager.clone() });
+            }
+        }
+        if !waits {
+            return;
+        }
+        if now >= self.next_ends_unix_ms {
+            self.next_ends_unix_ms = now.saturating_add(TELL_AGAIN_MS);
+        }
+        decided.wake(self.next_ends_unix_ms);
     }
 
     /// Whether a dead agent is to be started again, now or later.

@@ -4,7 +4,7 @@
 //! [`Upkeep`] is everything that the keeper remembers. It is written to the disk before its decisions ([`Act`]) are performed,
 //! so a keeper that is killed is continued by the next one. [`Upkeep::decide`] takes the present facts with the time; nothing
 //! here reads a clock, and the same facts give the same decisions. The results of acts come back through [`Upkeep::heard`],
-//! [`Upkeep::told`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
+//! [`Upkeep::told`], [`Upkeep::end_told`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
 
 mod agents;
 mod usage;
@@ -101,6 +101,13 @@ pub enum Act {
         /// The message.
         text: String,
     },
+    /// Tell this manager of the end of its worker, then call [`Upkeep::end_told`]. It is told once, however often that is done.
+    TellEnd {
+        /// The run of the worker.
+        worker: String,
+        /// The run of the manager.
+        manager: String,
+    },
     /// Stop this run, its session kept. If it cannot be reached, call [`Upkeep::stop_failed`].
     Stop {
         /// The run.
@@ -193,6 +200,10 @@ pub struct Upkeep {
     pub notices_made: u64,
     /// Notices that are still to be told.
     pub notices: Vec<Notice>,
+    /// The workers that have ended and whose managers know it.
+    pub ends_told: BTreeSet<String>,
+    /// No end is told before this time.
+    pub next_ends_unix_ms: i64,
     /// How often no token had headroom.
     pub episodes: u64,
     /// No token has headroom now.
@@ -265,6 +276,7 @@ impl Upkeep {
         }
         self.judge_usage(facts, rules, &mut decided);
         self.tell(facts, &mut decided);
+        self.tell_ends(facts, &mut decided);
         self.stop(facts, rules, &mut decided);
         self.start(facts, rules, &mut decided);
         decided

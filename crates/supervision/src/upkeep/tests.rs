@@ -8,6 +8,7 @@ fn agent(id: &str, standing: Standing) -> AgentFact {
         id: id.to_owned(),
         standing,
         is_manager: id.starts_with('m'),
+        manager: None,
         kept_down: false,
         ignores_usage: false,
         seen_unix_ms: NOW,
@@ -50,6 +51,7 @@ fn acts_by(upkeep: &mut Upkeep, now: i64, agents: &[AgentFact], rules: &Rules) -
                 upkeep.told(*notice, run);
                 format!("tell {run} {notice}")
             }
+            Act::TellEnd { worker, manager } => format!("end of {worker} to {manager}"),
             Act::Stop { run, .. } => format!("stop {run}"),
             Act::End { run, .. } => format!("end {run}"),
             Act::Resume { run, why } => format!("resume {run} {why:?}"),
