@@ -88,8 +88,8 @@ impl FleetWorld {
             if ms < u64::MAX {
                 self.schedule(ms, Event::Keeper(number, turn));
             }
-        } else if keeper.holds {
-            self.needs_keeper();
+        } else {
+            self.beats();
         }
         FleetLaws::keepers(self.keepers.values().filter(|keeper| keeper.holds).count())
     }
@@ -164,11 +164,12 @@ impl FleetWorld {
         let id = |manager: usize| self.members.get(manager).map(|manager| manager.id.clone());
         let facts = self.members.iter().map(|member| member.fact(member.manager.and_then(id), booted, now));
         let mut facts: Vec<AgentFact> = facts.collect();
-        match self.flaw {
-            Some(Flaw::OverlooksDead) => facts.retain(|fact| fact.standing != Standing::Died),
-            Some(Flaw::OverlooksKeptDown) => facts.iter_mut().for_each(|fact| fact.kept_down = false),
-            Some(Flaw::TellsNoEnd) => facts.iter_mut().for_each(|fact| fact.manager = None),
-            _ => {}
+        if self.flaw == Some(Flaw::OverlooksDead) {
+            facts.retain(|fact| fact.standing != Standing::Died);
+        }
+        for fact in &mut facts {
+            fact.kept_down &= self.flaw != Some(Flaw::OverlooksKeptDown);
+            fact.manager.take_if(|_| self.flaw == Some(Flaw::TellsNoEnd));
         }
         facts
     }
@@ -257,10 +258,10 @@ impl FleetWorld {
             Act::Tell { notice, run, text } => {
                 let at = keeper.upkeep.notices.iter().find(|waiting| waiting.id == notice);
                 let at = at.map(|waiting| waiting.at_unix_ms).unwrap_or_default();
-                let key = match self.flaw {
-                    Some(Flaw::NewKeys) => format!("keeper-{notice}-{}", self.now_us),
-                    _ => format!("keeper-{notice}-{at}"),
-                };
+                let is_new = self.flaw == Some(Flaw::NewKeys);
+                let key = if is_new { format!("{}", self.now_us) } else { format!("keeper-{notice}-{at}") };
+                // One crossing may be as another was, and the laws tell words by their text.
+                let text = format!("{text} ({key})");
                 let Some(at) = self.member(&run).filter(|at| self.works(*at)) else { return Ok(Some(soon)) };
                 let taken = self.with(at, |world| world.is_told(key.clone(), text.clone()))?;
                 if let Some(Taken::Queued { .. }) = taken {

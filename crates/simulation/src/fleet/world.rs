@@ -394,10 +394,15 @@ impl FleetWorld {
         self.wakes_keepers(Some(&id));
     }
 
-    /// A heartbeat or the service manager sees to it that a keeper works.
-    pub(super) fn needs_keeper(&mut self) {
+    /// The heartbeat of an agent soon looks whether a keeper works.
+    pub(super) fn beats(&mut self) {
         let ms = self.dice.between(1, BEAT_MS);
         self.schedule(ms, Event::KeeperNeeded);
+    }
+
+    /// A keeper was killed: a heartbeat or the service manager sees to it that another works.
+    pub(super) fn needs_keeper(&mut self) {
+        self.beats();
         if self.is_installed {
             self.schedule(10_000, Event::KeeperStarts(true));
         }
@@ -706,6 +711,7 @@ impl FleetWorld {
         self.check_told_end(at, by_keeper)?;
         let ms = self.dice.between(20, 2_000);
         self.schedule(ms, Event::HostReady(at, life));
+        self.beats();
         if !by_keeper {
             self.ensures_keeper();
         }
