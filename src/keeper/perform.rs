@@ -240,7 +240,7 @@ impl Keeper<'_> {
     }
 
     fn resume(&mut self, run: &str, seen: &Seen) -> Result<(), String> {
-        let mut args = vec!["resume", run, "--detach"];
+        let mut args = vec!["resume", run, "--detach", "--unless-kept-down"];
         if seen.agent(run).is_some_and(|agent| shares_tree(agent, seen)) {
             args.push("--share-tree");
         }

@@ -63,6 +63,7 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         detach: args.detach,
         plain: false,
         hosted: args.hosted,
+        unless_kept_down: false,
         conversation: false,
         share_tree: false,
         replace_args: false,

@@ -27,7 +27,8 @@ pub enum FleetLaw {
     /// What the keeper or a shutdown of the machine has interrupted has not ended: it is taken up.
     EndTold,
     CrossingTold,
-    /// While the clock runs on and the provider names the reset. Another agent or the user may say that a limit is over.
+    /// While the clock runs on, has not passed the reset, and the provider names it. By a clock that is far ahead each limit has
+    /// ended, so that an agent tries its tokens in turn.
     OneRotation,
     Ends,
 }

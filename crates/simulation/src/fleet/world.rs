@@ -341,8 +341,9 @@ impl FleetWorld {
             return Ok(());
         }
         self.counts.add("rotation in a fleet");
-        let true_ms = self.true_ms();
-        let limit = self.provider.honest_limit(&before).filter(|until| *until > true_ms);
+        // By a clock that is wrong the limit may have ended.
+        let latest_ms = self.true_ms().max(self.wall_ms());
+        let limit = self.provider.honest_limit(&before).filter(|until| *until > latest_ms);
         // Only a limit that all agents know of keeps them away.
         let is_known = self.provider.known.iter().any(|fact| {
             fact.id == before && fact.limited_until_unix_ms.is_some_and(|until| Some(until) >= limit)

@@ -59,7 +59,7 @@ pub struct Stopped {
     /// It has stopped.
     #[serde(default)]
     pub has_ended: bool,
-    /// Somebody else has continued it: it is not stopped again for this episode.
+    /// Somebody else has continued it or keeps it down: it is not taken up, and not stopped again for this episode.
     #[serde(default)]
     pub released: bool,
     /// The order may be given again from then on.
@@ -207,8 +207,10 @@ impl Upkeep {
                 Standing::Running { .. } | Standing::Starting => {}
                 Standing::Ended => return false,
             }
+            // The user has decided about it, and may continue it before the reset.
+            stopped.released |= agent.kept_down;
             // A released one is only remembered so that it is not stopped again.
-            !(agent.kept_down || stopped.released && episode != Some(stopped.episode))
+            !stopped.released || episode == Some(stopped.episode)
         });
         let Some(critical) = &self.critical else { return };
         let reason = reason(critical);

@@ -368,3 +368,47 @@ fn a_state_of_a_newer_keeper_is_read_and_nothing_in_it_breaks() {
     let upkeep: Upkeep = serde_json::from_str(r#"{"asked_unix_ms": 5, "dreams": [1], "stopped": {}}"#).expect("read");
     assert_eq!(upkeep, Upkeep { asked_unix_ms: Some(5), ..Upkeep::default() });
 }
+
+#[test]
+fn the_end_of_a_worker_is_told_to_its_running_manager_until_it_knows_it() {
+    let mut upkeep = keeper(Vec::new());
+    let worker = |standing| AgentFact { manager: Some("m1".to_owned()), ..agent("w1", standing) };
+    let facts = |manager, standing| [agent("m1", manager), worker(standing), agent("w2", Standing::Ended)];
+    assert_eq!(acts(&mut upkeep, NOW, &facts(RUNNING, RUNNING)), NONE);
+    assert_eq!(acts(&mut upkeep, NOW, &facts(RUNNING, Standing::Stopped)), NONE, "it is taken up again");
+    assert_eq!(acts(&mut upkeep, NOW, &facts(ENDING, Standing::Ended)), NONE, "it is told when it is continued");
+    assert_eq!(acts(&mut upkeep, NOW, &facts(RUNNING, Standing::Ended)), ["end of w1 to m1"]);
+    assert_eq!(acts(&mut upkeep, NOW + TELL_AGAIN_MS - 1, &facts(RUNNING, Standing::Ended)), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + TELL_AGAIN_MS, &facts(RUNNING, Standing::Ended)), ["end of w1 to m1"]);
+    upkeep.end_told("w1");
+    assert_eq!(acts(&mut upkeep, NOW + 2 * TELL_AGAIN_MS, &facts(RUNNING, Standing::Ended)), NONE);
+    // Continued by the user, it ends again; its manager takes that once.
+    assert_eq!(acts(&mut upkeep, NOW + 3 * TELL_AGAIN_MS, &facts(RUNNING, RUNNING)), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + 4 * TELL_AGAIN_MS, &facts(RUNNING, Standing::Ended)), ["end of w1 to m1"]);
+}
+
+#[test]
+fn an_agent_that_was_stopped_for_the_usage_has_not_ended() {
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    assert!(!upkeep.is_taken_up_later("w1"));
+    assert_eq!(acts(&mut upkeep, NOW, &[agent("w1", RUNNING)]), ["stop w1"]);
+    assert!(upkeep.is_taken_up_later("w1"), "from the order on");
+    acts(&mut upkeep, NOW + 1, &[agent("w1", Standing::Stopped)]);
+    assert!(upkeep.is_taken_up_later("w1"));
+    acts(&mut upkeep, NOW + 2, &[agent("w1", RUNNING)]);
+    assert!(!upkeep.is_taken_up_later("w1"), "somebody else has continued it");
+}
+
+/// Fleet 118.
+#[test]
+fn an_agent_that_the_user_keeps_down_and_continues_is_not_stopped_again_before_the_next_crossing() {
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    let down = || AgentFact { kept_down: true, ..agent("w1", Standing::Stopped) };
+    assert_eq!(acts(&mut upkeep, NOW, &[agent("w1", RUNNING)]), ["stop w1"]);
+    assert_eq!(acts(&mut upkeep, NOW + 1, &[agent("w1", Standing::Stopped)]), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + 2, &[down()]), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS, &[agent("w1", RUNNING)]), NONE, "the user has continued it");
+    assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS + 1, &[down()]), NONE);
+    assert_eq!(acts(&mut upkeep, RESET, &[down()]), NONE, "and the user has stopped it");
+    assert!(upkeep.stopped.is_empty(), "after the reset it is forgotten");
+}
