@@ -10,8 +10,8 @@ use crate::control::protocol::{Hello, Reply, Request};
 use crate::core::{Core, OperatorInput, Outcome};
 use crate::files::replace_json;
 use crate::fleet::{Agent, AgentRecord, KeptDown, Roster, State};
-use crate::keeper::Notes;
 use crate::journal::{RunDir, RunSummary, Word};
+use crate::keeper::Notes;
 use crate::ui::format::count;
 
 /// The file in a worker's directory while its manager was not told of its end.

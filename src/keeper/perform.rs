@@ -194,7 +194,8 @@ impl Keeper<'_> {
                         self.upkeep.end_told(&worker);
                     }
                     Err(error) => {
-                        self.world.log(&format!("{manager} could not be told of the end of its worker {worker}: {error}"));
+                        self.world
+                            .log(&format!("{manager} could not be told of the end of its worker {worker}: {error}"));
                     }
                 }
             }

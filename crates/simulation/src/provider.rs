@@ -59,9 +59,7 @@ impl Meter {
         let cost = dice.between(1, 300) as f64 / 10_000.0;
         let window = |name, lasts_ms, cost| Metered { name, lasts_ms, cost, used: 0.0, resets_ms: None };
         let hour_ms = 3_600_000;
-        Meter {
-            windows: [window(WINDOW, 5 * hour_ms, cost), window("seven_day", 7 * 24 * hour_ms, cost / 20.0)],
-        }
+        Meter { windows: [window(WINDOW, 5 * hour_ms, cost), window("seven_day", 7 * 24 * hour_ms, cost / 20.0)] }
     }
 
     /// The windows at this time.
@@ -157,8 +155,10 @@ impl Provider {
                 refused: false,
             })
             .collect();
-        let mut accounts: Vec<Account> =
-            known.iter().map(|fact| Account { id: Some(fact.id.clone()), kind: fact.kind, trouble: None, meter: None }).collect();
+        let mut accounts: Vec<Account> = known
+            .iter()
+            .map(|fact| Account { id: Some(fact.id.clone()), kind: fact.kind, trouble: None, meter: None })
+            .collect();
         if accounts.is_empty() {
             accounts.push(Account { id: None, kind: TokenKind::OAuth, trouble: None, meter: None });
         }

@@ -176,10 +176,8 @@ impl FleetWorld {
 
     fn keeper_looks(&mut self, number: u32, keeper: &mut Keeper, soon: u64) -> Result<Option<u64>, FleetBroken> {
         let now = self.wall_ms();
-        keeper.rules = Rules {
-            revived_within_ms: if keeper.anew { 7 } else { 1 } * 24 * 3_600_000,
-            ..self.rules.clone()
-        };
+        keeper.rules =
+            Rules { revived_within_ms: if keeper.anew { 7 } else { 1 } * 24 * 3_600_000, ..self.rules.clone() };
         let facts = self.facts();
         let before = keeper.upkeep.clone();
         if self.flaw == Some(Flaw::NoSteps) {
@@ -216,8 +214,7 @@ impl FleetWorld {
             }
         }
         keeper.episode = keeper.upkeep.episodes;
-        keeper.watches =
-            facts.iter().filter(|fact| fact.is_running()).map(|fact| fact.id.clone()).collect();
+        keeper.watches = facts.iter().filter(|fact| fact.is_running()).map(|fact| fact.id.clone()).collect();
         let mut wake = decided.wake_unix_ms.unwrap_or(now.saturating_add(WAIT_MS.1));
         if !self.sees_ends {
             wake = wake.min(now.saturating_add(LOOK_MS));

@@ -99,8 +99,10 @@ impl Cache {
                 entry.backoff_ms = None;
                 let told = provider.usage(token, true_ms).into_iter();
                 entry.windows = told
-                    .map(|(name, percent, resets_unix_ms)| {
-                        WindowUse { name: name.to_owned(), percent: Some(percent), resets_unix_ms }
+                    .map(|(name, percent, resets_unix_ms)| WindowUse {
+                        name: name.to_owned(),
+                        percent: Some(percent),
+                        resets_unix_ms,
                     })
                     .collect();
             }

@@ -249,7 +249,8 @@ impl FleetWorld {
         }
         let over_us = self.now_us.saturating_sub(self.faults_stopped_us);
         if !self.faults_on && over_us > MUST_END_WITHIN_US {
-            let works: Vec<&str> = self.members.iter().filter(|it| it.host != Host::Gone).map(|it| it.id.as_str()).collect();
+            let works: Vec<&str> =
+                self.members.iter().filter(|it| it.host != Host::Gone).map(|it| it.id.as_str()).collect();
             let what = format!("{} keepers and these agents work on: {}", self.keepers.len(), works.join(", "));
             return Err(FleetLaw::Ends.broken(what));
         }
@@ -345,9 +346,11 @@ impl FleetWorld {
         let latest_ms = self.true_ms().max(self.wall_ms());
         let limit = self.provider.honest_limit(&before).filter(|until| *until > latest_ms);
         // Only a limit that all agents know of keeps them away.
-        let is_known = self.provider.known.iter().any(|fact| {
-            fact.id == before && fact.limited_until_unix_ms.is_some_and(|until| Some(until) >= limit)
-        });
+        let is_known = self
+            .provider
+            .known
+            .iter()
+            .any(|fact| fact.id == before && fact.limited_until_unix_ms.is_some_and(|until| Some(until) >= limit));
         match limit.filter(|_| is_known || self.flaw == Some(Flaw::ForgetsLimits)) {
             Some(until_ms) => {
                 let id = member.id.clone();
@@ -452,12 +455,10 @@ impl FleetWorld {
                 Ok(())
             }
             Event::HostRests(at, life, rest) => self.host_rests(at, life, rest),
-            Event::HostDies => {
-                match self.some_member(|member| member.host != Host::Gone) {
-                    Some(at) if self.is_on => self.host_dies(at),
-                    Some(_) | None => Ok(()),
-                }
-            }
+            Event::HostDies => match self.some_member(|member| member.host != Host::Gone) {
+                Some(at) if self.is_on => self.host_dies(at),
+                Some(_) | None => Ok(()),
+            },
             Event::Keeper(number, turn) => self.keeper_steps(number, turn),
             Event::KeeperNeeded => {
                 let is_there = self.keepers.values().any(|keeper| keeper.holds);
@@ -905,9 +906,8 @@ impl FleetWorld {
                 return Err(FleetLaw::EndTold.broken(what));
             }
         }
-        let goes_on = self.faults_on
-            || !self.keepers.is_empty()
-            || self.members.iter().any(|member| member.host != Host::Gone);
+        let goes_on =
+            self.faults_on || !self.keepers.is_empty() || self.members.iter().any(|member| member.host != Host::Gone);
         if goes_on {
             // A wait of days needs no look every ten minutes.
             self.schedule(if self.faults_on { AUDIT_MS } else { 3 * AUDIT_MS }, Event::Audit);
@@ -931,7 +931,6 @@ impl FleetWorld {
         self.schedule(3_600_000, Event::UserLooks);
         Ok(())
     }
-
 }
 
 /// `h:mm:ss.mmm` of the fleet.

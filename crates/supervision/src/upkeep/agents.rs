@@ -151,9 +151,8 @@ impl Upkeep {
     /// Tells managers of the ends of their workers. A worker does that itself, but its ccc may die before.
     pub(super) fn tell_ends(&mut self, facts: &Facts<'_>, decided: &mut Decided) {
         let now = facts.now_unix_ms;
-        let has_ended = |id: &String| {
-            facts.agents.iter().any(|agent| agent.id == *id && agent.standing == Standing::Ended)
-        };
+        let has_ended =
+            |id: &String| facts.agents.iter().any(|agent| agent.id == *id && agent.standing == Standing::Ended);
         self.ends_told.retain(has_ended);
         // The clock may have been set back.
         self.next_ends_unix_ms = self.next_ends_unix_ms.min(now.saturating_add(TELL_AGAIN_MS));
