@@ -27,8 +27,8 @@ pub enum FleetLaw {
     /// What the keeper or a shutdown of the machine has interrupted has not ended: it is taken up.
     EndTold,
     CrossingTold,
-    /// While the clock runs on, has not passed the reset, and the provider names it. By a clock that is far ahead each limit has
-    /// ended, so that an agent tries its tokens in turn.
+    /// While the clock is about right and runs on, and the provider names the reset. By a clock that is days ahead each limit has
+    /// ended, and by one that is weeks behind no limit is believed, so that an agent tries its tokens in turn.
     OneRotation,
     Ends,
 }

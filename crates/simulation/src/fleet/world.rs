@@ -31,6 +31,8 @@ const AUDIT_MS: u64 = 10 * 60_000;
 const TOLD_WITHIN_US: u64 = 30 * 60_000_000;
 /// How often an agent that was not admitted is tried again.
 const ADMISSION_TRIES: u32 = 20;
+/// A clock counts as right within this time.
+const RIGHT_WITHIN_MS: i64 = 3_600_000;
 /// How long a usage without a known reset counts after it was heard.
 const OLD_MS: i64 = 3_600_000;
 
@@ -321,6 +323,11 @@ impl FleetWorld {
         member.world.arrives(self.now_us);
         member.world.wrong_ms = self.wrong_ms;
         let before = member.world.core.token().cloned();
+        if self.flaw == Some(Flaw::ForgetsLimits) {
+            for fact in &mut self.provider.known {
+                fact.limited_until_unix_ms = None;
+            }
+        }
         std::mem::swap(&mut member.world.provider, &mut self.provider);
         let done = act(&mut member.world);
         std::mem::swap(&mut member.world.provider, &mut self.provider);
@@ -342,9 +349,10 @@ impl FleetWorld {
             return Ok(());
         }
         self.counts.add("rotation in a fleet");
-        // By a clock that is wrong the limit may have ended.
+        // By a clock that is far ahead the limit has ended, and by one that is far behind no window lasts that long.
         let latest_ms = self.true_ms().max(self.wall_ms());
-        let limit = self.provider.honest_limit(&before).filter(|until| *until > latest_ms);
+        let is_right = self.wrong_ms.abs() < RIGHT_WITHIN_MS;
+        let limit = self.provider.honest_limit(&before).filter(|until| is_right && *until > latest_ms);
         // Only a limit that all agents know of keeps them away.
         let is_known = self
             .provider
