@@ -18,6 +18,8 @@ pub enum FleetLaw {
     PastCritical,
     /// An agent that its user has stopped or continued meanwhile is the user's business.
     TakenUp,
+    /// Unless the keeper died before it saw the agent stopped, and the user has continued the agent before the next keeper looked:
+    /// for that keeper the order was not carried out.
     StoppedOnce,
     /// A start by the user or by a manager needs no pause.
     Steps,

@@ -131,6 +131,11 @@ impl FleetLaws {
         Err(FleetLaw::StoppedOnce.broken(format!("{agent} was stopped twice for the time without headroom {episode}")))
     }
 
+    /// The user has continued an agent that no keeper has seen stopped.
+    pub(super) fn may_be_stopped_again(&mut self, agent: &str) {
+        self.stopped.retain(|(stopped, _)| stopped != agent);
+    }
+
     /// A keeper has judged what it has heard.
     pub(super) fn judged(&mut self, usage: &[TokenUsage], now_unix_ms: i64, rules: &Rules) {
         let mut levels = BTreeMap::new();

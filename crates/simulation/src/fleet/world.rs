@@ -688,6 +688,10 @@ impl FleetWorld {
             member.stopped_by = None;
             member.is_users = true;
             self.laws.revivals_count_anew(&id);
+            // A keeper that has never seen it stopped cannot tell that the user has continued it.
+            if !self.disk.stopped.get(&id).is_some_and(|stopped| stopped.has_ended) {
+                self.laws.may_be_stopped_again(&id);
+            }
         }
         let member = &mut self.members[at];
         if self.flaw == Some(Flaw::LosesSession) {
