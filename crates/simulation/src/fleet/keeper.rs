@@ -222,7 +222,7 @@ impl FleetWorld {
         if !decided.acts.is_empty() {
             wake = wake.min(now.saturating_add(ACTED_MS));
         }
-        keeper.wake_unix_ms = wake;
+        keeper.wake_unix_ms = if decided.rests { now.saturating_add(WAIT_MS.1) } else { wake };
         keeper.acts = decided.acts.into();
         keeper.step = Step::Acts;
         Ok(Some(soon))

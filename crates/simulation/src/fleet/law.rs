@@ -113,8 +113,8 @@ pub(super) enum Flaw {
     ForgetsLimits,
     /// The keeper never ends.
     NeverRests,
-    /// An agent's session loses what it has taken when its ccc dies.
-    LosesSession,
+    /// The end of an agent's journal is lost when its ccc dies, and nobody is told.
+    LosesJournal,
 }
 
 #[cfg(test)]
@@ -135,6 +135,6 @@ impl Flaw {
         (Flaw::NewKeys, FleetLaw::CrossingTold),
         (Flaw::ForgetsLimits, FleetLaw::OneRotation),
         (Flaw::NeverRests, FleetLaw::Ends),
-        (Flaw::LosesSession, FleetLaw::OfRun(Law::ExactlyOnce)),
+        (Flaw::LosesJournal, FleetLaw::OfRun(Law::Replay)),
     ];
 }

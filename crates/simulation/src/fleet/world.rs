@@ -694,8 +694,8 @@ impl FleetWorld {
             }
         }
         let member = &mut self.members[at];
-        if self.flaw == Some(Flaw::LosesSession) {
-            member.world.transcripts.clear();
+        if self.flaw == Some(Flaw::LosesJournal) {
+            member.world.journal.tear(0);
         }
         member.life += 1;
         member.host = Host::Works;
