@@ -464,6 +464,7 @@ impl Prepared {
         let (run_dir, redactor) = (setup.run_dir.clone(), setup.redactor.clone());
         let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
         let converses = setup.core.plan().conversation;
+        telling::will_tell(&run_dir);
         // Its manager may have been told of its end before.
         let resumption =
             if setup.resumed { telling::tell_manager_of_resumption(&run_dir, &setup.state_dir) } else { None };

@@ -11,13 +11,11 @@ use crate::control::{Client, ClientError, LostWorker};
 use crate::core::{Core, OperatorInput, Outcome};
 use crate::driver;
 use crate::files::replace_json;
-use crate::fleet::{Agent, AgentRecord, KeptDown, Queued, Roster, State};
+use crate::fleet::{Agent, AgentRecord, KeptDown, Queued, Roster, State, UNTOLD_END_FILE};
 use crate::journal::{RunDir, RunSummary, Word};
 use crate::keeper::Notes;
 use crate::ui::format::count;
 
-/// The file in a worker's directory while its manager was not told of its end.
-const UNTOLD_FILE: &str = "untold.json";
 /// How long the manager's run may take to connect, and to answer.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The longest reason in the text, in characters.
@@ -63,19 +61,30 @@ pub(super) fn tell_manager(run: &RunDir, outcome: Outcome, reason: &str, context
     let Ok(Some(record)) = AgentRecord::read(run) else { return };
     let (Some(manager), Ok(dirs)) = (record.manager.as_deref(), context.dirs()) else { return };
     let Ok(manager) = RunDir::at(&dirs.state, manager) else { return };
-    let mark = run.path().join(UNTOLD_FILE);
-    if let Err(error) = replace_json(&mark, &serde_json::json!({"manager": manager.id()}), false) {
-        tracing::debug!(%error, "the mark of an untold end cannot be written");
+    if outcome == Outcome::Interrupted && is_taken_up_later(run, &Notes::read(&dirs.state).unwrap_or_default()) {
+        return;
     }
+    will_tell(run);
     let changes = changes(&record, context);
     let text = text(&record, !Queued::is_there(run), outcome.in_words(), reason, changes.as_ref());
     // An end that the full disk did not keep has a time of its own.
     let at_unix_ms = RunSummary::read(&run.summary()).ok().and_then(|summary| summary.ended_unix_ms);
     let at_unix_ms = at_unix_ms.or_else(|| Some(driver::unix_ms()));
     match ask(&manager, &Request::WorkerEnded { id: record.id.clone(), text, at_unix_ms }) {
-        Ok(Reply::Done | Reply::Already | Reply::Queued { .. }) => drop(std::fs::remove_file(&mark)),
+        Ok(Reply::Done | Reply::Already | Reply::Queued { .. }) => {
+            drop(std::fs::remove_file(run.path().join(UNTOLD_END_FILE)))
+        }
         Ok(reply) => tracing::debug!(?reply, "the manager does not take the end of its worker"),
         Err(error) => tracing::debug!(%error, "the manager cannot be told of the end of its worker"),
+    }
+}
+
+/// Marks a worker's run as one whose end is still to be told.
+pub(super) fn will_tell(run: &RunDir) {
+    let Some(manager) = AgentRecord::read(run).ok().flatten().and_then(|record| record.manager) else { return };
+    let mark = run.path().join(UNTOLD_END_FILE);
+    if let Err(error) = replace_json(&mark, &serde_json::json!({"manager": manager}), false) {
+        tracing::debug!(%error, "the mark of an untold end cannot be written");
     }
 }
 
@@ -132,11 +141,37 @@ fn of_dead(agent: &Agent, why: &str, context: &Context) -> LostWorker {
     }
 }
 
+/// What the manager's agent reads about an end that the worker's ccc has recorded.
+fn end_of(agent: &Agent, outcome: &Word<Outcome>, context: &Context) -> String {
+    let reason = agent.summary.as_ref().and_then(reason_of).unwrap_or_default();
+    let outcome = match outcome {
+        Word::Known(outcome) => outcome.in_words(),
+        Word::Other(outcome) => outcome.as_str(),
+    };
+    let changes = changes(&agent.record, context);
+    text(&agent.record, !Queued::is_there(&agent.dir), outcome, reason, changes.as_ref())
+}
+
+/// Whether an agent that was interrupted has not ended, because the keeper has stopped it until the reset.
+fn is_taken_up_later(run: &RunDir, notes: &Notes) -> bool {
+    KeptDown::read(run).is_none() && notes.is_taken_up_later(run.id())
+}
+
 /// The end of a worker whose ccc has died; the reason if its ccc works or has ended in good order.
 ///
 /// # Errors
 /// When it lives, or has told its end.
 pub(super) fn end_of_lost(agent: &Agent, state: &Path, context: &Context) -> Result<LostWorker, String> {
+    if let State::Ended(outcome) = &agent.state
+        && agent.dir.path().join(UNTOLD_END_FILE).exists()
+    {
+        let summary = agent.summary.as_ref();
+        return Ok(LostWorker {
+            name: agent.record.name.clone(),
+            text: end_of(agent, outcome, context),
+            at_unix_ms: summary.and_then(|summary| summary.ended_unix_ms).unwrap_or_else(|| died_unix_ms(agent)),
+        });
+    }
     if agent.state != State::Died {
         return Err(format!("{} has not died: it is {}", agent.record.name, agent.state.in_words()));
     }
@@ -159,21 +194,23 @@ pub(super) fn first_inputs(run: &RunDir, core: &Core, context: &Context) -> Vec<
         }
         let works_again = core.knows_worker(&id);
         match &agent.state {
+            State::Ended(Word::Known(Outcome::Interrupted)) if is_taken_up_later(&agent.dir, &notes) => {
+                if !core.counts_as_running(&id) {
+                    inputs.push(OperatorInput::WorkerStarted { id, name, again: works_again });
+                }
+            }
             State::Ended(outcome) => {
                 let at_unix_ms = agent.summary.as_ref().and_then(|summary| summary.ended_unix_ms);
                 if core.is_told_of_end(&id, at_unix_ms) {
                     continue;
                 }
-                let reason = agent.summary.as_ref().and_then(reason_of).unwrap_or_default();
-                let outcome = match outcome {
-                    Word::Known(outcome) => outcome.in_words(),
-                    Word::Other(outcome) => outcome.as_str(),
-                };
-                let changes = changes(&agent.record, context);
-                let has_begun = !Queued::is_there(&agent.dir);
-                let text = text(&agent.record, has_begun, outcome, reason, changes.as_ref());
-                inputs.push(OperatorInput::WorkerEnded { id, name, text, at_unix_ms });
-                let _ = std::fs::remove_file(agent.dir.path().join(UNTOLD_FILE));
+                inputs.push(OperatorInput::WorkerEnded {
+                    id,
+                    name,
+                    text: end_of(&agent, outcome, context),
+                    at_unix_ms,
+                });
+                let _ = std::fs::remove_file(agent.dir.path().join(UNTOLD_END_FILE));
             }
             State::Active(_) | State::Ready | State::Queued if !core.counts_as_running(&id) => {
                 inputs.push(OperatorInput::WorkerStarted { id, name, again: works_again });

@@ -5,18 +5,20 @@
 //! `kept-down.json` ([`KeptDown`]) marks an agent that must not be started again by itself, `queued.json` ([`Queued`]) one that has not
 //! been started yet. Nothing else is kept anywhere, so no process is needed to know the fleet.
 
+mod census;
 mod environment;
+mod kept_down;
 mod queued;
 mod record;
 mod roster;
 
-pub use environment::add_environment;
-mod kept_down;
-
-pub use kept_down::{KEPT_DOWN_FILE, KeptDown};
-mod census;
-
 pub use census::Census;
+pub use environment::add_environment;
+pub use kept_down::{KEPT_DOWN_FILE, KeptDown};
 pub use queued::{QUEUED_FILE, Queued, QueuedError};
 pub use record::{AGENT_FILE, AGENT_VERSION, AgentRecord, AgentTree, RecordError, Role};
 pub use roster::{Agent, Roster, State};
+
+/// The file in a worker's directory from the beginning of its run until its manager knows of its end. Its ccc may die before it can
+/// tell the end; then the keeper tells it, or the manager sees it when it is resumed.
+pub const UNTOLD_END_FILE: &str = "untold.json";

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use crate::core::Outcome;
-use crate::fleet::{Agent, KeptDown, Role, Roster, State};
+use crate::fleet::{Agent, KeptDown, Role, Roster, State, UNTOLD_END_FILE};
 use crate::journal::{FileLock, Holder, RunDirError, Word};
 use crate::process::booted_unix_ms;
 use crate::upkeep::{AgentFact, Standing};
@@ -94,6 +94,7 @@ fn fact(agent: &Agent, since_unix_ms: Option<i64>, booted_unix_ms: Option<i64>, 
         standing,
         is_manager: agent.record.role == Word::Known(Role::Manager),
         manager: agent.record.manager.clone(),
+        end_untold: matches!(agent.state, State::Ended(_)) && agent.dir.path().join(UNTOLD_END_FILE).exists(),
         kept_down: KeptDown::read(&agent.dir).is_some(),
         ignores_usage: agent.record.ignore_usage,
         seen_unix_ms: last_seen(agent),

@@ -35,7 +35,7 @@ impl Notes {
     /// Whether the keeper has stopped this agent because of the usage, and takes it up again.
     #[must_use]
     pub fn is_taken_up_later(&self, run: &str) -> bool {
-        self.upkeep.stopped.get(run).is_some_and(|stopped| stopped.given_up.is_none() && !stopped.released)
+        self.upkeep.is_taken_up_later(run)
     }
 
     /// Why this agent is not started again by itself, if the keeper has given up.

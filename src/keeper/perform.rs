@@ -193,7 +193,7 @@ impl Keeper<'_> {
                 let Some(manager) = seen.agent(&run) else { return };
                 match tell_of_lost(manager, &worker) {
                     Ok(()) => {
-                        self.world.log(&format!("{run} was told that its worker {worker} has died"));
+                        self.world.log(&format!("{run} was told of the end of its worker {worker}"));
                         self.upkeep.told_of_lost(&worker);
                     }
                     Err(error) => self.world.log(&format!("{run} could not be told of its worker {worker}: {error}")),
@@ -243,7 +243,7 @@ impl Keeper<'_> {
     }
 
     fn resume(&mut self, run: &str, why: Why, seen: &Seen) -> Result<(), String> {
-        let mut args = vec!["resume", run, "--detach"];
+        let mut args = vec!["resume", run, "--detach", "--unless-kept-down"];
         if seen.agent(run).is_some_and(|agent| shares_tree(agent, seen)) {
             args.push("--share-tree");
         }

@@ -84,7 +84,7 @@ impl World {
 
     /// Feeds an input of the user to the core. `None` if ccc died during it, so that there was no answer.
     fn operate(&mut self, input: OperatorInput) -> Result<Option<Taken>, Broken> {
-        if self.finish.is_some() || self.unresumable {
+        if !self.goes_on() {
             return Ok(None);
         }
         self.taken = None;

@@ -20,8 +20,26 @@ impl World {
             self.laws.forget();
         }
         self.mark("ccc dies");
+        self.lets_go(whole);
+        if self.in_fleet {
+            self.down = Some(whole);
+            return Ok(());
+        }
         self.away_ms += self.dice.between_signed(1_000, 7_200_000);
         self.come_back(whole, false)
+    }
+
+    /// Another ccc of the fleet takes up the run whose ccc has died, or that has ended.
+    pub(super) fn take_up(&mut self) -> Result<(), Broken> {
+        let whole = self.down.take();
+        if whole.is_none() {
+            // The run has ended by itself.
+            if self.journal.behind {
+                self.laws.forget();
+            }
+            self.lets_go(false);
+        }
+        self.come_back(whole.unwrap_or(false), false)
     }
 
     /// The user continues a run that has ended.
@@ -32,10 +50,12 @@ impl World {
         }
         self.mark("the user goes on with the run");
         self.away_ms += self.dice.between_signed(1_000, 86_400_000);
+        self.lets_go(false);
         self.come_back(false, true)
     }
 
-    fn come_back(&mut self, whole: bool, with_words: bool) -> Result<(), Broken> {
+    /// Forgets what ends with a ccc: its processes, and what was on its way.
+    fn lets_go(&mut self, whole: bool) {
         self.lives += 1;
         self.processes.clear();
         self.fetching.clear();
@@ -48,6 +68,9 @@ impl World {
         if !whole {
             self.forget_waits();
         }
+    }
+
+    fn come_back(&mut self, whole: bool, with_words: bool) -> Result<(), Broken> {
         let mut last: Option<Finish> = None;
         let rebuilt = self.journal.resume(|_, action| {
             if let Action::Finish(finish) = action {

@@ -161,6 +161,11 @@ impl Journal {
         Ok(Some(rebuilt))
     }
 
+    /// Whether entries may be missing.
+    pub(super) fn has_lost(&self) -> bool {
+        self.behind || self.told_lost
+    }
+
     /// Checks what `ccc replay --check` checks: a fresh core with the journal's inputs asks for the journal's actions.
     pub(super) fn replay(&self) -> Result<(), Broken> {
         let disk = self.disk.borrow();

@@ -14,6 +14,7 @@ mod counts;
 mod death;
 mod dice;
 mod family;
+mod fleet;
 mod journal;
 mod law;
 mod laws;
@@ -47,6 +48,7 @@ use trace::Trace;
 use world::World;
 
 pub use counts::Counts;
+pub use fleet::{FleetLaw, FleetNight, FleetSimulator, FleetViolation};
 pub use law::Law;
 
 /// How many of 100,000 nights have work for eight hours. The others are shorter, with more faults per hour.

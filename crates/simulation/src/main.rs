@@ -1,5 +1,7 @@
 //! `simulate`: plays any number of nights, each drawn from its seed.
 
+mod fleet_command;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -28,8 +30,11 @@ const EIGHT_HOURS_MS: u64 = 8 * 3_600_000;
 /// told with its seed, the law and its trace, one line a transition; the same seed shows the same night again. The exit
 /// code is 1 then.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
-#[command(name = "simulate", version)]
+#[command(name = "simulate", version, args_conflicts_with_subcommands = true)]
 struct SimulateArgs {
+    #[command(subcommand)]
+    what: Option<What>,
+
     /// Which seeds, from A up to but without B.
     #[arg(long, value_name = "A..B", value_parser = seeds, default_value = "0..2000", conflicts_with = "trace")]
     seeds: Range<u64>,
@@ -45,6 +50,11 @@ struct SimulateArgs {
     /// Show the night of one seed, one line a transition.
     #[arg(long, value_name = "SEED")]
     trace: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
+enum What {
+    Fleet(fleet_command::FleetArgs),
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -121,10 +131,6 @@ impl Totals {
     }
 
     fn summary(&self, seeds: &Range<u64>) -> String {
-        let list = |counts: &Counts| {
-            let parts: Vec<String> = counts.iter().map(|(what, times)| format!("{what} {}", grouped(times))).collect();
-            parts.join(", ")
-        };
         let rows = [
             ("seeds", format!("{}..{}", seeds.start, seeds.end)),
             ("nights", format!("{}, of eight hours {}", grouped(self.nights), grouped(self.eight_hours))),
@@ -161,6 +167,12 @@ impl Totals {
     }
 }
 
+/// The counters in one line.
+fn list(counts: &Counts) -> String {
+    let parts: Vec<String> = counts.iter().map(|(what, times)| format!("{what} {}", grouped(times))).collect();
+    parts.join(", ")
+}
+
 fn main() -> std::process::ExitCode {
     let args = SimulateArgs::parse();
     let context = Context::of_process();
@@ -174,6 +186,9 @@ fn main() -> std::process::ExitCode {
 /// Plays all nights, and fails afterwards if a law was broken.
 fn run(args: SimulateArgs, context: &Context) -> Result<ExitCode, CliError> {
     let printer = &context.printer;
+    if let Some(What::Fleet(args)) = &args.what {
+        return fleet_command::run(args, context);
+    }
     let simulator = Simulator::new();
     if let Some(seed) = args.trace {
         for line in simulator.trace(seed) {
@@ -211,28 +226,47 @@ fn failed(message: String) -> CliError {
     CliError::new(ErrorKind::Failed, message)
 }
 
-#[allow(clippy::disallowed_methods, reason = "how long the playing took is told, and decides nothing")]
 fn play_all(simulator: &Simulator, args: &SimulateArgs, jobs: usize, context: &Context) -> (Totals, Duration) {
+    let play = |chunk: Range<u64>| {
+        let mut totals = Totals::default();
+        for seed in chunk.filter(|&seed| !args.eight_hours || is_long(seed)) {
+            totals.add(simulator.simulate(seed));
+        }
+        totals
+    };
+    let tell = |totals: &Totals| {
+        context.printer.talk(format_args!(
+            "{} nights, {} simulated hours, {} broken",
+            grouped(totals.nights),
+            grouped(totals.virtual_ms / 3_600_000),
+            grouped(totals.broken)
+        ));
+    };
+    in_chunks(&args.seeds, CHUNK, jobs, play, Totals::merge, tell)
+}
+
+/// Plays all seeds on several threads, adds up what each chunk gives, and tells the sum from time to time.
+#[allow(clippy::disallowed_methods, reason = "how long the playing took is told, and decides nothing")]
+fn in_chunks<T: Default + Send>(
+    seeds: &Range<u64>,
+    chunk: u64,
+    jobs: usize,
+    play: impl Fn(Range<u64>) -> T + Sync,
+    merge: impl Fn(&mut T, T),
+    tell: impl Fn(&T),
+) -> (T, Duration) {
     let began = Instant::now();
     let mut told = began;
-    let next = AtomicU64::new(args.seeds.start);
-    let mut totals = Totals::default();
-    let (done, chunks) = mpsc::sync_channel::<Totals>(jobs * 2);
+    let next = AtomicU64::new(seeds.start);
+    let mut totals = T::default();
+    let (done, chunks) = mpsc::sync_channel::<T>(jobs * 2);
     thread::scope(|scope| {
         for _ in 0..jobs {
-            let (done, next) = (done.clone(), &next);
+            let (done, next, play) = (done.clone(), &next, &play);
             scope.spawn(move || {
                 loop {
-                    let from = next.fetch_add(CHUNK, Ordering::Relaxed);
-                    if from >= args.seeds.end {
-                        return;
-                    }
-                    let mut totals = Totals::default();
-                    let chunk = from..from.saturating_add(CHUNK).min(args.seeds.end);
-                    for seed in chunk.filter(|&seed| !args.eight_hours || is_long(seed)) {
-                        totals.add(simulator.simulate(seed));
-                    }
-                    if done.send(totals).is_err() {
+                    let from = next.fetch_add(chunk, Ordering::Relaxed);
+                    if from >= seeds.end || done.send(play(from..from.saturating_add(chunk).min(seeds.end))).is_err() {
                         return;
                     }
                 }
@@ -240,15 +274,10 @@ fn play_all(simulator: &Simulator, args: &SimulateArgs, jobs: usize, context: &C
         }
         drop(done);
         while let Ok(chunk) = chunks.recv() {
-            totals.merge(chunk);
+            merge(&mut totals, chunk);
             if told.elapsed() >= PROGRESS_INTERVAL {
                 told = Instant::now();
-                context.printer.talk(format_args!(
-                    "{} nights, {} simulated hours, {} broken",
-                    grouped(totals.nights),
-                    grouped(totals.virtual_ms / 3_600_000),
-                    grouped(totals.broken)
-                ));
+                tell(&totals);
             }
         }
     });

@@ -32,6 +32,56 @@ struct Account {
     id: Option<TokenId>,
     kind: TokenKind,
     trouble: Option<Trouble>,
+    /// How its windows fill up; `None` for an account whose troubles are only drawn.
+    meter: Option<Meter>,
+}
+
+/// The windows of an account, which fill up with each request.
+#[derive(Debug)]
+struct Meter {
+    windows: [Metered; 2],
+}
+
+#[derive(Debug)]
+struct Metered {
+    name: &'static str,
+    lasts_ms: i64,
+    /// How much of it a request uses.
+    cost: f64,
+    /// From 0 to 1, and beyond.
+    used: f64,
+    /// When it begins anew, once something was used.
+    resets_ms: Option<i64>,
+}
+
+impl Meter {
+    fn draw(dice: &mut Dice) -> Meter {
+        let cost = dice.between(1, 300) as f64 / 10_000.0;
+        let window = |name, lasts_ms, cost| Metered { name, lasts_ms, cost, used: 0.0, resets_ms: None };
+        let hour_ms = 3_600_000;
+        Meter { windows: [window(WINDOW, 5 * hour_ms, cost), window("seven_day", 7 * 24 * hour_ms, cost / 20.0)] }
+    }
+
+    /// The windows at this time.
+    fn at(&mut self, now_ms: i64) -> &mut [Metered; 2] {
+        for window in self.windows.iter_mut().filter(|window| window.resets_ms.is_some_and(|at| at <= now_ms)) {
+            (window.used, window.resets_ms) = (0.0, None);
+        }
+        &mut self.windows
+    }
+
+    /// A request is made. If a window is full, when that ends.
+    fn asked(&mut self, now_ms: i64) -> Option<i64> {
+        let windows = self.at(now_ms);
+        let full = windows.iter().filter(|window| window.used >= 1.0).filter_map(|window| window.resets_ms).max();
+        if full.is_none() {
+            for window in windows {
+                window.used += window.cost;
+                window.resets_ms.get_or_insert(now_ms + window.lasts_ms);
+            }
+        }
+        full
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -105,12 +155,65 @@ impl Provider {
                 refused: false,
             })
             .collect();
-        let mut accounts: Vec<Account> =
-            known.iter().map(|fact| Account { id: Some(fact.id.clone()), kind: fact.kind, trouble: None }).collect();
+        let mut accounts: Vec<Account> = known
+            .iter()
+            .map(|fact| Account { id: Some(fact.id.clone()), kind: fact.kind, trouble: None, meter: None })
+            .collect();
         if accounts.is_empty() {
-            accounts.push(Account { id: None, kind: TokenKind::OAuth, trouble: None });
+            accounts.push(Account { id: None, kind: TokenKind::OAuth, trouble: None, meter: None });
         }
         Provider { accounts, known, down_until_ms: i64::MIN, down_retries: 0 }
+    }
+
+    /// The tokens that a fleet shares, whose windows fill up with its work.
+    pub(super) fn of_fleet(dice: &mut Dice) -> Provider {
+        let count = dice.between(1, 3);
+        let id = |at: u64| TokenId(format!("token-{at}"));
+        let account = |at, dice: &mut Dice| Account {
+            id: Some(id(at)),
+            kind: TokenKind::OAuth,
+            trouble: None,
+            meter: Some(Meter::draw(dice)),
+        };
+        let fact = |at| TokenFact {
+            id: id(at),
+            label: format!("token number {at}"),
+            kind: TokenKind::OAuth,
+            hot_group: None,
+            model: None,
+            windows: Vec::new(),
+            limited_until_unix_ms: None,
+            refused: false,
+        };
+        Provider {
+            accounts: (0..count).map(|at| account(at, dice)).collect(),
+            known: (0..count).map(fact).collect(),
+            down_until_ms: i64::MIN,
+            down_retries: 0,
+        }
+    }
+
+    /// What the provider tells about the windows of a token: name, usage in percent, and reset, unix milliseconds.
+    pub(super) fn usage(&mut self, token: &TokenId, now_ms: i64) -> Vec<(&'static str, f64, Option<i64>)> {
+        let meter = self.accounts.iter_mut().filter(|account| account.id.as_ref() == Some(token));
+        let windows = meter.filter_map(|account| account.meter.as_mut()).flat_map(|meter| meter.at(now_ms).iter());
+        windows.map(|window| (window.name, window.used * 100.0, window.resets_ms)).collect()
+    }
+
+    /// Something else uses a share of this token's window: more than there is, or less than before after a correction.
+    pub(super) fn set_used(&mut self, token: usize, window: usize, used: f64, now_ms: i64) {
+        let meter = self.accounts.get_mut(token).and_then(|account| account.meter.as_mut());
+        if let Some(window) = meter.and_then(|meter| meter.at(now_ms).get_mut(window)) {
+            window.used = used;
+            window.resets_ms.get_or_insert(now_ms + window.lasts_ms);
+        }
+    }
+
+    /// Until when the present limit of this token lasts, unix milliseconds, if the provider says so honestly.
+    pub(super) fn honest_limit(&self, token: &TokenId) -> Option<i64> {
+        let account = self.accounts.iter().find(|account| account.id.as_ref() == Some(token))?;
+        let limit = account.trouble.filter(|it| it.class == Class::Quota && it.announced == Announced::Truth);
+        limit.map(|limit| limit.until_ms)
     }
 
     /// The answer to a request with this token, after `tries` failed tries.
@@ -134,6 +237,12 @@ impl Provider {
         let over = |trouble: &Trouble| trouble.until_ms <= now_ms;
         if self.accounts[at].trouble.as_ref().is_some_and(over) {
             self.accounts[at].trouble = None;
+        }
+        if self.accounts[at].trouble.is_none()
+            && let Some(until_ms) = self.accounts[at].meter.as_mut().and_then(|meter| meter.asked(now_ms))
+        {
+            let announced = Announced::Truth;
+            self.accounts[at].trouble = Some(Trouble { class: Class::Quota, until_ms, announced, retries: 0 });
         }
         if self.accounts[at].trouble.is_none() && self.down_until_ms <= now_ms && dice.chance(rates.trouble) {
             self.get_into_trouble(at, dice, rates, now_ms);

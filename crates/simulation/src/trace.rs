@@ -13,6 +13,8 @@ pub(super) struct Trace {
     lines: Vec<String>,
     /// The input that is being handled.
     pending: Option<String>,
+    /// What stands before each line: in a fleet, the time and the agent.
+    whose: String,
 }
 
 /// The headings of the columns.
@@ -49,11 +51,21 @@ impl Trace {
         self.push(format!("{:>6} {time:>14} ~~ {what}", ""));
     }
 
+    /// Whose the next lines are.
+    pub(super) fn is_of(&mut self, whose: String) {
+        self.whose = whose;
+    }
+
+    /// Adds a line that is not a run's.
+    pub(super) fn line(&mut self, line: &str) {
+        self.lines.push(format!("{}{line}", self.whose));
+    }
+
     fn push(&mut self, line: String) {
-        if self.lines.is_empty() {
+        if self.lines.is_empty() && self.whose.is_empty() {
             self.lines.push(heads());
         }
-        self.lines.push(line.trim_end().to_owned());
+        self.lines.push(format!("{}{}", self.whose, line.trim_end()));
     }
 
     pub(super) fn take_lines(&mut self) -> Vec<String> {

@@ -31,6 +31,13 @@ impl World {
         self.feed_maybe_twice(Input::Operator(started(worker)))
     }
 
+    /// The run has started an agent of the fleet as its worker.
+    pub(super) fn worker_is_new(&mut self, worker: usize) -> Result<(), Broken> {
+        self.counts.add("worker started");
+        self.family.started.insert(worker);
+        self.feed_maybe_twice(Input::Operator(started(worker)))
+    }
+
     pub(super) fn worker_ends(&mut self, worker: usize) -> Result<(), Broken> {
         self.counts.add("worker ended");
         self.family.ended.insert(worker);

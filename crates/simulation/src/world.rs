@@ -28,7 +28,7 @@ use supervision::core::{
 };
 
 /// The wall clock at the beginning of every night, unix milliseconds.
-const EPOCH_UNIX_MS: i64 = 1_795_000_000_000;
+pub(super) const EPOCH_UNIX_MS: i64 = 1_795_000_000_000;
 /// How long the faults of a long night last.
 const LONG_NIGHT_MS: u64 = 8 * 3_600_000;
 /// The longest time that the faults of any other night last.
@@ -129,7 +129,7 @@ pub(super) struct World {
     /// True time that the ticks do not include, because ccc was dead or the machine slept.
     pub(super) away_ms: i64,
     /// The error of the wall clock, in milliseconds.
-    wrong_ms: i64,
+    pub(super) wrong_ms: i64,
     pub(super) events: BTreeMap<(u64, u64), Event>,
     next_event: u64,
     /// The time before which the timer does not fire.
@@ -176,6 +176,10 @@ pub(super) struct World {
     pub(super) finish: Option<Finish>,
     /// Whether the run cannot be resumed, because ccc died and its journal lacks entries.
     pub(super) unresumable: bool,
+    /// Whether the run is an agent of a fleet, which decides when another ccc takes it up.
+    pub(super) in_fleet: bool,
+    /// Its ccc has died, and no other has taken it up. Whether its journal has everything.
+    pub(super) down: Option<bool>,
     pub(super) steps: u64,
     pub(super) deaths: u32,
     /// How many ccc processes have worked on the run.
@@ -248,6 +252,8 @@ impl World {
             waited_us: 0,
             finish: None,
             unresumable: false,
+            in_fleet: false,
+            down: None,
             steps: 0,
             deaths: 0,
             lives: 1,
@@ -282,7 +288,7 @@ impl World {
         let tokens = self.provider.known.clone();
         self.feed(Input::Began { unix_ms: self.wall_ms(), resumed: false, turn_recorded: None, tokens })?;
         loop {
-            while self.finish.is_none() && !self.unresumable {
+            while self.goes_on() {
                 self.advance()?;
                 self.comes_to_an_end()?;
             }
@@ -297,7 +303,12 @@ impl World {
         }
     }
 
-    fn comes_to_an_end(&self) -> Result<(), Broken> {
+    /// Whether a ccc works on the run.
+    pub(super) fn goes_on(&self) -> bool {
+        self.finish.is_none() && !self.unresumable && self.down.is_none()
+    }
+
+    pub(super) fn comes_to_an_end(&self) -> Result<(), Broken> {
         if self.finish.is_some() {
             return Ok(());
         }
@@ -314,11 +325,16 @@ impl World {
         Ok(())
     }
 
-    /// Handles the next timer or event.
-    fn advance(&mut self) -> Result<(), Broken> {
+    /// When the timer fires next, and when the next event occurs.
+    pub(super) fn next_us(&self) -> (Option<u64>, Option<u64>) {
         let event_us = self.events.keys().next().map(|(us, _)| *us);
         let timer_us = self.core.poll_timeout().map(|tick| tick.0).into_iter().chain(self.alarm_us()).min();
-        let timer_us = timer_us.map(|us| us.max(self.now_us).max(self.timer_held_us));
+        (timer_us.map(|us| us.max(self.now_us).max(self.timer_held_us)), event_us)
+    }
+
+    /// Handles the next timer or event.
+    pub(super) fn advance(&mut self) -> Result<(), Broken> {
+        let (timer_us, event_us) = self.next_us();
         match (timer_us, event_us) {
             (None, None) => {
                 Err(Law::Ends.broken(format!("nothing will ever move the run (phase {})", self.core.phase())))
@@ -359,7 +375,7 @@ impl World {
         for _ in 0..MAX_IDLE_TIMERS {
             self.feed(Input::Elapsed { unix_ms: self.wall_ms() })?;
             let overdue = self.core.poll_timeout().is_some_and(|tick| tick.0 <= self.now_us);
-            if !overdue || self.finish.is_some() {
+            if !overdue || !self.goes_on() {
                 return self.nobody_hangs();
             }
         }
@@ -487,15 +503,25 @@ impl World {
                 self.journal.set_room(None);
                 Ok(())
             }
-            Event::FaultsStop => {
-                self.mark("the faults stop");
-                self.faults_on = false;
-                self.faults_stopped_us = self.now_us;
-                self.script = Arc::new(mended(&self.script));
-                self.journal.set_room(None);
-                self.user_goes_home()
-            }
+            Event::FaultsStop => self.faults_stop(),
         }
+    }
+
+    pub(super) fn faults_stop(&mut self) -> Result<(), Broken> {
+        self.mark("the faults stop");
+        self.faults_on = false;
+        self.faults_stopped_us = self.now_us;
+        self.script = Arc::new(mended(&self.script));
+        self.journal.set_room(None);
+        self.user_goes_home()
+    }
+
+    /// Somebody asks for the end of the run.
+    pub(super) fn asks_for_the_end(&mut self, reason: &str) -> Result<(), Broken> {
+        self.counts.add("request for the end");
+        self.laws.interrupted();
+        self.interrupted_us.get_or_insert(self.now_us);
+        self.feed_plainly(Input::Operator(OperatorInput::Interrupt { reason: reason.to_owned() }))
     }
 
     /// Schedules the user's next act by the clock.
@@ -530,7 +556,7 @@ impl World {
         let mut next = Some(input);
         let mut at_once = VecDeque::new();
         while let Some(input) = next {
-            if self.finish.is_some() || self.unresumable {
+            if !self.goes_on() {
                 return Ok(());
             }
             let fate = self.fate();
@@ -662,7 +688,7 @@ impl World {
 
     /// Performs the due events of the user, the clock, the disk and other ccc processes.
     fn perform_due_events(&mut self) -> Result<(), Broken> {
-        if !self.faults_on || self.finish.is_some() || self.unresumable {
+        if !self.faults_on || !self.goes_on() {
             return Ok(());
         }
         let (steps, every) = (self.steps, self.rates.every);
@@ -698,7 +724,7 @@ impl World {
         if self.operator.is_due(steps) {
             self.operates()?;
         }
-        if self.finish.is_some() || self.unresumable {
+        if !self.goes_on() {
             return Ok(());
         }
         if steps >= self.due.words {
@@ -707,10 +733,7 @@ impl World {
         }
         if steps >= self.due.interrupt {
             self.due.interrupt = next(&mut self.dice, steps, every.interrupt);
-            self.counts.add("request for the end");
-            self.laws.interrupted();
-            self.interrupted_us.get_or_insert(self.now_us);
-            return self.feed_plainly(Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+            return self.asks_for_the_end("Ctrl-C");
         }
         Ok(())
     }
@@ -734,7 +757,7 @@ impl World {
     }
 
     /// Checks the law that a finished run asks for no action, whatever input arrives.
-    fn nothing_follows(&self) -> Result<(), Broken> {
+    pub(super) fn nothing_follows(&self) -> Result<(), Broken> {
         let mut core = self.core.clone();
         let (proc, check, measure) = (ProcId(self.started), CheckId(1), MeasureId(1));
         let result = CheckResult {
@@ -793,6 +816,11 @@ impl World {
             Some(tick) => Err(Law::NothingFollows.broken(format!("it waits for {tick:?}"))),
             None => Ok(()),
         }
+    }
+
+    /// Draws anew when each event occurs next, after the rates were changed.
+    pub(super) fn draws_due(&mut self) {
+        self.due = Due::draw(&mut self.dice, &self.rates.every);
     }
 
     pub(super) fn fault(&mut self, rate: u64) -> bool {

@@ -79,6 +79,10 @@ pub struct ResumeArgs {
     #[arg(long, hide = true)]
     pub queued: bool,
 
+    /// Not if the agent is kept down: the keeper continues it, and no user.
+    #[arg(long, hide = true)]
+    pub unless_kept_down: bool,
+
     /// The conversation goes on with the next message.
     #[arg(long, hide = true)]
     pub conversation: bool,
@@ -190,6 +194,11 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     }
     if args.queued {
         return Ok(ExitCode::COMPLETED);
+    }
+    // Whoever keeps an agent down writes that first, and then ends the run that holds the lock.
+    if args.unless_kept_down && KeptDown::read(&run_dir).is_some() {
+        return Err(CliError::new(ErrorKind::Usage, format!("run {} is kept down", run_dir.id()))
+            .hint(format!("to continue it all the same: ccc resume {}", run_dir.id())));
     }
     if run_kind(&run_dir.journal()).is_ok_and(|kind| kind == RunKind::Command) {
         return Err(CliError::new(
@@ -318,7 +327,9 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     }
     // A user who continues an agent wants it to go on.
     if is_agent(&run_dir) {
-        if let Err(error) = KeptDown::clear(&run_dir) {
+        if !args.unless_kept_down
+            && let Err(error) = KeptDown::clear(&run_dir)
+        {
             context.printer.warn(format_args!("{}: the keeper still leaves the agent alone: {error}", run_dir.id()));
         }
         // The process that has started a host does it for it.

@@ -64,6 +64,7 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         plain: false,
         hosted: args.hosted,
         queued: false,
+        unless_kept_down: false,
         conversation: false,
         share_tree: false,
         replace_args: false,

@@ -46,3 +46,16 @@ fn a_range_that_is_none_is_refused() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("no seed in this range"));
 }
+
+#[test]
+fn fleets_add_up_to_the_same_on_one_thread_and_on_many() {
+    let one = simulate(&["fleet", "--seeds", "0..12", "--jobs", "1"]);
+    let many = simulate(&["fleet", "--seeds", "0..12", "--jobs", "3"]);
+    assert_eq!(one.status.code(), Some(0), "{}", String::from_utf8_lossy(&one.stdout));
+    assert_eq!(summary(&one), summary(&many));
+    assert!(summary(&one).contains("fleets           12"), "{}", summary(&one));
+    let shown = simulate(&["fleet", "--trace", "3"]);
+    assert_eq!(shown.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("a00 is new"));
+    assert_eq!(simulate(&["fleet", "--trace", "3"]).stdout, shown.stdout);
+}

@@ -8,6 +8,7 @@
 )]
 
 mod command;
+mod fleets;
 mod regressions;
 
 use std::collections::BTreeSet;

@@ -35,6 +35,8 @@ pub struct AgentFact {
     pub is_manager: bool,
     /// The run of its manager, which is told of its end.
     pub manager: Option<String>,
+    /// It has ended, and its ccc has died before its manager knew of that.
+    pub end_untold: bool,
     /// It must not be started: the user has stopped it, or it is about to be removed.
     pub kept_down: bool,
     /// It was started although no token had headroom.
@@ -65,7 +67,7 @@ pub struct Stopped {
     /// It has stopped.
     #[serde(default)]
     pub has_ended: bool,
-    /// Somebody else has continued it: it is not stopped again for this episode.
+    /// Somebody else has continued it or keeps it down: it is not taken up, and not stopped again for this episode.
     #[serde(default)]
     pub released: bool,
     /// The order may be given again from then on.
@@ -154,11 +156,13 @@ impl Upkeep {
         }
     }
 
-    /// Tells the managers that run of the workers that have died and are not revived: no ccc is left that could tell their end.
+    /// Tells the managers that run of the workers that have died and are not revived, and of those whose ccc has died before it had
+    /// told their end: no ccc is left that could.
     pub(super) fn tell_of_lost(&mut self, facts: &Facts<'_>, rules: &Rules, decided: &mut Decided) {
         let now = facts.now_unix_ms;
         let is_lost = |upkeep: &Upkeep, agent: &AgentFact| {
-            agent.standing == Standing::Died && !upkeep.may_be_revived(agent, now, rules)
+            let ended = agent.end_untold && !upkeep.is_taken_up_later(&agent.id);
+            ended || agent.standing == Standing::Died && !upkeep.may_be_revived(agent, now, rules)
         };
         let lost: Vec<&AgentFact> = facts.agents.iter().filter(|agent| is_lost(self, agent)).collect();
         self.lost.retain(|id, _| lost.iter().any(|agent| agent.id == *id));
@@ -189,6 +193,12 @@ impl Upkeep {
             .or_else(|| self.queue.get(run)?.given_up.as_ref())
     }
 
+    /// Whether this agent was stopped because of the usage and is taken up after the reset: it has not ended.
+    #[must_use]
+    pub fn is_taken_up_later(&self, run: &str) -> bool {
+        self.stopped.get(run).is_some_and(|stopped| stopped.given_up.is_none() && !stopped.released)
+    }
+
     /// Whether a dead agent is to be started again, now or later.
     pub(super) fn may_be_revived(&self, agent: &AgentFact, now: i64, rules: &Rules) -> bool {
         !agent.kept_down
@@ -216,8 +226,10 @@ impl Upkeep {
                 Standing::Running { .. } | Standing::Starting => {}
                 Standing::Queued | Standing::Ended => return false,
             }
+            // The user has decided about it, and may continue it before the reset.
+            stopped.released |= agent.kept_down;
             // A released one is only remembered so that it is not stopped again.
-            !(agent.kept_down || stopped.released && episode != Some(stopped.episode))
+            !stopped.released || episode == Some(stopped.episode)
         });
         let Some(critical) = &self.critical else { return };
         let reason = reason(critical);

@@ -110,7 +110,7 @@ pub enum Act {
         /// The message.
         text: String,
     },
-    /// Tell the manager's run that this worker has died and is not revived, then call [`Upkeep::told_of_lost`].
+    /// Tell the manager's run that this worker has died and is not revived, or of its end, which it does not know. Then call [`Upkeep::told_of_lost`].
     TellOfLost {
         /// The manager's run.
         run: String,

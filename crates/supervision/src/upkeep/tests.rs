@@ -9,6 +9,7 @@ fn agent(id: &str, standing: Standing) -> AgentFact {
         standing,
         is_manager: id.starts_with('m'),
         manager: id.starts_with('w').then(|| "m1".to_owned()),
+        end_untold: false,
         kept_down: false,
         ignores_usage: false,
         seen_unix_ms: NOW,
@@ -480,4 +481,46 @@ fn a_manager_is_told_once_of_a_worker_that_has_died_and_is_not_revived() {
     // Somebody continues it, and it dies again: that is another end.
     assert_eq!(at(142_000, RUNNING), NONE);
     assert_eq!(at(143_000, Standing::Died), ["m1 has lost w1"]);
+}
+
+#[test]
+fn the_end_of_a_worker_that_its_ccc_could_not_tell_is_told_to_the_running_manager() {
+    let mut upkeep = keeper(Vec::new());
+    let untold = || AgentFact { end_untold: true, ..agent("w1", Standing::Ended) };
+    let facts = |manager, worker: AgentFact| [agent("m1", manager), worker, agent("w2", Standing::Ended)];
+    assert_eq!(acts(&mut upkeep, NOW, &facts(Standing::Stopped, untold())), NONE, "it is told when it is continued");
+    assert_eq!(acts(&mut upkeep, NOW, &facts(RUNNING, untold())), ["m1 has lost w1"]);
+    assert_eq!(acts(&mut upkeep, NOW + TELL_AGAIN_MS - 1, &facts(RUNNING, untold())), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + TELL_AGAIN_MS, &facts(RUNNING, untold())), ["m1 has lost w1"]);
+    upkeep.told_of_lost("w1");
+    assert_eq!(acts(&mut upkeep, NOW + 2 * TELL_AGAIN_MS, &facts(RUNNING, untold())), NONE);
+    // Continued by the user, it ends again.
+    assert_eq!(acts(&mut upkeep, NOW + 3 * TELL_AGAIN_MS, &facts(RUNNING, agent("w1", RUNNING))), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + 4 * TELL_AGAIN_MS, &facts(RUNNING, untold())), ["m1 has lost w1"]);
+}
+
+#[test]
+fn an_agent_that_was_stopped_for_the_usage_has_not_ended() {
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    assert!(!upkeep.is_taken_up_later("w1"));
+    assert_eq!(acts(&mut upkeep, NOW, &[agent("w1", RUNNING)]), ["stop w1"]);
+    assert!(upkeep.is_taken_up_later("w1"), "from the order on");
+    acts(&mut upkeep, NOW + 1, &[agent("w1", Standing::Stopped)]);
+    assert!(upkeep.is_taken_up_later("w1"));
+    acts(&mut upkeep, NOW + 2, &[agent("w1", RUNNING)]);
+    assert!(!upkeep.is_taken_up_later("w1"), "somebody else has continued it");
+}
+
+/// Fleet 118.
+#[test]
+fn an_agent_that_the_user_keeps_down_and_continues_is_not_stopped_again_before_the_next_crossing() {
+    let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
+    let down = || AgentFact { kept_down: true, ..agent("w1", Standing::Stopped) };
+    assert_eq!(acts(&mut upkeep, NOW, &[agent("w1", RUNNING)]), ["stop w1"]);
+    assert_eq!(acts(&mut upkeep, NOW + 1, &[agent("w1", Standing::Stopped)]), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + 2, &[down()]), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS, &[agent("w1", RUNNING)]), NONE, "the user has continued it");
+    assert_eq!(acts(&mut upkeep, NOW + STOP_AGAIN_MS + 1, &[down()]), NONE);
+    assert_eq!(acts(&mut upkeep, RESET, &[down()]), NONE, "and the user has stopped it");
+    assert!(upkeep.stopped.is_empty(), "after the reset it is forgotten");
 }

@@ -1,0 +1,129 @@
+//! Simulated fleets: many agents, their keepers, the tokens that they share, and deaths anywhere (design §10).
+//!
+//! A fleet is drawn from one seed. Each agent is a [`World`](crate::world::World): a real core with its journal, its scripted CLI
+//! and its faults. All of them run on one clock and one machine and share the provider's accounts and what is known about them.
+//! The keepers are processes that can die between any two steps; what they decide is [`supervision::upkeep`], and what survives
+//! them is what they have written. The rooms:
+//!
+//! - `world`: the clock, the events, and the faults of the machine;
+//! - `member`: an agent, and the ccc that works on it;
+//! - `keeper`: a keeper's steps, each an event of its own;
+//! - `usage`: the endpoint that tells the usage, and its cache;
+//! - `laws`: what is checked.
+//!
+//! When the faults have stopped, the fleet must come to its end: each agent has ended, or was stopped by the user, or the reason
+//! why nobody takes it up is on record; and no keeper is left.
+
+mod keeper;
+mod law;
+mod laws;
+mod member;
+mod usage;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use redaction::Redactor;
+use thiserror::Error;
+
+use crate::{Counts, Law, SharedTrace};
+use law::{Flaw, FleetBroken};
+use world::FleetWorld;
+
+pub use law::FleetLaw;
+
+/// The result of a simulated fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetNight {
+    /// Its seed.
+    pub seed: u64,
+    /// Agents that were started.
+    pub agents: u64,
+    /// Transitions of all cores, and events of the machine.
+    pub steps: u64,
+    /// The virtual duration, in milliseconds.
+    pub virtual_ms: u64,
+    /// How the agents have ended.
+    pub outcomes: Counts,
+    /// What happened, by kind.
+    pub events: Counts,
+}
+
+/// A law that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct FleetViolation {
+    /// The seed of the fleet. The violation occurs each time this fleet is played.
+    pub seed: u64,
+    /// The law.
+    pub law: FleetLaw,
+    /// The observation that shows the violation.
+    pub what: String,
+    /// What happened until then. A line of a run begins with the time of the fleet and the agent.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for FleetViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "fleet {} breaks the law that {}: {}", self.seed, self.law, self.what)?;
+        for line in &self.trace {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Plays fleets, and holds their shared state.
+#[derive(Debug, Clone, Default)]
+pub struct FleetSimulator {
+    redactor: Redactor,
+    flaw: Option<Flaw>,
+}
+
+impl FleetSimulator {
+    /// A simulator that has played no fleet yet.
+    #[must_use]
+    pub fn new() -> FleetSimulator {
+        FleetSimulator { redactor: Redactor::new(), flaw: None }
+    }
+
+    /// Plays the fleet of this seed.
+    ///
+    /// # Errors
+    /// When a law does not hold; the violation carries the trace of the whole fleet.
+    pub fn simulate(&self, seed: u64) -> Result<FleetNight, Box<FleetViolation>> {
+        self.play(seed, None).map_err(|_| {
+            // Traces are costly, so they are written only for a broken fleet.
+            let trace = SharedTrace::default();
+            let FleetBroken { law, what } = match self.play(seed, Some(Rc::clone(&trace))) {
+                Ok(_) => FleetLaw::OfRun(Law::Replay).broken("the fleet goes well when it is watched"),
+                Err(broken) => broken,
+            };
+            let trace = trace.borrow_mut().take_lines();
+            Box::new(FleetViolation { seed, law, what, trace })
+        })
+    }
+
+    /// Plays the fleet of this seed and returns its trace, whether or not a law was broken.
+    #[must_use]
+    pub fn trace(&self, seed: u64) -> Vec<String> {
+        let trace = SharedTrace::default();
+        let end = match self.play(seed, Some(Rc::clone(&trace))) {
+            Ok(night) => format!("{:?}", night.outcomes),
+            Err(FleetBroken { law, what }) => format!("broken: {law}: {what}"),
+        };
+        let mut lines = trace.borrow_mut().take_lines();
+        lines.push(end);
+        lines
+    }
+
+    fn play(&self, seed: u64, trace: Option<SharedTrace>) -> Result<FleetNight, FleetBroken> {
+        let play = || FleetWorld::new(seed, self.flaw, &self.redactor, trace).play();
+        catch_unwind(AssertUnwindSafe(play))
+            .unwrap_or_else(|_| Err(FleetLaw::OfRun(Law::NoPanic).broken("it panics; what it said stands above")))
+    }
+}
