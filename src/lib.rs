@@ -14,6 +14,7 @@ pub mod guard;
 pub mod journal;
 pub mod keeper;
 pub mod process;
+pub mod report;
 pub mod tokens;
 pub mod ui;
 pub mod watch;

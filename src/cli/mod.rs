@@ -42,6 +42,7 @@ mod printer;
 mod recording;
 mod redacted_texts;
 mod removal;
+mod reporting;
 mod serving;
 mod settled;
 mod spooled;

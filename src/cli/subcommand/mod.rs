@@ -28,6 +28,7 @@ pub mod prompt;
 pub mod providers;
 pub mod questions;
 pub mod replay;
+pub mod report;
 pub mod resume;
 pub mod run;
 pub mod runs;
