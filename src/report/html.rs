@@ -19,7 +19,7 @@ use crate::core::Tone;
 use crate::journal::RunKind;
 use crate::ui::{clean, format};
 
-const STYLE: &str = include_str!("../../templates/report/style.css");
+pub(super) const STYLE: &str = include_str!("../../templates/report/style.css");
 const SCRIPT: &str = include_str!("../../templates/report/script.js");
 /// How many characters of the task are the title.
 const TITLE_CHARS: usize = 140;
@@ -450,7 +450,7 @@ fn length_ms(part: &Stretch) -> u64 {
     part.to_ms.saturating_sub(part.from_ms)
 }
 
-fn tone_class(tone: Option<Tone>) -> &'static str {
+pub(super) fn tone_class(tone: Option<Tone>) -> &'static str {
     match tone {
         Some(Tone::Good) => "good",
         Some(Tone::Warn) => "warn",

@@ -11,7 +11,7 @@ use super::words;
 use crate::ui::{columns, format, rows};
 
 /// The width.
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 /// How many bytes of a feedback are shown.
 const FEEDBACK_BYTES: usize = 1_500;
 /// How many bytes of a message of the user.
@@ -239,7 +239,7 @@ fn code(text: &Text) -> String {
 }
 
 /// Text in which Markdown sees no markup within a line.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -255,7 +255,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The row, without markup that counts only at the beginning of a line.
-fn at_line_start(row: &str) -> String {
+pub(super) fn at_line_start(row: &str) -> String {
     let row = row.trim_start();
     let digits = row.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = row.split_at(digits);

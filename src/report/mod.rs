@@ -14,6 +14,7 @@ mod html;
 mod markdown;
 mod model;
 mod next;
+mod nights;
 mod of_run;
 mod patch;
 mod points;
@@ -29,5 +30,9 @@ pub use html::page;
 pub use markdown::markdown;
 pub use model::{REPORT_VERSION, Report, RunState, Step};
 pub use next::Place;
+pub use nights::{NightRow, NightRun, Nights, OutcomeCount};
 pub use of_run::{OfRun, of_run};
 pub use record::{Closing, Recorder};
+
+#[cfg(test)]
+mod tests;
