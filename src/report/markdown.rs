@@ -185,29 +185,22 @@ impl Page {
         let fence = "`".repeat(3.max(ticks(text.text.as_str()).max(ticks(text.tail.as_str())) + 1));
         self.gap();
         self.line(&format!("{fence}text"));
-        let mut lines = |text: &Text| {
-            for line in text.as_str().lines() {
-                let wrapped = columns::wrap(line, COLUMNS);
-                if wrapped.is_empty() {
-                    self.text.push('\n');
-                }
-                for row in wrapped {
-                    self.text.push_str(&row);
-                    self.text.push('\n');
-                }
-            }
-        };
-        lines(&text.text);
+        self.verbatim(&text.text);
         if text.left_out_chars > 0 {
-            lines(&Text::default());
             self.line(&format!("… {} …", words::left_out(&text)));
-            for line in text.tail.as_str().lines() {
-                for row in columns::wrap(line, COLUMNS) {
-                    self.line(&row);
-                }
-            }
+            self.verbatim(&text.tail);
         }
         self.line(&fence);
+    }
+
+    fn verbatim(&mut self, text: &Text) {
+        for line in text.as_str().lines() {
+            let rows = columns::wrap(line, COLUMNS);
+            if rows.is_empty() {
+                self.line("");
+            }
+            rows.iter().for_each(|row| self.line(row));
+        }
     }
 
     fn steps(&mut self, steps: &[Step]) {

@@ -194,7 +194,7 @@ fn check_elements(page: &str, link: &str) -> BTreeMap<String, usize> {
         "spellcheck",
     ];
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut emitter = DefaultEmitter::default();
+    let mut emitter = DefaultEmitter::<()>::default();
     emitter.naively_switch_states(true);
     for token in Tokenizer::new_with_emitter(page, emitter) {
         let token = token.expect("a token");
@@ -206,13 +206,13 @@ fn check_elements(page: &str, link: &str) -> BTreeMap<String, usize> {
                 for (attribute, value) in &tag.attributes {
                     let attribute = String::from_utf8_lossy(attribute).into_owned();
                     assert!(ATTRIBUTES.contains(&attribute.as_str()), "an attribute {attribute} of <{name}>");
-                    let value = String::from_utf8_lossy(value);
+                    let value = String::from_utf8_lossy(&value.value);
                     assert!(attribute != "href" || value.starts_with(link), "a link to {value}");
                 }
                 *counts.entry(name).or_default() += 1;
             }
-            Token::Comment(comment) => panic!("a comment: {:?}", String::from_utf8_lossy(&comment)),
-            Token::Error { error, .. } => panic!("not well-formed: {error:?}"),
+            Token::Comment(comment) => panic!("a comment: {:?}", String::from_utf8_lossy(&comment.value)),
+            Token::Error(error) => panic!("not well-formed: {:?}", error.value),
             Token::EndTag(_) | Token::String(_) | Token::Doctype(_) => {}
         }
     }
