@@ -158,7 +158,10 @@ impl Nights {
 }
 
 fn words(outcome: &str) -> &str {
-    Outcome::named(outcome).map_or(outcome, Outcome::in_words)
+    match Outcome::named(outcome) {
+        Some(outcome) => outcome.in_words(),
+        None => outcome,
+    }
 }
 
 fn row(run: &NightRun<'_>, now_unix_ms: i64, washer: &Washer) -> NightRow {

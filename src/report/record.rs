@@ -698,7 +698,7 @@ impl Recorder {
         self.moment(MomentKind::End, Some(outcome.row().tone), &format!("{}: {reason}", outcome.in_words()));
     }
 
-    fn finish(&mut self, finish: &Finish) {
+    pub(super) fn finish(&mut self, finish: &Finish) {
         self.ended(finish.outcome, &finish.reason);
         self.totals.iterations = finish.iterations;
         self.totals.restarts = finish.restarts;

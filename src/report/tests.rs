@@ -73,6 +73,9 @@ fn every_recorded_run_has_a_report_in_every_format() {
         report.add_steps("20261120-202521-bphr", Some("ccc resume x"), None, &Place::Repository, &Washer::default());
         assert!(report.outcome.is_some(), "{name}");
         let page = html(&report);
+        if let Some(dir) = std::env::var_os("CCC_WRITE_PAGE") {
+            std::fs::write(Path::new(&dir).join(name.replace('/', "-") + ".html"), &page).expect("written");
+        }
         check_page(&page);
         let text = markdown(&report, &TimeZone::UTC);
         let mut is_code = false;
