@@ -220,15 +220,9 @@ fn ticks(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
 }
 
-/// A code span that holds any text of one line.
+/// A path, a command or a line of code. It is no code span: a row of one that is broken could begin a block.
 fn code(text: &Text) -> String {
-    let text = text.as_str().replace('\n', " ");
-    if text.trim().is_empty() {
-        return String::new();
-    }
-    let fence = "`".repeat(ticks(&text) + 1);
-    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
-    format!("{fence}{pad}{text}{pad}{fence}")
+    escaped(text.as_str())
 }
 
 /// Text in which Markdown sees no markup within a line.

@@ -118,7 +118,17 @@ impl Washer {
     /// Several lines, of which at most `max_bytes` are kept.
     #[must_use]
     pub fn excerpt(&self, text: &str, max_bytes: usize) -> Excerpt {
-        let mut excerpt = Excerpt { text: self.text(text.trim_end()), ..Excerpt::default() };
+        let redacted = self.redactor.text(text.trim_end());
+        let len = redacted.len();
+        let mut excerpt = if len / 2 <= max_bytes {
+            Excerpt { text: Text(clean::lines(&redacted)), ..Excerpt::default() }
+        } else {
+            // What will be left out need not be cleaned.
+            let (head, rest) = redacted.split_at(redacted.floor_char_boundary(max_bytes));
+            let (middle, tail) = rest.split_at(rest.ceil_char_boundary(rest.len() - max_bytes.min(rest.len())));
+            let left_out_chars = middle.chars().count();
+            Excerpt { text: Text(clean::lines(head)), left_out_chars, tail: Text(clean::lines(tail)) }
+        };
         excerpt.shrink(max_bytes);
         excerpt
     }

@@ -216,9 +216,10 @@ mod tests {
     #[test]
     fn a_long_transcript_keeps_its_beginning_its_end_and_what_the_user_and_the_critic_said() {
         let mut recorder = TranscriptRecorder::default();
+        let long = entry(EntryKind::Tool, &"<>&\"' and text ".repeat(100));
         for n in 0..60_000_u64 {
             let kind = if n % 1_000 == 500 { EntryKind::Verdict } else { EntryKind::Tool };
-            recorder.push(entry(kind, &format!("{n} {}", "<>&\"' and text ".repeat(1_000))));
+            recorder.push(Entry { kind, ..long.clone() });
         }
         let transcript = recorder.end();
         assert_eq!(transcript.total, 60_000);
@@ -235,8 +236,9 @@ mod tests {
     #[test]
     fn a_flood_of_what_stays_is_bounded_too() {
         let mut recorder = TranscriptRecorder::default();
-        for n in 0..60_000 {
-            recorder.push(entry(EntryKind::User, &format!("message {n} {}", "x".repeat(900))));
+        let message = entry(EntryKind::User, &"x".repeat(900));
+        for _ in 0..60_000 {
+            recorder.push(message.clone());
         }
         let transcript = recorder.end();
         let bytes: usize = transcript.entries.iter().map(Entry::bytes).sum();
