@@ -82,7 +82,7 @@ pub fn markdown(report: &Report, zone: &TimeZone) -> String {
         page.heading(2, "The iterations");
     }
     for iteration in &report.iterations {
-        let verdict = iteration.verdict.as_ref().map_or("not judged", |verdict| words::verdict(verdict.as_str()));
+        let verdict = words::end_of(iteration);
         page.heading(
             3,
             &format!(

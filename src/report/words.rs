@@ -1,6 +1,6 @@
 //! The words that HTML and Markdown share.
 
-use super::model::{Report, RunState, TestsSource, Tokens};
+use super::model::{Iteration, Report, RunState, TestsSource, Tokens};
 use super::text::Excerpt;
 use super::transcript::{Entry, EntryKind};
 use crate::agent::Role;
@@ -50,6 +50,15 @@ pub(super) fn verdict(verdict: &str) -> &'static str {
         "feedback" => "feedback",
         "needs_user" => "the critic asks you",
         _ => "no usable verdict",
+    }
+}
+
+/// How an iteration ended.
+pub(super) fn end_of(iteration: &Iteration) -> &'static str {
+    match &iteration.verdict {
+        Some(word) => verdict(word.as_str()),
+        None if iteration.checks.iter().any(|check| !check.passed) => "a check failed",
+        None => "not judged",
     }
 }
 
