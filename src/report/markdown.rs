@@ -269,13 +269,15 @@ mod tests {
             page.block(&washer.excerpt(&text, 1_000), 1_000);
             let mut quoted = 0;
             for event in Parser::new_ext(&page.text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH) {
-                match event {
-                    Event::Text(_) | Event::Code(_) | Event::SoftBreak => {}
-                    Event::Start(Tag::CodeBlock(_)) => quoted += 1,
-                    Event::Start(Tag::Paragraph | Tag::List(None) | Tag::Item)
-                    | Event::End(TagEnd::Paragraph | TagEnd::List(false) | TagEnd::Item | TagEnd::CodeBlock) => {}
-                    other => panic!("{other:?} of {text:?} in\n{}", page.text),
-                }
+                quoted += usize::from(matches!(event, Event::Start(Tag::CodeBlock(_))));
+                let is_ours = matches!(
+                    event,
+                    Event::Text(_)
+                        | Event::SoftBreak
+                        | Event::Start(Tag::Paragraph | Tag::List(None) | Tag::Item | Tag::CodeBlock(_))
+                        | Event::End(TagEnd::Paragraph | TagEnd::List(false) | TagEnd::Item | TagEnd::CodeBlock)
+                );
+                assert!(is_ours, "{event:?} of {text:?} in\n{}", page.text);
             }
             assert!(quoted <= 1, "{}", page.text);
         }

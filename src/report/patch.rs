@@ -117,11 +117,12 @@ pub(super) fn parse(patch: &str) -> Vec<FileDiff> {
     // How many lines of the current hunk are left on both sides: what stands in them is never a heading.
     let (mut old_left, mut new_left) = (0_u64, 0_u64);
     for line in patch.split('\n') {
-        if let Some(rest) = line.strip_prefix("diff --git ") {
-            if old_left == 0 && new_left == 0 {
-                files.push(FileDiff::new(path_of_heading(rest)));
-                continue;
-            }
+        if let Some(rest) = line.strip_prefix("diff --git ")
+            && old_left == 0
+            && new_left == 0
+        {
+            files.push(FileDiff::new(path_of_heading(rest)));
+            continue;
         }
         let Some(file) = files.last_mut() else { continue };
         if old_left > 0 || new_left > 0 {
