@@ -15,6 +15,7 @@ pub mod journal;
 pub mod keeper;
 pub mod process;
 pub mod publish;
+pub mod report;
 pub mod tokens;
 pub mod ui;
 pub mod watch;

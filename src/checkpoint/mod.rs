@@ -37,7 +37,9 @@ pub use left_out::{LeftOut, LeftOutWhy};
 pub use lfs::{POINTER, Pointer};
 pub use reference::{Expected, REFERENCES, delete_reference, next_reference, set_reference};
 pub use restore::{RestorePlan, plan_restore, restore};
-pub use series::{Entry, Kept, UNTRACKED_LIMIT_BYTES, keep, list, reference, remove_all};
+pub use series::{
+    AT_STOP, BEFORE_PROCESS, BEFORE_START, Entry, Kept, UNTRACKED_LIMIT_BYTES, keep, list, reference, remove_all,
+};
 pub use take::{
     Checkpoint, CheckpointRequest, FILE_LIMIT_BYTES, TreeRequest, WrittenTree, commit_tree, take, write_tree,
 };

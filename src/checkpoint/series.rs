@@ -10,6 +10,12 @@ use crate::git::{Call, Git, GitError, Place, Repository};
 
 /// The most that untracked files may have in all. Each checkpoint reads them, and the first one copies them into git's objects.
 pub const UNTRACKED_LIMIT_BYTES: u64 = 1024 * 1024 * 1024;
+/// Why a run's first checkpoint is taken.
+pub const BEFORE_START: &str = "before the agent began";
+/// Why one is taken at the end of a turn of the agent.
+pub const AT_STOP: &str = "the agent stopped";
+/// Why one is taken before a later process of the agent.
+pub const BEFORE_PROCESS: &str = "before the agent's process started";
 /// How often another number is tried when another process takes the same one.
 const TRIES: usize = 4;
 /// What a subject begins with; the reason follows.

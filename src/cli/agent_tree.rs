@@ -297,6 +297,14 @@ pub(super) fn patch(record: &AgentRecord, paths: &[&Path], context: &Context) ->
     checkpoint::diff(&git, &work.place, &work.from, &work.to, paths).map_err(|error| failed(&error))
 }
 
+/// The same, for the run with this journal; `None` when it cannot be known.
+pub(super) fn patch_in(record: &AgentRecord, git: &Git, journal: &Path) -> Option<Vec<u8>> {
+    let state = journal.parent()?.parent()?.parent()?;
+    let tree = Worktrees::new(state).and_then(|trees| trees.find(&record.id)).ok()?;
+    let work = worktree::work(git, &tree).ok()?;
+    checkpoint::diff(git, &work.place, &work.from, &work.to, &[]).ok()
+}
+
 /// The sums of what an agent has changed since its base.
 ///
 /// # Errors

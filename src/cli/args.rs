@@ -4,8 +4,8 @@ use super::ExitCode;
 use super::subcommand::{
     answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
     init, interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay,
-    restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust,
-    usage, wait, watch,
+    report, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens,
+    tree, trust, usage, wait, watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -99,6 +99,8 @@ pub enum Command {
     Tokens(tokens::TokensArgs),
     Providers(providers::ProvidersArgs),
     Replay(replay::ReplayArgs),
+    #[command(about = "Make the report of a run: what was asked, what became of it, what it cost")]
+    Report(report::ReportArgs),
     Trust(trust::TrustArgs),
     #[command(about = "Turn a recorded run into a terminal recording or a scrubbed test fixture")]
     Export(export::ExportArgs),

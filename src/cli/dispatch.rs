@@ -12,7 +12,7 @@ use super::subcommand::{
     restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust,
     usage, wait, watch,
 };
-use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, zone};
+use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, subcommand, zone};
 
 /// Runs the command line, the program's name first, and returns the exit code.
 pub fn run<I, T>(args: I, context: &Context) -> u8
@@ -110,6 +110,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Tokens(args)) => tokens::run(args, context),
         Some(Command::Providers(args)) => providers::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
+        Some(Command::Report(args)) => subcommand::report::run(args, context),
         Some(Command::Trust(args)) => trust::run(args, context),
         Some(Command::Export(args)) => export::run(args, context),
         Some(Command::Explain(args)) => explain::run(args, context),
@@ -164,6 +165,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Tokens(_)
             | Command::Providers(_)
             | Command::Replay(_)
+            | Command::Report(_)
             | Command::Export(_)
             | Command::Explain(_)
             | Command::Trust(_)

@@ -46,6 +46,7 @@ mod queued_start;
 mod recording;
 mod redacted_texts;
 mod removal;
+mod reporting;
 mod run_in_short;
 mod serving;
 mod settled;

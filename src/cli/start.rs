@@ -12,7 +12,7 @@ use super::continue_interactively::continue_interactively;
 use super::credentials::RunTokens;
 use super::family::RunFamily;
 use super::presentation::Presentation;
-use super::{CliError, Context, ErrorKind, ExitCode, detach, native, serving, survivors, telling};
+use super::{CliError, Context, ErrorKind, ExitCode, detach, native, reporting, serving, survivors, telling};
 use crate::config::{Env, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
@@ -550,6 +550,9 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
     let End { finish, plan, env: _, tick, mut printer, screen, journal_news } = end;
     if let Some(finish) = &finish {
         let (plan, left_out) = driver::shown_plan(&plan, redactor);
+        // A conversation without a message leaves nothing.
+        let report = if plan.task.is_empty() { None } else { reporting::at_the_end(run_dir, redactor, context) };
+        let report = report.map(|path| path.display().to_string());
         let ending = Ending {
             finish,
             plan: &plan,
@@ -557,7 +560,7 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
             run_dir: &run_dir.path().display().to_string(),
             // No other program can continue the demonstration's session.
             agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
-            report: None,
+            report: report.as_deref(),
         };
         for piece in printer.finish(tick, &ending) {
             if screen.put(piece).is_err() {

@@ -57,9 +57,9 @@ impl Checkpoints {
 /// Why a checkpoint is taken, for the list of checkpoints.
 fn reason(at: CheckpointAt) -> &'static str {
     match at {
-        CheckpointAt::Start => "before the agent began",
-        CheckpointAt::Stop => "the agent stopped",
-        CheckpointAt::Restart => "before the agent's process started",
+        CheckpointAt::Start => checkpoint::BEFORE_START,
+        CheckpointAt::Stop => checkpoint::AT_STOP,
+        CheckpointAt::Restart => checkpoint::BEFORE_PROCESS,
     }
 }
 

@@ -48,8 +48,8 @@ pub use copy::{Copied, CopyError, copy_run};
 pub use credentials::Credentials;
 pub use native::Interface;
 pub use replay::{
-    Comparison, Difference, Rebuilt, ReplayError, bless, compare, compare_from, rebuild, rebuild_from, retell,
-    retell_command,
+    Comparison, Difference, Rebuilt, ReplayError, Retold, bless, compare, compare_from, rebuild, rebuild_from, retell,
+    retell_all, retell_command,
 };
 pub use sessions::{latest_session, session_record};
 pub use shown_plan::shown_plan;

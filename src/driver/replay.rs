@@ -72,8 +72,28 @@ pub fn rebuild(journal: &Path, mut on_action: impl FnMut(Tick, &Action)) -> Resu
 ///
 /// # Errors
 /// When the journal cannot be read, or has a gap.
-pub fn retell(journal: &Path, on_action: impl FnMut(&Core, u64, Tick, &Action)) -> Result<Rebuilt, ReplayError> {
-    retell_from(journal, JournalReader::open(journal)?, on_action)
+pub fn retell(journal: &Path, mut on_action: impl FnMut(&Core, u64, Tick, &Action)) -> Result<Rebuilt, ReplayError> {
+    retell_all(journal, |core, n, tick, retold| match retold {
+        Retold::Input(_) => {}
+        Retold::Action(action) => on_action(core, n, tick, action),
+    })
+}
+
+/// An input of a journal, or an action that the core derives from it.
+#[derive(Debug, Clone, Copy)]
+pub enum Retold<'a> {
+    /// The input, before the core handles it.
+    Input(&'a Input),
+    /// The action.
+    Action(&'a Action),
+}
+
+/// As [`retell`], with each input before its actions.
+///
+/// # Errors
+/// When the journal cannot be read, or has a gap.
+pub fn retell_all(journal: &Path, on_fact: impl FnMut(&Core, u64, Tick, Retold<'_>)) -> Result<Rebuilt, ReplayError> {
+    retell_from(journal, JournalReader::open(journal)?, on_fact)
 }
 
 /// [`rebuild`] from any reader; `journal` is its name in errors.
@@ -85,13 +105,16 @@ pub fn rebuild_from<R: BufRead>(
     reader: JournalReader<R>,
     mut on_action: impl FnMut(Tick, &Action),
 ) -> Result<Rebuilt, ReplayError> {
-    retell_from(journal, reader, |_, _, tick, action| on_action(tick, action))
+    retell_from(journal, reader, |_, _, tick, retold| match retold {
+        Retold::Input(_) => {}
+        Retold::Action(action) => on_action(tick, action),
+    })
 }
 
 fn retell_from<R: BufRead>(
     journal: &Path,
     mut reader: JournalReader<R>,
-    mut on_action: impl FnMut(&Core, u64, Tick, &Action),
+    mut on_fact: impl FnMut(&Core, u64, Tick, Retold<'_>),
 ) -> Result<Rebuilt, ReplayError> {
     let mut core = Core::new(reader.plan()?);
     let mut started_unix_ms = 0;
@@ -106,9 +129,10 @@ fn retell_from<R: BufRead>(
                 }
                 inputs += 1;
                 finish_recorded = false;
+                on_fact(&core, entry.n, entry.tick, Retold::Input(&input));
                 core.handle(entry.tick, input);
                 while let Some(action) = core.poll_action() {
-                    on_action(&core, entry.n, entry.tick, &action);
+                    on_fact(&core, entry.n, entry.tick, Retold::Action(&action));
                 }
             }
             EntryKind::Act(recorded) => finish_recorded = is_finish(&recorded),

@@ -40,7 +40,7 @@ impl Ending<'_> {
     }
 
     /// The command that continues the run; `None` when it is completed or the provider rejects its session.
-    fn go_on(&self, tick: Tick) -> Option<String> {
+    pub(crate) fn go_on(&self, tick: Tick) -> Option<String> {
         let finish = self.finish;
         if finish.needs == Some(Needs::Setup) {
             return Some(format!("ccc setup {}", quoted(&self.plan.run_id)));
@@ -51,7 +51,7 @@ impl Ending<'_> {
     }
 
     /// The command that continues the agent's session without ccc, in the session's directory.
-    fn session(&self) -> Option<String> {
+    pub(crate) fn session(&self) -> Option<String> {
         let session =
             self.finish.session_id.as_deref().filter(|_| !self.agent.is_empty() && !self.finish.session_rejected)?;
         // The CLI's interface would refuse these arguments too.

@@ -111,7 +111,7 @@ const ROOMS: &[&[&str]] = &[
     &["fleet"],
     &["keeper"],
     &["driver", "demo"],
-    &["attach"],
+    &["attach", "report"],
     &["watch"],
     &["cli"],
 ];

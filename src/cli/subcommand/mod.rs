@@ -29,6 +29,7 @@ pub mod prompt;
 pub mod providers;
 pub mod questions;
 pub mod replay;
+pub mod report;
 pub mod restore;
 pub mod resume;
 pub mod run;

@@ -88,6 +88,7 @@ fn every_command_has_its_help() {
         "stop",
         "runs",
         "replay",
+        "report",
         "export",
         "explain",
         "init",

@@ -1,7 +1,7 @@
 //! The core itself: its state, how inputs are handled, how the run begins, waits and ends. The agent's side of the work is in
 //! `work`, the review of a stop in `review`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::arguments::Tried;
 use super::asking::Asking;
@@ -399,6 +399,12 @@ impl Core {
     #[must_use]
     pub fn cost_usd(&self) -> Option<f64> {
         self.tally.cost_usd()
+    }
+
+    /// What each process has cost, as far as it is known.
+    #[must_use]
+    pub fn cost_by_process(&self) -> &BTreeMap<ProcId, f64> {
+        self.tally.cost_by_process()
     }
 
     /// The word for what the run is doing (design §10).

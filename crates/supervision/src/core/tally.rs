@@ -117,6 +117,11 @@ impl Tally {
         (!self.cost_usd.is_empty()).then(|| (self.cost_usd.values().sum::<f64>() * 1e6).round() / 1e6)
     }
 
+    /// What each process has cost, as far as it is known.
+    pub(super) fn cost_by_process(&self) -> &BTreeMap<ProcId, f64> {
+        &self.cost_usd
+    }
+
     /// Counts a denial; true if it is the second of its kind.
     pub(super) fn denied(&mut self, denial: Denial) -> bool {
         let kind = kind(&denial);

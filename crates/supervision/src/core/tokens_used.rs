@@ -45,6 +45,12 @@ impl Core {
         self.usage.sum()
     }
 
+    /// The token usage of each process, as far as it reports it.
+    #[must_use]
+    pub fn tokens_by_process(&self) -> &BTreeMap<ProcId, TokenCount> {
+        &self.usage.by_process
+    }
+
     /// A process has reported its usage.
     pub(super) fn usage_told(&mut self, proc: ProcId, count: TokenCount) {
         self.usage.told(proc, count);

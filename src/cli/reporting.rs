@@ -1,0 +1,147 @@
+//! Makes the report of a run, by itself at the run's end and when the user asks for it.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use redaction::Redactor;
+
+use super::{Context, agent_tree, zone};
+use crate::core::{Finish, Plan, Tick};
+use crate::driver;
+use crate::fleet::AgentRecord;
+use crate::git::{Git, Repository};
+use crate::journal::RunDir;
+use crate::journal::disk::{SystemDisk, replace};
+use crate::process::Cancel;
+use crate::report::text::Washer;
+use crate::report::{Changes, Difference, OfRun, Place, Report, changes, of_run, page};
+use crate::ui::Ending;
+
+/// The report's file in a run's directory.
+pub(super) const REPORT_FILE: &str = "report.html";
+/// How long the end of a run waits for its report. It is written even if it takes longer, as long as the process lives.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+/// What a report is made with.
+#[derive(Debug, Clone)]
+pub(super) struct Maker {
+    env: Vec<(OsString, OsString)>,
+    redactor: Redactor,
+    zone: TimeZone,
+}
+
+impl Maker {
+    pub(super) fn new(context: &Context, redactor: Redactor) -> Maker {
+        let env = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Maker { env, redactor, zone: zone::of_process() }
+    }
+
+    pub(super) fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The report of the run with this journal.
+    ///
+    /// # Errors
+    /// When nothing of the journal can be read.
+    pub(super) fn report(&self, journal: &Path) -> Result<Report, driver::ReplayError> {
+        let OfRun { mut report, plan, finish, tick, id } = of_run(journal, &self.redactor)?;
+        let washer = Washer::new(self.redactor.clone());
+        let mut place = Place::Elsewhere;
+        if let Some(plan) = &plan {
+            let found;
+            (place, found) = self.changes(journal, plan, &id);
+            if let Some(found) = found {
+                report.add_changes(&found, &washer);
+            }
+        }
+        let (resume, talk) = commands(&id, plan.as_ref(), finish.as_ref(), tick, &self.redactor);
+        report.add_steps(&id, resume.as_deref(), talk.as_deref(), &place, &washer);
+        Ok(report)
+    }
+
+    /// Writes the page into the run's directory; the file is there as a whole or not at all.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or the file cannot be written.
+    pub(super) fn write(&self, journal: &Path) -> io::Result<PathBuf> {
+        let path = journal.with_file_name(REPORT_FILE);
+        let report = self.report(journal).map_err(io::Error::other)?;
+        let page = page(&report, &self.zone).map_err(io::Error::other)?;
+        replace(&SystemDisk, &path, page.as_bytes())?;
+        Ok(path)
+    }
+
+    /// Where the work lies, and what changed there. Git's failures only make the report say less.
+    fn changes(&self, journal: &Path, plan: &Plan, id: &str) -> (Place, Option<Changes>) {
+        let Some(repository) = Repository::find(Path::new(&plan.cwd)) else { return (Place::Elsewhere, None) };
+        let Ok(cancel) = Cancel::new() else { return (Place::Repository, None) };
+        let git = Git::new(&self.env, id, cancel);
+        let found = changes(&git, &repository, id).ok().flatten();
+        let agent = agent_of(journal).filter(|record| record.tree.is_some());
+        let checkpoints = found.as_ref().and_then(|found| {
+            let whole = found.whole.as_ref()?;
+            Some(Place::Checkpoints { first: whole.from? })
+        });
+        let Some(record) = agent else { return (checkpoints.unwrap_or(Place::Repository), found) };
+        let place = Place::Agent { name: record.name.clone() };
+        let found = found.or_else(|| {
+            let patch = agent_tree::patch_in(&record, &git, journal)?;
+            Some(Changes { stops: Vec::new(), whole: Some(Difference { patch, ..Difference::default() }) })
+        });
+        (place, found)
+    }
+}
+
+/// The agent that a run is, if it is one.
+fn agent_of(journal: &Path) -> Option<AgentRecord> {
+    let dir = journal.parent()?;
+    let state = dir.parent()?.parent()?;
+    let run = RunDir::at(state, dir.file_name()?.to_str()?).ok()?;
+    AgentRecord::read(&run).ok().flatten()
+}
+
+/// The command that continues the run, and the one that continues its session without ccc.
+fn commands(
+    id: &str,
+    plan: Option<&Plan>,
+    finish: Option<&Finish>,
+    tick: Tick,
+    redactor: &Redactor,
+) -> (Option<String>, Option<String>) {
+    let Some(plan) = plan else { return (None, None) };
+    let Some(finish) = finish else {
+        return (Some(format!("ccc resume {}", crate::core::shell::quoted(id))), None);
+    };
+    let (shown, left_out) = driver::shown_plan(plan, redactor);
+    let ending = Ending {
+        finish,
+        plan: &shown,
+        left_out: &left_out,
+        run_dir: "",
+        agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
+        report: None,
+    };
+    (ending.go_on(tick), ending.session())
+}
+
+/// Writes the report at the end of a run. It neither fails the end nor delays it for long: a report that cannot be written, or
+/// takes too long, is left out, and `ccc report` makes it later.
+pub(super) fn at_the_end(run_dir: &RunDir, redactor: &Redactor, context: &Context) -> Option<PathBuf> {
+    let maker = Maker::new(context, redactor.clone());
+    let journal = run_dir.journal();
+    let (done, written) = mpsc::channel();
+    thread::Builder::new()
+        .name("report".to_owned())
+        .spawn(move || {
+            let _ = done.send(maker.write(&journal).ok());
+        })
+        .ok()?;
+    // A thread that panics drops its end of the channel.
+    written.recv_timeout(END_WAIT).ok().flatten()
+}

@@ -1,0 +1,128 @@
+//! What changed between the checkpoints of a run, from git.
+
+use super::model::{DiffTold, FileTold, LineTold, Report, TestsSource, TestsTouched};
+use super::patch::{self, FileDiff};
+use super::tests_touched::findings;
+use super::text::Washer;
+use crate::checkpoint::{self, AT_STOP, Entry};
+use crate::git::{Git, GitError, Repository};
+
+/// How many lines of differences a report shows.
+const LINES: usize = 8_000;
+/// How many of them of one file.
+const FILE_LINES: usize = 400;
+/// How many files a difference shows.
+const FILES: usize = 100;
+/// How many characters of a line are shown.
+const LINE_CHARS: usize = 300;
+/// How many bytes of a patch are read.
+const PATCH_BYTES: usize = 4 * 1024 * 1024;
+/// How many checkpoints are compared.
+const CHECKPOINTS: usize = 200;
+/// How many findings about tests are shown.
+const FINDINGS: usize = 300;
+
+/// A difference with the checkpoints that it is between.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// The number of the earlier checkpoint; `None` for where an agent's branch began.
+    pub from: Option<u64>,
+    /// The number of the later one; `None` for the tree as it is.
+    pub to: Option<u64>,
+    /// When the later one was taken.
+    pub unix_ms: i64,
+    /// The patch.
+    pub patch: Vec<u8>,
+}
+
+/// What changed in a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// From each checkpoint to the next.
+    pub stops: Vec<Difference>,
+    /// Over the whole run.
+    pub whole: Option<Difference>,
+}
+
+/// The changes between the checkpoints of a run: from the first one to each stop; `None` when there are none. What a restore has
+/// kept is no work of the run.
+///
+/// # Errors
+/// When git fails.
+pub fn changes(git: &Git, repository: &Repository, run_id: &str) -> Result<Option<Changes>, GitError> {
+    let place = repository.place();
+    let mut kept = checkpoint::list(git, &place, run_id)?;
+    let first = kept.first().map(|first| first.number);
+    kept.retain(|entry| Some(entry.number) == first || entry.why == AT_STOP);
+    let (Some(first), Some(last)) = (kept.first(), kept.last()) else { return Ok(None) };
+    let difference = |from: &Entry, to: &Entry| -> Result<Difference, GitError> {
+        let patch = checkpoint::diff(git, &place, &from.commit, &to.commit, &[])?;
+        let unix_ms = to.unix_s.saturating_mul(1_000);
+        Ok(Difference { from: Some(from.number), to: Some(to.number), unix_ms, patch })
+    };
+    let mut changes = Changes::default();
+    for pair in kept.windows(2).take(CHECKPOINTS) {
+        let [from, to] = pair else { continue };
+        changes.stops.push(difference(from, to)?);
+    }
+    changes.whole = Some(difference(first, last)?);
+    Ok(Some(changes))
+}
+
+impl Report {
+    /// Adds what changed.
+    pub fn add_changes(&mut self, changes: &Changes, washer: &Washer) {
+        let mut left = LINES;
+        if let Some(whole) = &changes.whole {
+            let files = files_of(&whole.patch);
+            let all: Vec<_> = files.iter().flat_map(|file| findings(file, washer)).collect();
+            let mut kept = all;
+            kept.sort();
+            let left_out = kept.len().saturating_sub(FINDINGS);
+            kept.truncate(FINDINGS);
+            self.tests = TestsTouched { source: TestsSource::Checkpoints, findings: kept, left_out };
+            self.diff = Some(told(whole, &files, &mut left, washer));
+        }
+        for stop in &changes.stops {
+            let at_ms = u64::try_from(stop.unix_ms.saturating_sub(self.run.started_unix_ms)).unwrap_or(0);
+            // A checkpoint's time is in whole seconds.
+            let iteration = self.iterations.iter_mut().find(|iteration| at_ms <= iteration.to_ms + 999);
+            if let Some(iteration) = iteration.filter(|iteration| iteration.diff.is_none()) {
+                iteration.diff = Some(told(stop, &files_of(&stop.patch), &mut left, washer));
+            }
+        }
+    }
+}
+
+fn files_of(patch: &[u8]) -> Vec<FileDiff> {
+    let patch = patch.get(..PATCH_BYTES).unwrap_or(patch);
+    patch::parse(&String::from_utf8_lossy(patch))
+}
+
+fn told(difference: &Difference, files: &[FileDiff], left: &mut usize, washer: &Washer) -> DiffTold {
+    let told = files.iter().take(FILES).map(|file| {
+        let shown = file.lines.len().min(FILE_LINES).min(*left);
+        *left -= shown;
+        let (added, removed) = file.counts();
+        FileTold {
+            path: washer.line(&file.path, LINE_CHARS),
+            renamed_from: washer.line(file.renamed_from.as_deref().unwrap_or_default(), LINE_CHARS),
+            fate: file.fate,
+            added,
+            removed,
+            lines: file
+                .lines
+                .iter()
+                .take(shown)
+                .map(|(sign, text)| LineTold { sign: *sign, text: washer.code_line(text, LINE_CHARS) })
+                .collect(),
+            lines_left_out: file.lines.len() - shown,
+        }
+    });
+    DiffTold {
+        from: difference.from,
+        to: difference.to,
+        files: told.collect(),
+        files_left_out: files.len().saturating_sub(FILES),
+    }
+}

@@ -1,0 +1,124 @@
+//! The words that HTML and Markdown share.
+
+use super::model::{Iteration, Report, RunState, TestsSource, Tokens};
+use super::text::Excerpt;
+use super::transcript::{Entry, EntryKind};
+use crate::agent::Role;
+use crate::ui::format;
+
+/// How the run stands.
+pub(super) fn state(report: &Report) -> &'static str {
+    match (report.outcome, report.state) {
+        (Some(outcome), _) => outcome.in_words(),
+        (None, RunState::Running) => "still running",
+        (None, RunState::Ended | RunState::Broken) => "without an end",
+    }
+}
+
+/// Why the run ended, in one sentence.
+pub(super) fn why(report: &Report) -> String {
+    match (report.outcome, report.state) {
+        (Some(_), _) if !report.reason.is_empty() => report.reason.to_string(),
+        (Some(outcome), _) => outcome.meaning().to_owned(),
+        (None, RunState::Running) => "the run has not ended; this is how it stands now".to_owned(),
+        (None, RunState::Ended | RunState::Broken) => "ccc ended before the run did; the run can be resumed".to_owned(),
+    }
+}
+
+/// What stands over the points of the last verdict.
+pub(super) fn verdict_heading(report: &Report) -> &'static str {
+    match report.verdict.as_ref().map(|verdict| verdict.verdict.as_str()) {
+        Some("completed") => "What shows that it is done",
+        Some("needs_user") => "What the critic asks you",
+        _ => "What was missing, by the last verdict",
+    }
+}
+
+/// What stands before each point of the last verdict.
+pub(super) fn verdict_mark(report: &Report) -> &'static str {
+    match report.verdict.as_ref().map(|verdict| verdict.verdict.as_str()) {
+        Some("completed") => "✓",
+        Some("needs_user") => "?",
+        _ => "✗",
+    }
+}
+
+/// A verdict.
+pub(super) fn verdict(verdict: &str) -> &'static str {
+    match verdict {
+        "completed" => "the critic agrees",
+        "feedback" => "feedback",
+        "needs_user" => "the critic asks you",
+        _ => "no usable verdict",
+    }
+}
+
+/// How an iteration ended.
+pub(super) fn end_of(iteration: &Iteration) -> &'static str {
+    match &iteration.verdict {
+        Some(word) => verdict(word.as_str()),
+        None if iteration.checks.iter().any(|check| !check.passed) => "a check failed",
+        None => "not judged",
+    }
+}
+
+/// Where it is known from what happened to tests.
+pub(super) fn tests_source(source: TestsSource) -> &'static str {
+    match source {
+        TestsSource::Edits => {
+            "Found in the edits of the agent's tools by names and marks; changes by commands that it ran are not seen here."
+        }
+        TestsSource::Checkpoints => "Found in the changes of the files by names and marks.",
+    }
+}
+
+/// The tokens of agent and critic.
+pub(super) fn both(report: &Report) -> Tokens {
+    let (agent, critic) = (report.totals.agent_tokens, report.totals.critic_tokens);
+    Tokens {
+        input: agent.input.saturating_add(critic.input),
+        cached: agent.cached.saturating_add(critic.cached),
+        output: agent.output.saturating_add(critic.output),
+    }
+}
+
+/// What the agent has cost.
+pub(super) fn agent_cost(report: &Report) -> String {
+    let all = report.totals.cost_usd;
+    format::money(all.map(|all| (all - report.totals.critic_cost_usd.unwrap_or_default()).max(0.0)))
+}
+
+/// What the critic has cost, and its part of the whole.
+pub(super) fn critic_cost(report: &Report) -> String {
+    let (critic, all) = (report.totals.critic_cost_usd, report.totals.cost_usd);
+    match critic.zip(all).filter(|(_, all)| *all > 0.0) {
+        Some((critic, all)) => format!("{} ({:.0} %)", format::money(Some(critic)), critic / all * 100.0),
+        None => format::money(critic),
+    }
+}
+
+/// How much of a text is left out.
+pub(super) fn left_out(body: &Excerpt) -> String {
+    match body.left_out_chars {
+        // The source was cut already, and nobody knows by how much.
+        1 => "the middle is left out".to_owned(),
+        n => format!("{n} characters are left out"),
+    }
+}
+
+/// What an entry of the transcript is.
+pub(super) fn lead(entry: &Entry) -> &'static str {
+    match (entry.kind, entry.role) {
+        (EntryKind::User, _) => "you",
+        (EntryKind::Told, _) => "ccc to the agent:",
+        (EntryKind::Said, Some(Role::Critic)) => "critic",
+        (EntryKind::Said, Some(Role::Agent) | None) => "agent",
+        (EntryKind::Thought, Some(Role::Critic)) => "the critic thinks",
+        (EntryKind::Thought, Some(Role::Agent) | None) => "the agent thinks",
+        (EntryKind::Tool, Some(Role::Critic)) => "critic ●",
+        (EntryKind::Tool, Some(Role::Agent) | None) => "●",
+        (EntryKind::Check, _) => "",
+        (EntryKind::Verdict, _) => "verdict:",
+        (EntryKind::Note, _) => "ccc",
+    }
+}
