@@ -1,14 +1,11 @@
 //! Performs checkpoints of the working tree.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use super::agent_world::World;
 use super::child_env::ChildEnv;
-use super::inbox::Event;
 use crate::checkpoint::{self, CheckpointError};
-use crate::core::{CheckpointAt, CheckpointFact, CheckpointId};
+use crate::core::{CheckpointAt, CheckpointFact};
 use crate::git::Git;
 use crate::process::Cancel;
 
@@ -29,7 +26,8 @@ impl Checkpoints {
         Checkpoints { git: Git::new(env, run_id, give_up), run_id: run_id.to_owned() }
     }
 
-    fn keep(&self, dir: &Path, at: CheckpointAt) -> CheckpointFact {
+    /// Keeps the working tree that `dir` lies in.
+    pub(super) fn keep(&self, dir: &Path, at: CheckpointAt) -> CheckpointFact {
         match checkpoint::keep(&self.git, dir, &self.run_id, reason(at)) {
             Ok(kept) => CheckpointFact {
                 number: Some(kept.number),
@@ -60,16 +58,5 @@ fn reason(at: CheckpointAt) -> &'static str {
         CheckpointAt::Start => checkpoint::BEFORE_START,
         CheckpointAt::Stop => checkpoint::AT_STOP,
         CheckpointAt::Restart => checkpoint::BEFORE_PROCESS,
-    }
-}
-
-impl World {
-    pub(super) fn take_checkpoint(&mut self, checkpoint: CheckpointId, at: CheckpointAt) {
-        let (inbox, checkpoints) = (self.inbox.clone(), Arc::clone(&self.checkpoints));
-        let dir = PathBuf::from(&self.run.core.plan().cwd);
-        self.keeping += 1;
-        self.workers.checkpoints.give(move || {
-            inbox.post(Event::CheckpointTaken { checkpoint, fact: checkpoints.keep(&dir, at) });
-        });
     }
 }

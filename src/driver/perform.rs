@@ -21,8 +21,8 @@ use super::output_reader::OutputReader;
 use super::tree::Snapshot;
 use crate::agent::Role;
 use crate::core::{
-    Action, CheckEnd, CheckId, CheckResult, ExitFact, Input, MeasureId, ProcId, Show, Signal, Spawn, SpawnFault, Tick,
-    TokenId,
+    Action, CheckEnd, CheckId, CheckResult, CheckpointAt, CheckpointId, ExitFact, Input, MeasureId, ProcId, Show,
+    Signal, Spawn, SpawnFault, Tick, TokenId,
 };
 use crate::process::{
     Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, InteractiveChild, InteractiveSpec,
@@ -477,6 +477,15 @@ impl World {
             let fact = crate::core::TreeFact { trouble: Some(error.to_string()), fault, ..Default::default() };
             self.inbox.post(Event::TreeMeasured { measure, measured: None, fact });
         }
+    }
+
+    fn take_checkpoint(&mut self, checkpoint: CheckpointId, at: CheckpointAt) {
+        let (inbox, checkpoints) = (self.inbox.clone(), Arc::clone(&self.checkpoints));
+        let dir = PathBuf::from(&self.run.core.plan().cwd);
+        self.keeping += 1;
+        self.workers.checkpoints.give(move || {
+            inbox.post(Event::CheckpointTaken { checkpoint, fact: checkpoints.keep(&dir, at) });
+        });
     }
 }
 

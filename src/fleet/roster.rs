@@ -32,6 +32,15 @@ impl State {
     /// The state of the run, from its summary and its lock.
     #[must_use]
     pub fn of(dir: &RunDir, summary: Option<&RunSummary>) -> State {
+        let seen = State::seen(dir, summary);
+        if seen != State::Died {
+            return seen;
+        }
+        // Summary, lock and queue are looked at one after the other: a start or an end in between looks like a death.
+        State::seen(dir, RunSummary::read(&dir.summary()).ok().as_ref())
+    }
+
+    fn seen(dir: &RunDir, summary: Option<&RunSummary>) -> State {
         match summary {
             Some(RunSummary { outcome: Some(outcome), .. }) => State::Ended(outcome.clone()),
             Some(RunSummary { phase, .. }) if is_held(dir) => {

@@ -34,6 +34,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "diff",
     "checkpoints",
     "restore",
+    "report",
     "merge",
     "status",
     "gc",

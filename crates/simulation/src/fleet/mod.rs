@@ -7,7 +7,7 @@
 //!
 //! - `world`: the clock, the events, and the faults of the machine;
 //! - `member`: an agent, and the ccc that works on it;
-//! - `keeper`: a keeper's steps, each an event of its own;
+//! - `keeper`: a keeper's process; `keeping`: its steps, each an event of its own;
 //! - `usage`: the endpoint that tells the usage, and its cache;
 //! - `laws`: what is checked.
 //!
@@ -15,9 +15,11 @@
 //! why nobody takes it up is on record; and no keeper is left.
 
 mod keeper;
+mod keeping;
 mod law;
 mod laws;
 mod member;
+mod night;
 mod usage;
 mod world;
 
@@ -31,28 +33,12 @@ use std::rc::Rc;
 use redaction::Redactor;
 use thiserror::Error;
 
-use crate::{Counts, Law, SharedTrace};
+use crate::{Law, SharedTrace};
 use law::{Flaw, FleetBroken};
 use world::FleetWorld;
 
 pub use law::FleetLaw;
-
-/// The result of a simulated fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FleetNight {
-    /// Its seed.
-    pub seed: u64,
-    /// Agents that were started.
-    pub agents: u64,
-    /// Transitions of all cores, and events of the machine.
-    pub steps: u64,
-    /// The virtual duration, in milliseconds.
-    pub virtual_ms: u64,
-    /// How the agents have ended.
-    pub outcomes: Counts,
-    /// What happened, by kind.
-    pub events: Counts,
-}
+pub use night::FleetNight;
 
 /// A law that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

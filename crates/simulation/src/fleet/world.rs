@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::FleetNight;
 use super::keeper::Keeper;
 use super::law::{Flaw, FleetBroken, FleetLaw};
 use super::laws::FleetLaws;
 use super::member::{ENDING, Host, Member, Starter, dice, us_of};
+use super::night::FleetNight;
 use super::usage::{Cache, Endpoint};
 use crate::SharedTrace;
 use crate::counts::Counts;
