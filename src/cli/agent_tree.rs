@@ -174,12 +174,10 @@ pub(super) fn unmake(record: &AgentRecord, discard: bool, context: &Context) -> 
     if let Err(error) = Ports::new(request.state_dir).free(&record.id, request.holder) {
         context.printer.warn(error);
     }
-    if record.tree.is_none() {
-        return Ok(Vec::new());
-    }
+    // The record of an agent that was killed at its start may not name the tree that was being made.
     match remove(&git(&record.id, context)?, &request) {
         Ok(removed) => Ok(told(&removed)),
-        // It was removed before.
+        // It was removed before, or never had one.
         Err(WorktreeError::Unknown { .. }) => Ok(Vec::new()),
         Err(error @ WorktreeError::NotSaved { .. }) => {
             Err(error_of(&error).hint(format!("to remove it with them: ccc kill {} --discard", record.name)))

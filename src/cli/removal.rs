@@ -82,6 +82,12 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
             return Err(error);
         }
     };
+    // What was just starting the agent may have written its own record over this one.
+    let record = match AgentRecord::read(&agent.dir) {
+        Ok(Some(now)) => AgentRecord { removed_unix_ms: record.removed_unix_ms, ..now },
+        Ok(None) | Err(_) => record,
+    };
+    record.write(&agent.dir).map_err(|error| record_error(&error))?;
     let notes = match agent_tree::unmake(&record, discard, context) {
         Ok(notes) => notes,
         Err(error) => {

@@ -48,7 +48,7 @@ const CHECK_END_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long ccc waits, before it exits, for killed processes to end.
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 /// The same while the last checkpoint is being taken.
-const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(15);
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The agent's program.
 #[derive(Debug, Clone)]
@@ -351,6 +351,7 @@ impl World {
             let wait = if !kill && self.keeping > 0 { CHECKPOINT_TIMEOUT } else { KILL_TIMEOUT };
             (kill, deadline) = (true, self.run.clock.after(wait));
         }
+        let mut gave_up_keeping = false;
         while !(self.checks.is_empty()
             && !self.has_children()
             && self.fetching.is_empty()
@@ -405,15 +406,21 @@ impl World {
                     false
                 }
             };
-            if enough && kill {
+            if enough && kill && (self.keeping == 0 || gave_up_keeping) {
                 break;
+            }
+            if enough && kill {
+                // Its git is ended like all other children, and has no more time than they.
+                self.give_up_keeping.kill();
+                gave_up_keeping = true;
+                deadline = self.run.clock.after(KILL_TIMEOUT);
+                continue;
             }
             if enough || (!kill && self.checks.is_empty()) {
                 self.kill();
                 (kill, deadline) = (true, self.run.clock.after(KILL_TIMEOUT));
             }
         }
-        self.give_up_keeping.kill();
         if self.has_children() {
             self.workers.processes.finish(KILL_TIMEOUT);
         }

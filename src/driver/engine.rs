@@ -142,6 +142,8 @@ pub(super) struct Engine<M> {
     /// The outcome, once the machine has finished.
     pub(super) finish: Option<Finish>,
     pub(super) phase_written: String,
+    /// When the outcome was first written down, unix milliseconds.
+    ended_unix_ms: Option<i64>,
     /// Events are being taken in a batch: their output is written once they are recorded.
     pub(super) gathering: bool,
     /// The journal number of the fact in progress, and how many of its messages were shown.
@@ -166,6 +168,7 @@ impl<M: Machine> Engine<M> {
             started_unix_ms,
             finish: None,
             phase_written: String::new(),
+            ended_unix_ms: None,
             gathering: false,
             fact: (0, 0),
             record_by: None,
@@ -377,8 +380,13 @@ pub(super) fn record<W: World>(world: &mut W) {
 /// Updates `run.json` and the heartbeat.
 pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
     phase.clone_into(&mut world.run_mut().phase_written);
-    let run = world.run();
+    let run = world.run_mut();
     let now = run.clock.unix_ms();
+    if run.finish.is_some() {
+        // It is written more than once, and the end is the first time.
+        run.ended_unix_ms.get_or_insert(now);
+    }
+    let run = world.run();
     let finish = run.finish.as_ref();
     let base = RunSummary {
         version: SUMMARY_VERSION,
@@ -390,7 +398,7 @@ pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
         pid: std::process::id(),
         started_unix_ms: run.started_unix_ms,
         updated_unix_ms: now,
-        ended_unix_ms: finish.map(|_| now),
+        ended_unix_ms: run.ended_unix_ms,
         phase: phase.to_owned(),
         iteration: 0,
         outcome: finish.map(|finish| finish.outcome.into()),

@@ -71,6 +71,11 @@ fn holder(agent: &Agent) -> Option<Holder> {
     FileLock::holder(&agent.dir.lock()).ok()?
 }
 
+/// Whether an agent has ended and its manager does not know it. While a ccc holds the run, it is telling the end.
+fn is_untold(agent: &Agent) -> bool {
+    matches!(agent.state, State::Ended(_)) && agent.dir.path().join(UNTOLD_END_FILE).exists() && holder(agent).is_none()
+}
+
 fn fact(agent: &Agent, since_unix_ms: Option<i64>, booted_unix_ms: Option<i64>, now_unix_ms: i64) -> AgentFact {
     let ended_unix_ms = agent.summary.as_ref().and_then(|summary| summary.ended_unix_ms);
     let by_shutdown = booted_unix_ms
@@ -94,7 +99,7 @@ fn fact(agent: &Agent, since_unix_ms: Option<i64>, booted_unix_ms: Option<i64>, 
         standing,
         is_manager: agent.record.role == Word::Known(Role::Manager),
         manager: agent.record.manager.clone(),
-        end_untold: matches!(agent.state, State::Ended(_)) && agent.dir.path().join(UNTOLD_END_FILE).exists(),
+        end_untold: is_untold(agent),
         kept_down: KeptDown::read(&agent.dir).is_some(),
         ignores_usage: agent.record.ignore_usage,
         seen_unix_ms: last_seen(agent),

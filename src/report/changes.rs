@@ -85,8 +85,8 @@ impl Report {
         }
         for stop in &changes.stops {
             let at_ms = u64::try_from(stop.unix_ms.saturating_sub(self.run.started_unix_ms)).unwrap_or(0);
-            // A checkpoint's time is in whole seconds.
-            let iteration = self.iterations.iter_mut().find(|iteration| at_ms <= iteration.to_ms + 999);
+            // A checkpoint's time is the second in which it was taken.
+            let iteration = self.iterations.iter_mut().find(|iteration| at_ms <= iteration.to_ms);
             if let Some(iteration) = iteration.filter(|iteration| iteration.diff.is_none()) {
                 iteration.diff = Some(told(stop, &files_of(&stop.patch), &mut left, washer));
             }

@@ -39,6 +39,7 @@ impl World {
             }
             self.lets_go(false);
         }
+        self.family.keeping = 0;
         self.come_back(whole.unwrap_or(false), false)
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Family {
     keeps: bool,
     /// A checkpoint was asked for since the last process of the agent or the setup started.
     kept: bool,
+    /// How many checkpoints are asked for and not answered: while one hangs, no other is asked for.
+    pub(super) keeping: u32,
     /// How long each worker lives, by its number, in milliseconds.
     pub(super) lives_ms: Vec<u64>,
     pub(super) started: BTreeSet<usize>,
@@ -73,6 +75,7 @@ impl Family {
             checkpoint_dice,
             keeps: plan.checkpoints,
             kept: false,
+            keeping: 0,
             lives_ms,
             started: BTreeSet::new(),
             ended: BTreeSet::new(),
@@ -107,10 +110,11 @@ impl Family {
     /// A checkpoint is taken.
     pub(super) fn keeps(&mut self) {
         self.kept = true;
+        self.keeping += 1;
     }
 
     fn keeps_before(&mut self, what: &str) -> Result<(), Broken> {
-        if self.keeps && !std::mem::take(&mut self.kept) {
+        if self.keeps && !std::mem::take(&mut self.kept) && self.keeping == 0 {
             return Err(Law::KeptFirst.broken(format!("{what} is started, and the tree was not kept before")));
         }
         Ok(())

@@ -475,6 +475,7 @@ impl World {
             }
             Event::TreeMeasured(measure, tree) => self.feed_maybe_twice(Input::TreeMeasured { measure, tree }),
             Event::CheckpointTaken(checkpoint, fact) => {
+                self.family.keeping = self.family.keeping.saturating_sub(1);
                 self.feed_maybe_twice(Input::CheckpointTaken { checkpoint, fact })
             }
             Event::Tokens(request) => {

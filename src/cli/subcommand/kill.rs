@@ -59,7 +59,7 @@ pub(super) fn agreed(yes: bool, question: &str, command: &str, context: &Context
     }
     if !trust::somebody_is_there(context) {
         return Err(CliError::new(ErrorKind::Usage, format!("`ccc {command}` asks first, and nobody can answer"))
-            .hint(format!("to do it without being asked, add --yes: ccc {command} --yes")));
+            .hint("to do it without being asked, add --yes to the same command"));
     }
     if trust::says_yes(question, context) {
         Ok(())

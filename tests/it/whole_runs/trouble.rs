@@ -238,7 +238,7 @@ fn a_tree_that_git_cannot_measure_is_said_to_the_user() {
     assert_eq!(ended.verdicts(), ["unusable", "completed"], "another critic is asked, once");
     assert!(ended.reason().contains("could not be measured"), "{}", ended.reason());
     let notices: Vec<String> = ended.of_type("notice").iter().map(|notice| text(&notice["text"])).collect();
-    assert_eq!(notices.iter().filter(|notice| notice.contains("git")).count(), 1, "{notices:?}");
+    assert_eq!(notices.iter().filter(|notice| notice.contains("cannot be measured")).count(), 1, "{notices:?}");
 }
 
 on_both! {

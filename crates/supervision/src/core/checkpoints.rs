@@ -20,6 +20,11 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// A ccc begins to work on the run: no answer comes any more to what an earlier one has asked for.
+    pub(super) fn begins_life(&mut self) {
+        self.awaited = None;
+    }
+
     fn ask(&mut self, at: CheckpointAt, now: Tick) -> Action {
         self.asked += 1;
         let checkpoint = CheckpointId(self.asked);
@@ -48,7 +53,9 @@ impl Core {
     }
 
     fn take_checkpoint(&mut self, at: CheckpointAt) {
-        if self.plan.checkpoints {
+        // A git that hangs is not asked again, and holds no further turn up.
+        let hangs = self.checkpoints.awaited.is_some() && self.tree_is_kept_until().is_none();
+        if self.plan.checkpoints && !hangs {
             let action = self.checkpoints.ask(at, self.now());
             self.act(action);
         }

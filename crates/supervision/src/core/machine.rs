@@ -198,6 +198,7 @@ impl Core {
                     self.plan.seed = derive_uuid(&format!("{} {unix_ms}", self.plan.seed), "resumed", 0);
                     self.turns.begins_life(&self.plan.seed);
                 }
+                self.checkpoints.begins_life();
                 self.tokens_at_beginning(tokens);
                 self.began(resumed, turn_recorded);
             }

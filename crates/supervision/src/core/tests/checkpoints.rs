@@ -49,8 +49,10 @@ fn the_tree_is_kept_before_each_process_of_the_agent_and_at_each_stop() {
 fn a_checkpoint_that_takes_too_long_holds_no_turn_up_for_long() {
     let (mut run, _) = Run::begin(kept());
     run.spawned(1);
-    assert_eq!(sent(&run.wait()).map(|send| send.kind), Some(TurnKind::Task));
+    let turn = sent(&run.wait()).expect("the task").turn.clone();
     assert!(run.now < Tick::ZERO.plus_ms(11_000), "{:?}", run.now);
+    let actions = run.work(1, &turn, "Done.");
+    assert!(taken(&actions).is_empty(), "a git that hangs is not asked again: {actions:?}");
     assert_eq!(sent(&done(&mut run, 1)), None, "once");
 }
 
