@@ -12,7 +12,8 @@ use super::{CliError, Context, ErrorKind, agent_tree, detach, keeper_world, stee
 use crate::config::{Project, Settings};
 use crate::core::Plan;
 use crate::driver;
-use crate::fleet::{AgentRecord, Queued, RecordError, Role};
+use crate::files::VersionedError;
+use crate::fleet::{AgentRecord, Queued, Role};
 use crate::journal::{NameError, RunDir, RunNames, RunSummary, name_of_task};
 use crate::keeper;
 use crate::ui::format;
@@ -253,7 +254,7 @@ pub(super) fn record_of(run: &RunDir, named: &str) -> Result<AgentRecord, CliErr
 }
 
 /// The error for a record that cannot be read or written.
-pub(super) fn record_error(error: &RecordError) -> CliError {
+pub(super) fn record_error(error: &VersionedError) -> CliError {
     CliError::new(ErrorKind::Io, error.to_string()).hint(state_hint(error))
 }
 

@@ -36,15 +36,18 @@ pub(super) fn refuse(command: &str, context: &Context) -> Result<(), CliError> {
     }
 }
 
-/// Refuses a command that only the user and managers may use when it was typed inside another agent.
+/// The manager inside which a command was typed that only the user and managers may use; `None` for the user.
 ///
 /// # Errors
 /// Inside an agent that is no manager.
-pub(super) fn refuse_unless_manager(command: &str, context: &Context) -> Result<(), CliError> {
+pub(super) fn manager(command: &str, context: &Context) -> Result<Option<RunDir>, CliError> {
     let is_manager = |run: &RunDir| {
         AgentRecord::read(run).is_ok_and(|record| record.is_some_and(|record| record.role.is(&Role::Manager)))
     };
-    if run(context).is_some_and(|run| is_manager(&run)) { Ok(()) } else { refuse(command, context) }
+    match run(context).filter(is_manager) {
+        Some(manager) => Ok(Some(manager)),
+        None => refuse(command, context).map(|()| None),
+    }
 }
 
 /// Starts an agent whose manager is the agent of this run. `typed` is what follows `ccc new`, without `--json`, `--prompt-file` and

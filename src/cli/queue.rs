@@ -8,7 +8,8 @@ use super::keeper_world::{self, ensure_keeper};
 use super::{CliError, Context, ErrorKind, detach, telling};
 use crate::core::Outcome;
 use crate::driver;
-use crate::fleet::{Agent, Queued, QueuedError, State};
+use crate::files::VersionedError;
+use crate::fleet::{Agent, Queued, State};
 use crate::journal::{LockError, RunDir, RunSummary};
 use crate::keeper;
 
@@ -34,7 +35,7 @@ pub(super) fn waiting<'a>(
 }
 
 /// The error for the record of an agent that waits.
-pub(super) fn queued_error(error: &QueuedError) -> CliError {
+pub(super) fn queued_error(error: &VersionedError) -> CliError {
     CliError::new(ErrorKind::Io, error.to_string())
         .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
 }

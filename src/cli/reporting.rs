@@ -24,8 +24,10 @@ use crate::ui::Ending;
 
 /// The report's file in a run's directory.
 pub(super) const REPORT_FILE: &str = "report.html";
-/// How long the end of a run waits for its report. It is written even if it takes longer, as long as the process lives.
+/// How long the end of a run waits for its report. Then git, which may hang, is killed, and the report says less.
 const END_WAIT: Duration = Duration::from_secs(2);
+/// How long it waits for that report.
+const KILLED_WAIT: Duration = Duration::from_millis(500);
 
 /// What a report is made with.
 #[derive(Debug, Clone)]
@@ -33,12 +35,14 @@ pub(super) struct Maker {
     env: Vec<(OsString, OsString)>,
     redactor: Redactor,
     zone: TimeZone,
+    /// Ends its git; `None` if there are no descriptors for one.
+    give_up: Option<Cancel>,
 }
 
 impl Maker {
     pub(super) fn new(context: &Context, redactor: Redactor) -> Maker {
         let env = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Maker { env, redactor, zone: zone::of_process() }
+        Maker { env, redactor, zone: zone::of_process(), give_up: Cancel::new().ok() }
     }
 
     pub(super) fn zone(&self) -> &TimeZone {
@@ -80,8 +84,8 @@ impl Maker {
     /// Where the work lies, and what changed there. Git's failures only make the report say less.
     fn changes(&self, journal: &Path, plan: &Plan, id: &str) -> (Place, Option<Changes>) {
         let Some(repository) = Repository::find(Path::new(&plan.cwd)) else { return (Place::Elsewhere, None) };
-        let Ok(cancel) = Cancel::new() else { return (Place::Repository, None) };
-        let git = Git::new(&self.env, id, cancel);
+        let Some(give_up) = self.give_up.clone() else { return (Place::Repository, None) };
+        let git = Git::new(&self.env, id, give_up);
         let found = changes(&git, &repository, id).ok().flatten();
         let agent = agent_of(journal).filter(|record| record.tree.is_some());
         let checkpoints = found.as_ref().and_then(|found| {
@@ -134,7 +138,7 @@ fn commands(
 /// takes too long, is left out, and `ccc report` makes it later.
 pub(super) fn at_the_end(run_dir: &RunDir, redactor: &Redactor, context: &Context) -> Option<PathBuf> {
     let maker = Maker::new(context, redactor.clone());
-    let journal = run_dir.journal();
+    let (journal, give_up) = (run_dir.journal(), maker.give_up.clone());
     let (done, written) = mpsc::channel();
     thread::Builder::new()
         .name("report".to_owned())
@@ -143,5 +147,11 @@ pub(super) fn at_the_end(run_dir: &RunDir, redactor: &Redactor, context: &Contex
         })
         .ok()?;
     // A thread that panics drops its end of the channel.
-    written.recv_timeout(END_WAIT).ok().flatten()
+    match written.recv_timeout(END_WAIT) {
+        Ok(written) => written,
+        Err(_) => {
+            give_up?.kill();
+            written.recv_timeout(KILLED_WAIT).ok().flatten()
+        }
+    }
 }

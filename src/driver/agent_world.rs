@@ -411,7 +411,6 @@ impl World {
             }
             if enough && kill {
                 // Its git is ended like all other children, and has no more time than they.
-                self.give_up_keeping.cancel();
                 self.give_up_keeping.kill();
                 gave_up_keeping = true;
                 deadline = self.run.clock.after(KILL_TIMEOUT);

@@ -16,6 +16,7 @@ mod kind;
 mod private;
 mod read;
 mod timed_lock;
+mod versioned;
 
 pub use kind::{
     AGENT_RECORD, AGENT_SETTINGS, CERTIFICATES, CONFIGURATION, CONTROL, FileKind, GIT_STATE, HEARTBEAT, IMAGE, KEEPER,
@@ -27,3 +28,4 @@ pub use private::{
 };
 pub use read::{ReadFault, open_no_link, open_regular, read, read_if_there, read_no_link, read_with_mode, read_within};
 pub use timed_lock::TimedLock;
+pub use versioned::{VersionedError, read_versioned};

@@ -15,8 +15,8 @@ mod roster;
 pub use census::Census;
 pub use environment::add_environment;
 pub use kept_down::{KEPT_DOWN_FILE, KeptDown};
-pub use queued::{QUEUED_FILE, Queued, QueuedError};
-pub use record::{AGENT_FILE, AGENT_VERSION, AgentRecord, AgentTree, RecordError, Role};
+pub use queued::{QUEUED_FILE, Queued};
+pub use record::{AGENT_FILE, AGENT_VERSION, AgentRecord, AgentTree, Role};
 pub use roster::{Agent, Roster, State};
 
 /// The file in a worker's directory from the beginning of its run until its manager knows of its end. Its ccc may die before it can

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Plan;
-use crate::files::{QUEUED_AGENT, read_private, replace_json};
+use crate::files::{QUEUED_AGENT, VersionedError, read_versioned, replace_json};
 use crate::journal::RunDir;
 
 /// The file's name.
@@ -42,35 +42,6 @@ pub struct Queued {
     pub plan: Plan,
 }
 
-/// Why the file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum QueuedError {
-    /// It cannot be read, replaced or removed.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// It is damaged.
-    #[error("{}: damaged: {source}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A newer ccc wrote it.
-    #[error("{}: version {version} is newer than the {VERSION} that this ccc reads; use a newer ccc", path.display())]
-    TooNew {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
-    },
-}
-
 impl Queued {
     /// An agent that waits from now on for this reason.
     #[must_use]
@@ -98,43 +69,27 @@ impl Queued {
     ///
     /// # Errors
     /// When the file cannot be read, is damaged or too new.
-    pub fn read(run: &RunDir) -> Result<Option<Queued>, QueuedError> {
-        let path = file_of(run.path());
-        let bytes = match read_private(&path, QUEUED_AGENT) {
-            Ok(None) => return Ok(None),
-            Ok(Some(bytes)) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(QueuedError::Io { path, source }),
-        };
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let damaged = |source| QueuedError::Damaged { path: path.clone(), source };
-        let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
-        if version > VERSION {
-            return Err(QueuedError::TooNew { path, version });
-        }
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    pub fn read(run: &RunDir) -> Result<Option<Queued>, VersionedError> {
+        read_versioned(&file_of(run.path()), QUEUED_AGENT, VERSION)
     }
 
     /// Writes the file.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, run: &RunDir) -> Result<(), QueuedError> {
+    pub fn write(&self, run: &RunDir) -> Result<(), VersionedError> {
         let path = file_of(run.path());
-        replace_json(&path, self, true).map_err(|source| QueuedError::Io { path, source })
+        replace_json(&path, self, true).map_err(|source| VersionedError::Io { path, source })
     }
 
     /// Removes the file: the run has begun.
     ///
     /// # Errors
     /// When it cannot be removed.
-    pub fn clear(run: &RunDir) -> Result<(), QueuedError> {
+    pub fn clear(run: &RunDir) -> Result<(), VersionedError> {
         let path = file_of(run.path());
         match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(QueuedError::Io { path, source }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(VersionedError::Io { path, source }),
             Ok(()) | Err(_) => Ok(()),
         }
     }

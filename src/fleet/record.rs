@@ -1,11 +1,10 @@
 //! `agent.json`: what makes a run an agent of the fleet.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::{AGENT_RECORD, read_private, replace_json};
+use crate::files::{AGENT_RECORD, VersionedError, read_versioned, replace_json};
 use crate::journal::{RunDir, Word};
 
 /// The file in a run's directory.
@@ -87,35 +86,6 @@ pub struct AgentRecord {
     pub ignore_usage: bool,
 }
 
-/// Why a record cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The file cannot be read or replaced.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// `agent.json`.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// It is not a record.
-    #[error("{}: damaged: {source}", path.display())]
-    Damaged {
-        /// `agent.json`.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A newer ccc wrote it.
-    #[error("{}: version {version} is newer than the {AGENT_VERSION} that this ccc reads; use a newer ccc", path.display())]
-    TooNew {
-        /// `agent.json`.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
-    },
-}
-
 impl AgentRecord {
     /// A new agent, without a manager and without a working tree and ports of its own.
     #[must_use]
@@ -140,30 +110,17 @@ impl AgentRecord {
     ///
     /// # Errors
     /// When it cannot be read, is damaged or too new.
-    pub fn read(run: &RunDir) -> Result<Option<AgentRecord>, RecordError> {
-        let path = file_of(run.path());
-        let bytes = match read_private(&path, AGENT_RECORD) {
-            Ok(None) => return Ok(None),
-            Ok(Some(bytes)) => bytes,
-            // The run was removed meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(RecordError::Io { path, source }),
-        };
-        let record: AgentRecord =
-            serde_json::from_slice(&bytes).map_err(|source| RecordError::Damaged { path: path.clone(), source })?;
-        if record.version > AGENT_VERSION {
-            return Err(RecordError::TooNew { path, version: record.version });
-        }
-        Ok(Some(record))
+    pub fn read(run: &RunDir) -> Result<Option<AgentRecord>, VersionedError> {
+        read_versioned(&file_of(run.path()), AGENT_RECORD, AGENT_VERSION)
     }
 
     /// Replaces the record of its run as a whole.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, run: &RunDir) -> Result<(), RecordError> {
+    pub fn write(&self, run: &RunDir) -> Result<(), VersionedError> {
         let path = file_of(run.path());
-        replace_json(&path, self, true).map_err(|source| RecordError::Io { path, source })
+        replace_json(&path, self, true).map_err(|source| VersionedError::Io { path, source })
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::queued::Queued;
-use super::record::{AgentRecord, RecordError};
+use super::record::AgentRecord;
 use crate::core::Outcome;
+use crate::files::VersionedError;
 use crate::journal::{FileLock, RunDir, RunDirError, RunSummary, SummaryError, Word};
 
 /// The phase of a run whose host is there, but which has not begun.
@@ -101,7 +102,7 @@ pub struct Roster {
     /// The agents.
     pub agents: Vec<Agent>,
     /// The runs whose record cannot be read, with the error.
-    pub damaged: Vec<(RunDir, RecordError)>,
+    pub damaged: Vec<(RunDir, VersionedError)>,
 }
 
 impl Roster {

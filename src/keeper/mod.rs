@@ -23,10 +23,11 @@ pub use ensure::{EnsureError, Ensured, ensure, ensure_from_run, holder, log_file
 pub use notes::Notes;
 pub use perform::{KeepError, World, keep};
 pub use queue::{gate, load, room_for_one_more, waiting};
-pub use store::{Kept, Store, StoreError};
+pub use store::{Kept, Store};
 
 use std::path::Path;
 
+use crate::files::VersionedError;
 use crate::upkeep::{Admission, Rules, admission};
 
 /// The directory of the keeper in the state directory.
@@ -39,7 +40,12 @@ const OLD_MS: i64 = 60 * 60_000;
 ///
 /// # Errors
 /// When the keeper's state cannot be read.
-pub fn admits(state_dir: &Path, rules: &Rules, now_unix_ms: i64, ignore_usage: bool) -> Result<Admission, StoreError> {
+pub fn admits(
+    state_dir: &Path,
+    rules: &Rules,
+    now_unix_ms: i64,
+    ignore_usage: bool,
+) -> Result<Admission, VersionedError> {
     let mut upkeep = Store::new(state_dir).read()?.upkeep;
     let is_old = upkeep.asked_unix_ms.is_none_or(|asked| now_unix_ms.saturating_sub(asked) > OLD_MS);
     if is_old {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::store::{Store, StoreError};
+use super::store::Store;
+use crate::files::VersionedError;
 use crate::upkeep::{Critical, Upkeep};
 
 /// What the keeper's state says about agents.
@@ -16,7 +17,7 @@ impl Notes {
     ///
     /// # Errors
     /// When the keeper's state cannot be read.
-    pub fn read(state_dir: &Path) -> Result<Notes, StoreError> {
+    pub fn read(state_dir: &Path) -> Result<Notes, VersionedError> {
         Ok(Notes { upkeep: Store::new(state_dir).read()?.upkeep })
     }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::ensure;
 use super::facts::Seen;
 use super::queue::load;
-use super::store::{Kept, Store, StoreError};
+use super::store::{Kept, Store};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
+use crate::files::VersionedError;
 use crate::fleet::{Agent, KeptDown, State};
 use crate::process::{Others, run_apart};
 use crate::upkeep::{Act, Facts, Load, Rules, TokenUsage, Upkeep, Why};
@@ -49,7 +50,7 @@ pub trait World {
 pub enum KeepError {
     /// Its state is of a newer ccc, or cannot be moved aside.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] VersionedError),
 }
 
 /// Keeps the agents of the state directory until there is nothing to keep. The caller holds the keeper's lock. With `anew`, earlier
@@ -61,12 +62,12 @@ pub fn keep(state_dir: &Path, anew: bool, world: &mut dyn World) -> Result<(), K
     let store = Store::new(state_dir);
     let mut upkeep = match store.read() {
         Ok(kept) => kept.upkeep,
-        Err(error @ StoreError::Damaged { .. }) => {
+        Err(error @ VersionedError::Damaged { .. }) => {
             let aside = store.move_aside()?;
             world.log(&format!("{error}; it was moved to {}, and the keeper begins anew", aside.display()));
             Upkeep::default()
         }
-        Err(error @ (StoreError::Io { .. } | StoreError::TooNew { .. })) => return Err(error.into()),
+        Err(error @ (VersionedError::Io { .. } | VersionedError::TooNew { .. })) => return Err(error.into()),
     };
     upkeep.begin();
     if anew {
@@ -180,7 +181,9 @@ impl Keeper<'_> {
                 let at =
                     self.upkeep.notices.iter().find(|waiting| waiting.id == notice).map(|waiting| waiting.at_unix_ms);
                 let key = format!("keeper-{notice}-{}", at.unwrap_or_default());
-                let said = seen.agent(&run).map_or(Ok(()), |agent| tell(agent, key, text));
+                let said = seen
+                    .agent(&run)
+                    .map_or(Ok(()), |agent| tell(agent, &Request::Say { key: Some(key), text, images: Vec::new() }));
                 match said {
                     Ok(()) => {
                         self.world.log(&format!("{run} was told of the usage"));
@@ -191,7 +194,8 @@ impl Keeper<'_> {
             }
             Act::TellOfLost { run, worker } => {
                 let Some(manager) = seen.agent(&run) else { return };
-                match tell_of_lost(manager, &worker) {
+                // The run looks for itself before it believes it.
+                match tell(manager, &Request::WorkerLost { id: worker.clone() }) {
                     Ok(()) => {
                         self.world.log(&format!("{run} was told of the end of its worker {worker}"));
                         self.upkeep.told_of_lost(&worker);
@@ -313,9 +317,10 @@ fn connect(agent: &Agent) -> Result<Client, ClientError> {
     Client::connect(&agent.dir, &Hello::new("keeper", false))
 }
 
-/// Sends a message, which is received once however often it is sent.
-fn tell(agent: &Agent, key: String, text: String) -> Result<(), ClientError> {
-    match connect(agent)?.call(&Request::Say { key: Some(key), text, images: Vec::new() })? {
+/// Tells a run something that it takes once however often it is told. A run that does not take it is not asked again: it is of an
+/// older ccc, or what it was told of has changed.
+fn tell(agent: &Agent, request: &Request) -> Result<(), ClientError> {
+    match connect(agent)?.call(request)? {
         Reply::Done
         | Reply::Queued { .. }
         | Reply::Already
@@ -323,22 +328,6 @@ fn tell(agent: &Agent, key: String, text: String) -> Result<(), ClientError> {
         | Reply::Status(_)
         | Reply::Output(_)
         | Reply::Started { .. }
-        // The run does not take messages: it is not asked again.
-        | Reply::Fault(_) => Ok(()),
-    }
-}
-
-/// Tells the run of a manager that its worker has died and is not revived. It looks for itself before it believes it.
-fn tell_of_lost(manager: &Agent, worker: &str) -> Result<(), ClientError> {
-    match connect(manager)?.call(&Request::WorkerLost { id: worker.to_owned() })? {
-        Reply::Done
-        | Reply::Queued { .. }
-        | Reply::Already
-        | Reply::Following { .. }
-        | Reply::Status(_)
-        | Reply::Output(_)
-        | Reply::Started { .. }
-        // The worker works again, or the run is of an older ccc: it is not told again.
         | Reply::Fault(_) => Ok(()),
     }
 }

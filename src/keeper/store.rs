@@ -1,12 +1,11 @@
 //! `state.json`: what the keeper remembers.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::KEEPER_DIR;
-use crate::files::{KEEPER, read_private, replace_json};
+use crate::files::{KEEPER, VersionedError, read_versioned, replace_json};
 use crate::upkeep::Upkeep;
 
 /// The version of the file. A reader refuses a higher one. A field added without raising it needs a default.
@@ -36,35 +35,6 @@ impl Kept {
     }
 }
 
-/// Why the state cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file cannot be read or replaced.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// `state.json`.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// It is not the state of a keeper.
-    #[error("{}: damaged: {source}", path.display())]
-    Damaged {
-        /// `state.json`.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A newer ccc wrote it.
-    #[error("{}: version {version} is newer than the {VERSION} that this ccc reads; use a newer ccc", path.display())]
-    TooNew {
-        /// `state.json`.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
-    },
-}
-
 /// The file in a state directory.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -88,42 +58,26 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read, is damaged or too new.
-    pub fn read(&self) -> Result<Kept, StoreError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let path = || self.path.clone();
-        let bytes = match read_private(&self.path, KEEPER) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Kept::default()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
-            Err(source) => return Err(StoreError::Io { path: path(), source }),
-        };
-        let damaged = |source| StoreError::Damaged { path: path(), source };
-        let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
-        if version > VERSION {
-            return Err(StoreError::TooNew { path: path(), version });
-        }
-        serde_json::from_slice(&bytes).map_err(damaged)
+    pub fn read(&self) -> Result<Kept, VersionedError> {
+        Ok(read_versioned(&self.path, KEEPER, VERSION)?.unwrap_or_default())
     }
 
     /// Replaces the file as a whole. It is on the disk when this returns.
     ///
     /// # Errors
     /// When it cannot be written; then the old file remains.
-    pub fn write(&self, kept: &Kept) -> Result<(), StoreError> {
-        replace_json(&self.path, kept, true).map_err(|source| StoreError::Io { path: self.path.clone(), source })
+    pub fn write(&self, kept: &Kept) -> Result<(), VersionedError> {
+        replace_json(&self.path, kept, true).map_err(|source| VersionedError::Io { path: self.path.clone(), source })
     }
 
     /// Moves a file that cannot be read aside; returns its new name.
     ///
     /// # Errors
     /// When it cannot be moved.
-    pub fn move_aside(&self) -> Result<PathBuf, StoreError> {
+    pub fn move_aside(&self) -> Result<PathBuf, VersionedError> {
         let aside = self.path.with_file_name("state.json.damaged");
         let moved = std::fs::rename(&self.path, &aside);
-        moved.map(|()| aside).map_err(|source| StoreError::Io { path: self.path.clone(), source })
+        moved.map(|()| aside).map_err(|source| VersionedError::Io { path: self.path.clone(), source })
     }
 }
 

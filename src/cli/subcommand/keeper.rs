@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::agent::roster;
 use crate::cli::keeper_world::{KeeperWorld, rules};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, queue, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, queue, zone};
 use crate::driver;
 use crate::files::open_private;
 use crate::journal::LockError;
@@ -81,8 +81,14 @@ pub struct RunKeeperArgs {
 pub fn run(args: KeeperArgs, context: &Context) -> Result<ExitCode, CliError> {
     match args.what.unwrap_or(What::Status) {
         What::Status => status(args.json, context),
-        What::Install => install(args.json, context),
-        What::Uninstall => uninstall(args.json, context),
+        What::Install => {
+            inside::refuse("keeper install", context)?;
+            install(args.json, context)
+        }
+        What::Uninstall => {
+            inside::refuse("keeper uninstall", context)?;
+            uninstall(args.json, context)
+        }
         What::Start => {
             let started = keeper::start(&context.dirs()?.state);
             started.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;

@@ -81,19 +81,28 @@ pub fn run(args: MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.push || args.pr {
         inside::refuse(if args.pr { "merge --pr" } else { "merge --push" }, context)?;
     }
-    inside::refuse_unless_manager("merge", context)?;
+    if !args.check.is_empty() {
+        // ccc runs checks without asking, outside of the agent's permissions.
+        inside::refuse("merge --check", context)?;
+    }
+    let manager = inside::manager("merge", context)?;
+    let is_own = |record: &AgentRecord| manager.as_ref().is_none_or(|own| record.manager.as_deref() == Some(own.id()));
     let mut agents = Vec::new();
     if args.all {
         let is_completed = |state: &State| matches!(state, State::Ended(Word::Known(Outcome::Completed)));
         let all = roster(context)?.agents.into_iter();
         agents.extend(
-            all.filter(|agent| is_completed(&agent.state) && agent.record.tree.is_some())
+            all.filter(|agent| is_completed(&agent.state) && agent.record.tree.is_some() && is_own(&agent.record))
                 .map(|agent| (agent.dir, agent.record)),
         );
     }
     for named in &args.agents {
         let dir = steer::find(named, context)?;
         let record = record_of(&dir, named)?;
+        if !is_own(&record) {
+            return Err(CliError::new(ErrorKind::Usage, format!("{} is not a worker of yours", record.name))
+                .hint("an agent merges only its own workers: ccc merge --all"));
+        }
         agents.push((dir, record));
     }
     if agents.is_empty() {

@@ -20,7 +20,9 @@ use crate::cli::start::{
     Continuation, RunRequest, go_on, keep_critic_settings, keep_interface_settings, keep_prompt, lock_error,
     state_error,
 };
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent, detach, limit_check, native, steer, telling, trust};
+use crate::cli::{
+    CliError, Context, ErrorKind, ExitCode, agent, detach, inside, limit_check, native, steer, telling, trust,
+};
 use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{
     Action, AgentArguments, Bound, CheckPlan, Core, Finish, Input, Needs, OperatorInput, Outcome, Plan, shell,
@@ -147,6 +149,7 @@ impl ResumeArgs {
 /// # Errors
 /// When there is no such run, it is in use or completed, or its journal is damaged.
 pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("resume", context)?;
     if args.all {
         return all(context);
     }

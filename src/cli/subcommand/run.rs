@@ -13,7 +13,7 @@ use crate::cli::settled::overlaid;
 use crate::cli::start::{Made, RunRequest, begin};
 use crate::cli::subcommand::attach::{self, ConversationMode};
 use crate::cli::task::{self, TaskSource};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, keeper_world, limit_check, native, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, inside, keeper_world, limit_check, native, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
@@ -240,6 +240,7 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
             None => error.hint("to start a supervised run: ccc --supervisor -p \"TASK\""),
         });
     }
+    inside::refuse("--supervisor", context)?;
     if let Some(name) = &args.provider {
         return Err(CliError::new(
             ErrorKind::Usage,

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::resume::{self, ResumeArgs};
 use crate::cli::options::Options;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, inside, steer};
 use crate::driver;
 use crate::journal::RunDir;
 
@@ -38,6 +38,7 @@ pub struct SetupArgs {
 /// # Errors
 /// When there is no such run, its setup has passed, or it cannot be resumed.
 pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("setup", context)?;
     if args.detach && !args.hosted {
         return detach::start(typed, Some("setup"), None, context);
     }

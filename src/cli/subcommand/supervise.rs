@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use super::run::canonical;
 use crate::cli::command_tokens::{CommandTokens, agent_of, provider_of};
 use crate::cli::start::{lock_error, new_journal, no_event_loop, state_error, stdio_screen};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, serving, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, serving, trust};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
 use crate::control::{Hub, Served};
 use crate::core::supervised::{BeatPlan, CommandCore, CommandPlan, RestartOn};
@@ -143,6 +143,7 @@ impl From<Restart> for RestartOn {
 /// # Errors
 /// When the command cannot be started, or has failed finally.
 pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("supervise", context)?;
     let resolved = context.settings(Flags::default())?;
     let project = context.project()?;
     let settings = trust::require_tokens(resolved, !args.no_tokens, &project, context)?;

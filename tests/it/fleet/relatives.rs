@@ -231,3 +231,42 @@ fn an_agent_gives_its_workers_only_checks_that_its_own_run_has() {
     };
     assert_eq!(checks("good"), json!(["test -e README.md"]));
 }
+
+/// Each of these would run a command of the agent's without asking, or reaches beyond its own workers.
+#[test]
+fn an_agent_gets_nothing_run_outside_of_its_permissions_by_other_commands() {
+    let world = world();
+    play(&world, "true", "true");
+    new(&world, &["--name", "other"]).assert_code(0);
+    completed(&world, "other");
+    let home = world.ground.home().display().to_string();
+    let evil = world.ground.home().join("evil");
+    let touch = format!("touch {}", evil.display());
+    let tries = [
+        format!("ccc resume other -p more --detach --check '{touch}'"),
+        "ccc setup other".to_owned(),
+        format!("ccc merge other --check '{touch}'"),
+        "ccc merge other".to_owned(),
+        format!("ccc --supervisor -p x --share-tree --check '{touch}'"),
+        format!("ccc supervise --no-tokens -- {touch}"),
+        "ccc keeper install".to_owned(),
+        "ccc keeper uninstall".to_owned(),
+    ];
+    let all: Vec<String> = tries
+        .iter()
+        .enumerate()
+        .map(|(at, command)| format!("{command} > {home}/said-{at} 2>&1 < /dev/null; echo code $? >> {home}/said-{at}"))
+        .collect();
+    play(&world, &all.join("; "), "true");
+    new(&world, &["--name", "lead"]).assert_code(0);
+    completed(&world, "lead");
+    for (at, command) in tries.iter().enumerate() {
+        let said = said(&world, &at.to_string());
+        let refused = said.contains("an agent may not use it") || said.contains("is not a worker of yours");
+        assert!(refused && said.contains("code 2"), "{command}: {said}");
+    }
+    assert!(!evil.exists());
+    assert_eq!(listed(&world).len(), 2);
+    let outcomes: Vec<String> = listed(&world).iter().map(|agent| text(&agent["state"])).collect();
+    assert_eq!(outcomes, ["completed", "completed"], "nobody was continued");
+}

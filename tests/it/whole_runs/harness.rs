@@ -399,8 +399,8 @@ impl<'a> Running<'a> {
     pub(crate) fn end(self) -> Ended<'a> {
         let pid = self.pid;
         let ended = self.wait();
-        // A git that hangs is killed by its keeper when ccc has ended, which takes a moment.
-        look_until("no process of the run after its end", || ended.ground.alive(pid).is_empty().then_some(()));
+        let left = ended.ground.alive(pid);
+        assert!(left.is_empty(), "processes of the run are alive after its end: {left:#?}");
         assert!(!holds_key(ended.stdout.as_bytes()), "the key stands in stdout: {}", ended.stdout);
         assert!(!holds_key(ended.stderr.as_bytes()), "the key stands in stderr: {}", ended.stderr);
         ended.ground.assert_sound();

@@ -238,7 +238,11 @@ fn a_tree_that_git_cannot_measure_is_said_to_the_user() {
     assert_eq!(ended.verdicts(), ["unusable", "completed"], "another critic is asked, once");
     assert!(ended.reason().contains("could not be measured"), "{}", ended.reason());
     let notices: Vec<String> = ended.of_type("notice").iter().map(|notice| text(&notice["text"])).collect();
-    assert_eq!(notices.iter().filter(|notice| notice.contains("cannot be measured")).count(), 1, "{notices:?}");
+    // Once what it means for the review, and once what it means for the checkpoints.
+    for told in ["cannot be measured", "could not be kept as a checkpoint"] {
+        assert_eq!(notices.iter().filter(|notice| notice.contains(told)).count(), 1, "{notices:?}");
+    }
+    assert_eq!(notices.iter().filter(|notice| notice.contains("git")).count(), 2, "{notices:?}");
 }
 
 on_both! {
