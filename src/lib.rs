@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod process;
 pub mod publish;
 pub mod report;
+pub mod retention;
 pub mod tokens;
 pub mod ui;
 pub mod watch;

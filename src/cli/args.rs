@@ -3,9 +3,9 @@ use clap::{Args, Parser, Subcommand};
 use super::ExitCode;
 use super::subcommand::{
     answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
-    init, interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay,
-    report, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens,
-    tree, trust, usage, wait, watch,
+    init, interrupt, keeper, kill, list, logs, look, man, merge, new, nuke, pause, prompt, providers, questions,
+    replay, report, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise,
+    tokens, tree, trust, usage, wait, watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -91,7 +91,7 @@ pub enum Command {
     Kill(kill::KillArgs),
     #[command(about = "Remove all agents")]
     Nuke(nuke::NukeArgs),
-    #[command(about = "Remove the working trees that are needed no more")]
+    #[command(about = "Remove what is needed no more: working trees, old runs, references of runs that are gone")]
     Gc(gc::GcArgs),
     Watch(watch::WatchArgs),
     #[command(about = "Print how many agents work and ask, and the usage, in one line")]
@@ -105,6 +105,8 @@ pub enum Command {
     #[command(about = "Turn a recorded run into a terminal recording or a scrubbed test fixture")]
     Export(export::ExportArgs),
     Explain(explain::ExplainArgs),
+    #[command(about = "Show what the processes of a run wrote besides their answers")]
+    Logs(logs::LogsArgs),
     Init(init::InitArgs),
     Prompt(prompt::PromptArgs),
     Config(config::ConfigArgs),

@@ -23,6 +23,7 @@ mod file;
 mod git_dirs;
 mod memory;
 mod origin;
+pub mod pages;
 mod project;
 pub mod prompt;
 mod providers;

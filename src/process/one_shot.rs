@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Seek as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -49,7 +49,7 @@ pub enum CommandErrors {
     },
 }
 
-/// A command with a timeout. Its stdin is empty, stdout and stderr are one stream by default, and it has its own session
+/// A command with a timeout. Its stdin has a given input, stdout and stderr are one stream by default, and it has its own session
 /// without a terminal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CommandSpec {
@@ -61,6 +61,8 @@ pub struct CommandSpec {
     pub env: Vec<(OsString, OsString)>,
     /// Working directory.
     pub cwd: PathBuf,
+    /// What it reads on stdin.
+    pub input: Vec<u8>,
     /// From the start to SIGTERM. The time in which the machine sleeps does not count.
     pub timeout: Duration,
     /// From SIGTERM to SIGKILL.
@@ -81,6 +83,7 @@ impl CommandSpec {
             args: vec!["-c".into(), line.into()],
             env: Vec::new(),
             cwd,
+            input: Vec::new(),
             timeout: Duration::from_millis(TIMEOUT_MS),
             grace: Duration::from_millis(GRACE_MS),
             output_tail_limit_bytes: OUTPUT_TAIL_LIMIT_BYTES,
@@ -98,6 +101,7 @@ impl fmt::Debug for CommandSpec {
             .field("args", &self.args)
             .field("env", &Names(&self.env))
             .field("cwd", &self.cwd)
+            .field("input_bytes", &self.input.len())
             .field("timeout", &self.timeout)
             .field("grace", &self.grace)
             .field("output_tail_limit_bytes", &self.output_tail_limit_bytes)
@@ -177,6 +181,17 @@ impl Cancel {
     }
 }
 
+/// A stdin that has this input: an unnamed file, which nobody has to write into while the command runs.
+fn stdin_of(input: &[u8]) -> io::Result<Stdio> {
+    if input.is_empty() {
+        return Ok(Stdio::null());
+    }
+    let mut file = tempfile::tempfile()?;
+    file.write_all(input)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
 /// Runs a command and returns when it and all its descendants have ended. Blocks, so call it on a separate thread.
 ///
 /// # Errors
@@ -195,7 +210,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
     let order =
         Order { program: &spec.program, args: &spec.args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
     let stdios = Stdios {
-        stdin: Stdio::null(),
+        stdin: stdin_of(&spec.input).map_err(failed)?,
         marks: pipe_mark(&write).into_iter().chain(errors.as_ref().and_then(|_| pipe_mark(&again))).collect(),
         stdout: write.into(),
         stderr: again.into(),

@@ -52,6 +52,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "trust",
     "export",
     "explain",
+    "logs",
     "init",
     "prompt",
     "config",

@@ -109,7 +109,7 @@ const ROOMS: &[&[&str]] = &[
     &["checkpoint", "guard", "publish"],
     &["worktree"],
     &["fleet"],
-    &["keeper"],
+    &["keeper", "retention"],
     &["driver", "demo"],
     &["attach", "report"],
     &["watch"],
