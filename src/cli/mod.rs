@@ -19,6 +19,7 @@ mod command_tokens;
 mod completing;
 mod context;
 mod continue_interactively;
+mod continued;
 mod credentials;
 mod detach;
 mod diagnostics;

@@ -84,13 +84,7 @@ pub const VARIABLES: &[Variables] = &[
     },
     Variables {
         title: "What agents, checks and setup commands find",
-        rows: &[
-            (
-                "CCC_PORT",
-                "the first port that is reserved for the agent; `CCC_PORT_1`, `CCC_PORT_2`, … are the further ones",
-            ),
-            ("CCC_SPAWN", "marks one process with all that it starts, so that nothing of it is left behind"),
-        ],
+        rows: &[("CCC_SPAWN", "marks one process with all that it starts, so that nothing of it is left behind")],
     },
     Variables {
         title: "Between processes of ccc",
@@ -164,7 +158,7 @@ pub const FILES: &[Files] = &[
         rows: &[
             ("run.json", "how the run stands: what `ccc runs` shows"),
             (
-                JOURNAL_FILE,
+                "journal.jsonl",
                 "every fact and every decision of the run; `ccc replay`, `explain`, `logs` and `report` read it",
             ),
             ("blobs/", "the large payloads of the journal"),

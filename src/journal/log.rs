@@ -173,7 +173,7 @@ impl LogEntry {
             Written::Exit(exit) => Some(match (exit.code, exit.signal) {
                 (Some(code), _) => format!("exited with {code}"),
                 (None, Some(signal)) if exit.out_of_memory => {
-                    format!("was ended by signal {signal}: its memory was used up")
+                    format!("was ended by signal {signal}: it had reached the limit of its memory")
                 }
                 (None, Some(signal)) => format!("was ended by signal {signal}"),
                 (None, None) => "ended".to_owned(),

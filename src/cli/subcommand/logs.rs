@@ -179,6 +179,10 @@ fn lines(entry: &LogEntry, as_json: bool) -> Vec<String> {
         Wrote::Check { command } => format!("check `{}`", clean::one_line(command, 100)),
     };
     let text = clean::lines(entry.text());
+    // A terminal's own sequences leave nothing.
+    if matches!(entry.what, Written::Output { .. }) && text.trim().is_empty() {
+        return Vec::new();
+    }
     let head = match (&entry.what, entry.end()) {
         (Written::Output { more, .. }, _) => {
             let more = if *more > 0 { format!(", and {more} more like it") } else { String::new() };
@@ -302,7 +306,7 @@ mod tests {
     fn what_processes_and_checks_wrote_is_told_with_its_time_and_harmless() {
         let text = told(&ENTRIES, |_| {});
         let lines: Vec<&str> = text.lines().map(|line| line.get(9..).unwrap_or(line)).collect();
-        assert_eq!(lines[0], "agent (process 1): warning: \u{241b}[2Jold config");
+        assert_eq!(lines[0], "agent (process 1): warning: old config");
         assert_eq!(lines[1], "agent (process 1): again, and 39 more like it");
         assert_eq!(lines[2], "check `sh test.sh` exited with 1 (2.0 KiB before it are not kept):");
         assert!(text.contains("    expected 5\n    got \u{241b}]0;x\u{2407}2\n"), "{text}");
