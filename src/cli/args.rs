@@ -91,7 +91,7 @@ pub enum Command {
     Kill(kill::KillArgs),
     #[command(about = "Remove all agents")]
     Nuke(nuke::NukeArgs),
-    #[command(about = "Remove what is needed no more: working trees, old runs, references of runs that are gone")]
+    #[command(about = "Remove the working trees, runs and references that are needed no more")]
     Gc(gc::GcArgs),
     Watch(watch::WatchArgs),
     #[command(about = "Print how many agents work and ask, and the usage, in one line")]

@@ -24,11 +24,12 @@ const RUNS_OFFERED: usize = 100;
 /// How many characters of a task stand beside its run.
 const TASK_CHARS: usize = 50;
 
-/// Answers a completion script; `None` if none asks. The answer of a shell that is not known is empty.
-pub fn complete(args: &[OsString], context: &Context) -> Option<()> {
-    let shell = context.env.get(CCC_COMPLETE)?.to_str()?;
+/// Answers a completion script; `false` if none asks. The answer of a shell that is not known is empty.
+#[must_use]
+pub fn complete(args: &[OsString], context: &Context) -> bool {
+    let Some(shell) = context.env.get(CCC_COMPLETE) else { return false };
     let shells = Shells::builtins();
-    let Some(completer) = shells.completer(shell) else { return Some(()) };
+    let Some(completer) = shell.to_str().and_then(|shell| shells.completer(shell)) else { return true };
     let typed = args.iter().position(|arg| arg == "--").and_then(|at| args.get(at + 1..)).unwrap_or_default();
     let mut root = with_values(context);
     let mut answer = Vec::new();
@@ -36,7 +37,7 @@ pub fn complete(args: &[OsString], context: &Context) -> Option<()> {
     if completer.write_complete(&mut root, typed.to_vec(), context.cwd().ok(), &mut answer).is_ok() {
         context.printer.bytes(&answer);
     }
-    Some(())
+    true
 }
 
 /// Where the values come from.

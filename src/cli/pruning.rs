@@ -52,13 +52,13 @@ pub(super) fn choose(rule: &Rule, context: &Context) -> Result<Chosen, CliError>
         .map(|run| Weighed {
             last_unix_ms: run.last_unix_ms,
             bytes: if rule.max_bytes.is_some() { retention::bytes_of(run.dir.path()) } else { 0 },
-            is_finished: run.kept.is_ok(),
+            is_finished: run.finished.is_ok(),
         })
         .collect();
     let why: BTreeMap<usize, Because> = rule.chosen(&weighed, now_unix_ms).into_iter().collect();
     let mut chosen = Chosen { go: Vec::new(), unfinished: BTreeMap::new(), kept: 0 };
     for (at, run) in runs.into_iter().enumerate() {
-        match (why.get(&at), &run.kept) {
+        match (why.get(&at), &run.finished) {
             (Some(why), _) => {
                 let bytes = retention::bytes_of(run.dir.path());
                 chosen.go.push(Goes { run, why: *why, bytes });
@@ -75,7 +75,7 @@ pub(super) fn count(rule: &Rule, context: &Context) -> usize {
     let now_unix_ms = driver::unix_ms();
     let Ok(dirs) = context.dirs() else { return 0 };
     let Ok(runs) = retention::ages(&dirs.state, now_unix_ms) else { return 0 };
-    let weigh = |run: &RunAge| Weighed { last_unix_ms: run.last_unix_ms, bytes: 0, is_finished: run.kept.is_ok() };
+    let weigh = |run: &RunAge| Weighed { last_unix_ms: run.last_unix_ms, bytes: 0, is_finished: run.finished.is_ok() };
     rule.chosen(&runs.iter().map(weigh).collect::<Vec<_>>(), now_unix_ms).len()
 }
 

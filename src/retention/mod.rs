@@ -18,7 +18,7 @@ mod standing;
 pub use orphans::{Orphan, orphans};
 pub use remove::{NotRemoved, Removed, Remover, bytes_of};
 pub use rule::{Because, Rule, Weighed};
-pub use standing::{Kept, RunAge, Stays, ages};
+pub use standing::{RunAge, Stays, ages};
 
 #[cfg(test)]
 mod tests;

@@ -44,24 +44,15 @@ impl Stays {
     }
 }
 
-/// A run that may go.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Kept {
-    /// Its summary.
-    pub summary: RunSummary,
-    /// Its record, if it is an agent.
-    pub record: Option<AgentRecord>,
-}
-
 /// A run with what decides whether it goes.
 #[derive(Debug)]
 pub struct RunAge {
     /// Its directory.
     pub dir: RunDir,
-    /// When it was last at work; the time of its id if its records cannot be read.
+    /// When it was last at work; the end of time if its summary cannot be read.
     pub last_unix_ms: i64,
-    /// What is known of it, or why it stays.
-    pub kept: Result<Kept, Stays>,
+    /// The summary of a run that may go, or why it stays.
+    pub finished: Result<RunSummary, Stays>,
 }
 
 /// All runs of a state directory, those that were at work last first.
@@ -76,17 +67,17 @@ pub fn ages(state_dir: &Path, now_unix_ms: i64) -> Result<Vec<RunAge>, RunDirErr
         let last_unix_ms = summary.as_ref().map_or(i64::MAX, last_unix_ms);
         // A run that has ended is held until its report is written.
         let is_held = matches!(FileLock::holder(&dir.lock()), Ok(Some(_)));
-        let kept = if is_held { Err(Stays::AtWork) } else { finished(&dir, state_dir, now_unix_ms) };
-        if kept.is_err()
+        let finished = if is_held { Err(Stays::AtWork) } else { self::finished(&dir, state_dir, now_unix_ms) };
+        if finished.is_err()
             && let Ok(Some(AgentRecord { manager: Some(manager), .. })) = AgentRecord::read(&dir)
         {
             managers.insert(manager);
         }
-        runs.push(RunAge { dir, last_unix_ms, kept });
+        runs.push(RunAge { dir, last_unix_ms, finished });
     }
     for run in &mut runs {
-        if run.kept.is_ok() && managers.contains(run.dir.id()) {
-            run.kept = Err(Stays::Manages);
+        if run.finished.is_ok() && managers.contains(run.dir.id()) {
+            run.finished = Err(Stays::Manages);
         }
     }
     runs.sort_by_key(|run| std::cmp::Reverse(run.last_unix_ms));
@@ -98,7 +89,7 @@ fn last_unix_ms(summary: &RunSummary) -> i64 {
 }
 
 /// Whether a run that no ccc holds is finished, by its records and its worktree.
-pub(super) fn finished(dir: &RunDir, state_dir: &Path, now_unix_ms: i64) -> Result<Kept, Stays> {
+pub(super) fn finished(dir: &RunDir, state_dir: &Path, now_unix_ms: i64) -> Result<RunSummary, Stays> {
     if Queued::is_there(dir) {
         return Err(Stays::AtWork);
     }
@@ -127,5 +118,5 @@ pub(super) fn finished(dir: &RunDir, state_dir: &Path, now_unix_ms: i64) -> Resu
             Err(_) => return Err(Stays::Unknown),
         }
     }
-    Ok(Kept { summary, record })
+    Ok(summary)
 }

@@ -86,7 +86,7 @@ fn only_what_is_finished_may_go() {
     let all = ages(&state(&ground), NOW_MS).expect("read");
     let why = |tail: &str| {
         let run = all.iter().find(|run| run.dir.id().ends_with(&format!("-{tail}"))).expect("there");
-        run.kept.as_ref().err().copied()
+        run.finished.as_ref().err().copied()
     };
     for tail in ["done", "fail", "old-user", "old-budg", "old-stck", "old-lims", "old-intr", "kill"] {
         assert_eq!(why(tail), None, "{tail}");
@@ -98,7 +98,7 @@ fn only_what_is_finished_may_go() {
     assert_eq!(why("wait"), Some(Stays::AtWork));
     assert_eq!(why("boss"), Some(Stays::Manages));
     assert_eq!(why("harm"), Some(Stays::Unknown));
-    let recent = all.iter().filter(|run| run.kept == Err(Stays::CanGoOn)).count();
+    let recent = all.iter().filter(|run| run.finished == Err(Stays::CanGoOn)).count();
     assert_eq!(recent, 5, "those that ended 29 days ago");
     assert!(all.is_sorted_by_key(|run| std::cmp::Reverse(run.last_unix_ms)));
 }

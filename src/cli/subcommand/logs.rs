@@ -12,8 +12,9 @@ use crate::control::{Client, ClientError};
 use crate::journal::{JournalReader, LogEntry, ReadError, RunDir, RunKind, RunLog, Written, Wrote, run_kind};
 use crate::ui::{clean, format};
 
-/// How much of the journal's end is read again for what has come since, besides what it has grown by.
-const OVERLAP_BYTES: u64 = 64 * 1024;
+/// How much of the journal's end is read again for what has come since, besides what it has grown by: more than two lines, whose
+/// limit is 64 KiB.
+const OVERLAP_BYTES: u64 = 256 * 1024;
 
 /// Show what the processes of a run wrote besides their answers, with the time.
 ///

@@ -146,7 +146,7 @@ fn json(goes: &Goes, removed: bool, checkpoints: usize) -> serde_json::Value {
 fn list(chosen: &Chosen, most: usize, context: &Context) {
     let zone = zone::of_process();
     for goes in chosen.go.iter().take(most) {
-        let task = goes.run.kept.as_ref().map_or("", |kept| kept.summary.task.as_str());
+        let task = goes.run.finished.as_ref().map_or("", |summary| summary.task.as_str());
         let when = format::date(goes.run.last_unix_ms, &zone);
         let line =
             format!("{}  {when}  {:>10}  {}", goes.run.dir.id(), format::bytes(goes.bytes), clean::one_line(task, 200));
