@@ -1,0 +1,15 @@
+//! `ccc night`: performs what [`crate::agenda`] decides about a list of tasks.
+//!
+//! Each run is a process of ccc in this job: it has the terminal's output and its signals, and no keys, so that it asks nobody. Its
+//! id is chosen and written down before it is started, so whoever is killed at any moment leaves a run that the next one finds.
+//! A process of its own is not ended by an error of this one, and does not end it by its own.
+//!
+//! Who ends what: a key (Ctrl-C) reaches the whole job, so the run ends itself, and this process waits for it. SIGTERM and SIGHUP
+//! may have been sent to this process alone, so they are passed on.
+
+mod arguments;
+mod performing;
+mod showing;
+
+pub(super) use performing::Night;
+pub(super) use showing::status;
