@@ -110,7 +110,7 @@ impl RunOptions {
 
     /// The arguments that continue a run.
     pub(super) fn to_resume(&self, run: &str, bounds: RunBounds) -> Vec<OsString> {
-        let mut args: Vec<OsString> = ["resume", run].map(OsString::from).to_vec();
+        let mut args: Vec<OsString> = ["resume", run, "--lift-bounds"].map(OsString::from).to_vec();
         args.extend(bounds.words().into_iter().map(OsString::from));
         if self.share_tree {
             args.push("--share-tree".into());
@@ -231,7 +231,8 @@ mod tests {
         let args = options.to_resume("r", RunBounds { until_unix_ms: None, max_cost_usd: Some(4.0) });
         assert_eq!(
             args,
-            ["resume", "r", "--max-cost-usd=4", "--share-tree", "--output-format=json"].map(OsString::from)
+            ["resume", "r", "--lift-bounds", "--max-cost-usd=4", "--share-tree", "--output-format=json"]
+                .map(OsString::from)
         );
     }
 

@@ -403,8 +403,7 @@ impl<'a> Night<'a> {
     fn bounds_of_run(&self, max_cost_usd: Option<f64>) -> RunBounds {
         let configured = self.settings.as_ref().and_then(|settings| settings.budgets.until);
         let configured = configured.map(|until| until.unix_ms(driver::unix_ms(), &zone::of_process()));
-        let until_unix_ms =
-            self.bounds.until_unix_ms.filter(|until| configured.is_none_or(|earlier| *until <= earlier));
+        let until_unix_ms = self.bounds.until_unix_ms.into_iter().chain(configured).min();
         RunBounds { until_unix_ms, max_cost_usd }
     }
 
