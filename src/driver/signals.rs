@@ -36,20 +36,11 @@ pub fn at_interrupt(then: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// How a command that waits for another process is asked to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// By a key, which the terminal sends to every process of the job.
-    ByKey,
-    /// By a signal, which may be for this process alone.
-    BySignal,
-}
-
 /// Calls `then` at each Ctrl-C, Ctrl-\, SIGTERM and SIGHUP from now on; none of them ends this process any more.
 ///
 /// # Errors
 /// When the signals cannot be listened to.
-pub fn at_each_end(mut then: impl FnMut(Asked) + Send + 'static) -> std::io::Result<()> {
+pub fn at_each_end(mut then: impl FnMut() + Send + 'static) -> std::io::Result<()> {
     let (listens, begun) = sync_channel(1);
     let wait = move || {
         let waits = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
@@ -57,25 +48,22 @@ pub fn at_each_end(mut then: impl FnMut(Asked) + Send + 'static) -> std::io::Res
             Err(error) => return drop(listens.send(Err(error))),
         };
         waits.block_on(async {
-            let listening = || {
-                Ok((signal(SignalKind::interrupt())?, signal(SignalKind::quit())?, signal(SignalKind::terminate())?))
+            let kinds = [SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate()];
+            let heard: std::io::Result<Vec<Signal>> = kinds.into_iter().map(signal).collect();
+            let (mut heard, mut hangup) = match heard.and_then(|heard| Ok((heard, Hangup::listen()?))) {
+                Ok(listening) => listening,
+                Err(error) => return drop(listens.send(Err(error))),
             };
-            let hangup = Hangup::listen();
-            let (mut interrupt, mut quit, mut terminate, mut hangup) =
-                match listening().and_then(|three| Ok((three, hangup?))) {
-                    Ok(((interrupt, quit, terminate), hangup)) => (interrupt, quit, terminate, hangup),
-                    Err(error) => return drop(listens.send(Err(error))),
-                };
             let _ = listens.send(Ok(()));
+            let [interrupt, quit, terminate] = heard.as_mut_slice() else { return };
             loop {
-                let asked = tokio::select! {
-                    biased;
-                    _ = terminate.recv() => Asked::BySignal,
-                    () = hangup.heard() => Asked::BySignal,
-                    _ = interrupt.recv() => Asked::ByKey,
-                    _ = quit.recv() => Asked::ByKey,
-                };
-                then(asked);
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = quit.recv() => {}
+                    _ = terminate.recv() => {}
+                    () = hangup.heard() => {}
+                }
+                then();
             }
         });
     };

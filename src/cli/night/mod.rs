@@ -4,8 +4,9 @@
 //! id is chosen and written down before it is started, so whoever is killed at any moment leaves a run that the next one finds.
 //! A process of its own is not ended by an error of this one, and does not end it by its own.
 //!
-//! Who ends what: a key (Ctrl-C) reaches the whole job, so the run ends itself, and this process waits for it. SIGTERM and SIGHUP
-//! may have been sent to this process alone, so they are passed on.
+//! Who ends what: a key (Ctrl-C) and a closed terminal reach the whole job, so the run ends itself, and this process waits for it.
+//! SIGTERM may have been sent to this process alone. It is passed on if the run does not show soon that it ends, because a run
+//! that is asked twice kills its agent.
 
 mod arguments;
 mod performing;

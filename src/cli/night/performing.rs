@@ -19,7 +19,7 @@ use crate::cli::subcommand::run::refuse_past;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, keeper_world, zone};
 use crate::config::{Reserve, Settings};
 use crate::core::{Outcome, shell};
-use crate::driver::{self, Asked};
+use crate::driver;
 use crate::files::{self, ReadFault, TASK_LIST};
 use crate::fleet::State;
 use crate::journal::disk::{SystemDisk, replace};
@@ -34,20 +34,22 @@ use crate::upkeep::{Admission, Rules, admission, headroom_again};
 
 /// How many characters of a title stand above its run.
 const TITLE_CHARS: usize = 200;
-/// How long a run that was asked to end by a key may take before it is asked by a signal: the key may have been for this process
-/// alone.
-const KEY_WAIT: Duration = Duration::from_secs(5);
+/// How long the run has, once this process was asked to end, to show that it was asked as well: a second signal would make it kill
+/// its agent.
+const ASKED_WAIT: Duration = Duration::from_secs(2);
+/// The phase of a run that is ending.
+const ENDING: &str = "ending";
 /// The pause between two looks at a run that another process has started, and at the wall clock during a wait: the time in which
 /// the machine sleeps counts as well.
 const LOOK: Duration = Duration::from_millis(500);
 const CLOCK_LOOK: Duration = Duration::from_secs(20);
-/// After this many keys the run is not waited for any more.
-const MOST_KEYS: u32 = 4;
+/// When this process was asked to end so often, the run is not waited for any more.
+const MOST_ASKED: u32 = 4;
 
 /// What is heard while something is at work.
 enum Event {
     /// This process is asked to end.
-    Asked(Asked),
+    Asked,
     /// The run's process has ended.
     Ended(io::Result<ExitStatus>),
 }
@@ -195,7 +197,7 @@ impl<'a> Night<'a> {
                 .hint("free some disk space, or set CCC_STATE_DIR to another directory")
         })?;
         let sender = self.sender.clone();
-        driver::at_each_end(move |asked| drop(sender.send(Event::Asked(asked))))
+        driver::at_each_end(move || drop(sender.send(Event::Asked)))
             .map_err(|error| CliError::new(ErrorKind::Failed, format!("signals cannot be handled: {error}")))?;
         let why = self.work();
         let code = self.end(&why);
@@ -295,7 +297,7 @@ impl<'a> Night<'a> {
     fn hear(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             match event {
-                Event::Asked(_) => self.interrupted = true,
+                Event::Asked => self.interrupted = true,
                 Event::Ended(_) => {}
             }
         }
@@ -368,7 +370,7 @@ impl<'a> Night<'a> {
         self.keep();
         let bounds = self.bounds_of_run(max_cost_usd);
         let args = self.options.to_start(&entry, &file, &run, bounds);
-        let code = self.play(args, &place(&entry.options, &self.record.cwd));
+        let code = self.play(&run, args, &place(&entry.options, &self.record.cwd));
         self.dir.remove_task();
         let found = match self.look(&run) {
             Some(found @ (Found::AtWork | Found::Died { .. } | Found::Ended { .. })) => found,
@@ -383,7 +385,7 @@ impl<'a> Night<'a> {
         self.record.agenda.starts(at, run);
         self.keep();
         let cwd = self.record.cwd.clone();
-        let code = self.play(self.options.to_resume(run, self.bounds_of_run(max_cost_usd)), &cwd);
+        let code = self.play(run, self.options.to_resume(run, self.bounds_of_run(max_cost_usd)), &cwd);
         let found = match self.look(run) {
             Some(Found::Died { .. } | Found::Ended { .. }) if before == self.summary(run) => {
                 Found::NotBegun { exists: true, why: format!("its run was not continued ({code})") }
@@ -418,8 +420,8 @@ impl<'a> Night<'a> {
         printer.talk_behind(&printer.paint_err(Paint::Bold, &lead), one_line(&task.title, TITLE_CHARS));
     }
 
-    /// Runs a command of ccc to its end. Returns how it ended, in words.
-    fn play(&mut self, args: Vec<OsString>, cwd: &Path) -> String {
+    /// Runs the command of ccc that works on this run, to its end. Returns how it ended, in words.
+    fn play(&mut self, run: &str, args: Vec<OsString>, cwd: &Path) -> String {
         let child = match Foreground::start_unattended(args, cwd) {
             Ok(child) => child,
             Err(error) => return format!("ccc cannot be started: {error}"),
@@ -432,7 +434,7 @@ impl<'a> Night<'a> {
             Foreground::end(pid);
             return format!("a thread cannot be started: {error}");
         }
-        let mut keys = 0;
+        let mut asked = 0;
         let mut patience: Option<Duration> = None;
         loop {
             let event = match patience {
@@ -444,26 +446,28 @@ impl<'a> Night<'a> {
                     return status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"));
                 }
                 Ok(Event::Ended(Err(error))) => return error.to_string(),
-                Ok(Event::Asked(asked)) => {
+                Ok(Event::Asked) => {
                     self.interrupted = true;
-                    match asked {
-                        Asked::BySignal => Foreground::end(pid),
-                        Asked::ByKey => {
-                            keys += 1;
-                            patience = Some(KEY_WAIT);
-                        }
-                    }
-                    if keys >= MOST_KEYS {
+                    asked += 1;
+                    patience = Some(ASKED_WAIT);
+                    if asked >= MOST_ASKED {
                         return "it was not waited for".to_owned();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    Foreground::end(pid);
                     patience = None;
+                    if !self.is_ending(run) {
+                        Foreground::end(pid);
+                    }
                 }
                 Err(RecvTimeoutError::Disconnected) => return "its end was not heard".to_owned(),
             }
         }
+    }
+
+    /// Whether the run is ending, or has ended.
+    fn is_ending(&self, run: &str) -> bool {
+        self.summary(run).is_some_and(|summary| summary.outcome.is_some() || summary.phase == ENDING)
     }
 
     /// Waits while another process is at work on the run.
@@ -483,7 +487,7 @@ impl<'a> Night<'a> {
                 ));
             }
             match self.events.recv_timeout(LOOK) {
-                Ok(Event::Asked(_)) => {
+                Ok(Event::Asked) => {
                     self.interrupted = true;
                     self.context.printer.talk(format_args!("the run {run} works on; to end it: ccc stop {run}"));
                     return;
@@ -525,7 +529,7 @@ impl<'a> Night<'a> {
             }
             let pause = Duration::from_millis(left.unsigned_abs()).min(CLOCK_LOOK);
             match self.events.recv_timeout(pause) {
-                Ok(Event::Asked(_)) => self.interrupted = true,
+                Ok(Event::Asked) => self.interrupted = true,
                 Ok(Event::Ended(_)) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
