@@ -454,11 +454,11 @@ impl<'a> Night<'a> {
                         return "it was not waited for".to_owned();
                     }
                 }
+                // The summary of a run that is just being continued may still have its former end, so it is looked at again.
+                Err(RecvTimeoutError::Timeout) if self.is_ending(run) => {}
                 Err(RecvTimeoutError::Timeout) => {
+                    Foreground::end(pid);
                     patience = None;
-                    if !self.is_ending(run) {
-                        Foreground::end(pid);
-                    }
                 }
                 Err(RecvTimeoutError::Disconnected) => return "its end was not heard".to_owned(),
             }

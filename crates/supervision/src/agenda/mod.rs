@@ -124,24 +124,31 @@ impl Agenda {
     /// What a task's run was found to be when the work on the list began again: the user may have continued it meanwhile.
     pub fn found(&mut self, at: usize, found: &Found) {
         let Some(task) = self.tasks.get_mut(at) else { return };
-        match (task.stage, found) {
+        match task.stage {
             // It is looked at when it is its turn.
-            (Stage::Queued | Stage::Running, _) => {}
-            (
-                Stage::Broken | Stage::Interrupted | Stage::Failed | Stage::NotStarted | Stage::Completed,
-                Found::AtWork,
-            ) => task.stage = Stage::Running,
-            (
-                Stage::Broken | Stage::Interrupted | Stage::Failed | Stage::NotStarted,
-                Found::Ended { outcome: Outcome::Completed, reason: _, cost_usd },
-            ) => {
-                task.completed();
+            Stage::Queued | Stage::Running => return,
+            Stage::Broken | Stage::Interrupted | Stage::Completed | Stage::Failed | Stage::NotStarted => {}
+        }
+        match found {
+            Found::AtWork => task.stage = Stage::Running,
+            Found::Ended { outcome, reason, cost_usd } => {
+                let is_new = task.outcome != Some(*outcome);
                 task.cost_usd = cost_usd.or(task.cost_usd);
+                match outcome {
+                    Outcome::Completed => task.completed(),
+                    Outcome::Interrupted | Outcome::Limits if is_new => task.interrupted(*outcome, reason.as_deref()),
+                    Outcome::Failed | Outcome::NeedsUser | Outcome::Stuck | Outcome::Budget if is_new => {
+                        task.failed(*outcome, reason.as_deref());
+                    }
+                    Outcome::Interrupted
+                    | Outcome::Limits
+                    | Outcome::Failed
+                    | Outcome::NeedsUser
+                    | Outcome::Stuck
+                    | Outcome::Budget => {}
+                }
             }
-            (
-                Stage::Broken | Stage::Interrupted | Stage::Failed | Stage::NotStarted | Stage::Completed,
-                Found::Ended { .. } | Found::NotBegun { .. } | Found::Died { .. },
-            ) => {}
+            Found::NotBegun { .. } | Found::Died { .. } => {}
         }
     }
 

@@ -284,14 +284,18 @@ fn equal_tasks_are_told_apart_by_their_place_among_equals() {
 
 #[test]
 fn what_the_user_has_continued_meanwhile_counts() {
-    let mut agenda = begun(&["a", "b"], ListBounds::default());
+    let mut agenda = begun(&["a", "b", "c", "d"], ListBounds::default());
     play(&mut agenda, &ended(Outcome::NeedsUser, 1.0));
     play(&mut agenda, &ended(Outcome::Failed, 1.0));
+    play(&mut agenda, &ended(Outcome::Interrupted, 1.0));
+    play(&mut agenda, &ended(Outcome::Interrupted, 1.0));
     agenda.ends(EndWhy::Done, NOW);
     agenda.found(0, &ended(COMPLETED, 2.0));
     agenda.found(1, &Found::AtWork);
+    agenda.found(2, &ended(Outcome::NeedsUser, 2.0));
+    agenda.found(3, &ended(Outcome::Interrupted, 1.0));
     agenda.begin(ListBounds::default(), NOW);
-    assert_eq!(stages(&agenda), [Stage::Completed, Stage::Running]);
+    assert_eq!(stages(&agenda), [Stage::Completed, Stage::Running, Stage::Failed, Stage::Broken]);
     assert!(matches!(next(&agenda), Step::Await { task: 1, .. }));
 }
 
