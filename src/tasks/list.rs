@@ -134,7 +134,7 @@ mod tests {
                 "Second"
             ]
         );
-        assert_eq!(read_list(text.as_bytes()).expect("a list").outside, [3, 20], "words around it are no tasks");
+        assert_eq!(read_list(text.as_bytes()).expect("a list").outside, [3, 21], "words around it are no tasks");
         assert_eq!(texts("  - a\n    - b\n  - c\n"), ["a\n- b", "c"], "the list may be indented as a whole");
         assert_eq!(texts("```\n- no\n```\n- yes\n"), ["yes"]);
     }

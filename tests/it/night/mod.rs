@@ -147,7 +147,7 @@ fn a_killed_night_continues_the_run_that_was_killed_with_it_and_takes_up_added_t
     nights.list(&format!(r#"["zero", "one", {two}, "three"]"#));
     let ended = nights.run(&[LIST]);
     ended.assert_code(0);
-    assert_eq!(nights.worked(), ["one", "two", "zero", "three"], "what was at work is looked at first");
+    assert_eq!(nights.worked(), ["one", "two", "zero", "three"]);
     assert_eq!(nights.runs().iter().find(|run| run.task == "two").map(|run| run.id.clone()), Some(of_run.id));
     nights.0.ground.assert_sound();
 }

@@ -125,11 +125,9 @@ impl Agenda {
         if let Some((task, run)) = running.and_then(|(at, task)| Some((at, task.run.clone()?))) {
             return Step::Await { task, run };
         }
-        let is_due = |stage: Stage| match stage {
-            Stage::Queued | Stage::Broken => true,
-            Stage::Running | Stage::Interrupted | Stage::Completed | Stage::Failed | Stage::NotStarted => false,
-        };
-        let next = self.tasks.iter().enumerate().find(|(_, task)| task.listed && is_due(task.stage));
+        let first = |stage: Stage| self.tasks.iter().enumerate().find(|(_, task)| task.listed && task.stage == stage);
+        // What was begun comes first: the tree has one half of it.
+        let next = first(Stage::Broken).or_else(|| first(Stage::Queued));
         if self.failed.is_some() {
             return Step::End(EndWhy::Failure);
         }

@@ -95,14 +95,15 @@ fn after_a_kill_the_run_at_work_is_looked_at_first_and_continued_and_finished_on
     agenda.starts(1, "run-1");
     // Killed here.
     let mut agenda = stored(&agenda);
-    agenda.listed(&list(&["a", "b", "c"]));
+    agenda.listed(&list(&["a", "new", "b", "c"]));
     agenda.begin(ListBounds::default(), NOW + 5);
     assert_eq!(agenda.began_unix_ms, NOW, "the same night");
-    assert_eq!(next(&agenda), Step::Await { task: 1, run: "run-1".to_owned() });
-    agenda.ended(1, &Found::Died { cost_usd: Some(0.5) }, NOW);
-    assert_eq!(next(&agenda), Step::Resume { task: 1, run: "run-1".to_owned(), max_cost_usd: None });
-    assert_eq!(play(&mut agenda, &ended(COMPLETED, 2.0)), 1);
-    assert_eq!(play(&mut agenda, &ended(COMPLETED, 1.0)), 2);
+    assert_eq!(next(&agenda), Step::Await { task: 2, run: "run-1".to_owned() });
+    agenda.ended(2, &Found::Died { cost_usd: Some(0.5) }, NOW);
+    assert_eq!(next(&agenda), Step::Resume { task: 2, run: "run-1".to_owned(), max_cost_usd: None });
+    assert_eq!(play(&mut agenda, &ended(COMPLETED, 2.0)), 2, "what was begun comes first");
+    assert_eq!(play(&mut agenda, &ended(COMPLETED, 1.0)), 1);
+    assert_eq!(play(&mut agenda, &ended(COMPLETED, 1.0)), 3);
     assert_eq!(next(&agenda), Step::End(EndWhy::Done));
     assert_eq!(agenda.outcome(&EndWhy::Done), COMPLETED);
     agenda.ends(EndWhy::Done, NOW);
