@@ -9,7 +9,9 @@
 //! that is asked twice kills its agent.
 
 mod arguments;
+mod page;
 mod performing;
+mod reading;
 mod showing;
 
 pub(super) use performing::Night;

@@ -11,23 +11,20 @@ use std::time::Duration;
 use redaction::Redactor;
 
 use super::arguments::{RunBounds, RunOptions, place};
+use super::page;
+use super::reading::{list_in, list_on_stdin};
 use super::showing::{Shown, bounds_in_words, end_in_words, name_of, pause_in_words, read};
 use crate::agenda::{EndWhy, Facts, Found, Headroom, ListBounds, Listed, Stage, Step, WaitWhy};
-use crate::cli::reporting::{Maker, REPORT_FILE};
 use crate::cli::subcommand::night::{NightArgs, OnFailure};
 use crate::cli::subcommand::run::refuse_past;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, keeper_world, zone};
 use crate::config::{Reserve, Settings};
 use crate::core::{Outcome, shell};
 use crate::driver;
-use crate::files::{self, ReadFault, TASK_LIST};
 use crate::fleet::State;
-use crate::journal::disk::{SystemDisk, replace};
 use crate::journal::{self, FileLock, LockError, RunDir, RunSummary, Word};
 use crate::process::Foreground;
-use crate::report::text::Washer;
-use crate::report::{NightRun, Nights};
-use crate::tasks::{List, ListFault, NightDir, NightRecord, TaskEntry, read_list};
+use crate::tasks::{List, NightDir, NightRecord, TaskEntry};
 use crate::ui::clean::one_line;
 use crate::ui::format;
 use crate::upkeep::{Admission, Rules, admission, headroom_again};
@@ -106,14 +103,7 @@ impl<'a> Night<'a> {
         })?;
         let file = args.file.clone().unwrap_or_else(|| "-".into());
         let (source, list, dir) = if file == Path::new("-") {
-            let bytes = context.stdin.read_up_to(TASK_LIST.limit_bytes + 1).map_err(|error| {
-                CliError::new(ErrorKind::Usage, format!("stdin cannot be read: {error}"))
-                    .hint("give a file: ccc night FILE")
-            })?;
-            if bytes.len() as u64 > TASK_LIST.limit_bytes {
-                return Err(unusable("stdin", &ReadFault::TooLarge { kind: TASK_LIST }));
-            }
-            let list = read_list(&bytes).map_err(|fault| unreadable("stdin", &fault))?;
+            let (list, bytes) = list_on_stdin(context)?;
             (Source::Stdin, list, NightDir::of_text(state, &cwd, &bytes))
         } else {
             let list = list_in(&here.join(&file), &file)?;
@@ -665,7 +655,7 @@ impl<'a> Night<'a> {
         self.record.agenda.ends(why.clone(), driver::unix_ms());
         self.dir.remove_task();
         self.keep();
-        let report = self.report();
+        let report = page::written(&self.dir, &self.record, self.context);
         let outcome = self.record.agenda.outcome(why);
         let state = match self.context.dirs() {
             Ok(dirs) => dirs.state.clone(),
@@ -702,67 +692,8 @@ impl<'a> Night<'a> {
         }
         ExitCode::from(outcome)
     }
-
-    /// One page over the runs of the list; `None` if there are none.
-    fn report(&self) -> io::Result<Option<PathBuf>> {
-        let maker = Maker::new(self.context, Redactor::new());
-        let mut found: Vec<(RunDir, RunSummary)> = Vec::new();
-        for task in &self.record.agenda.tasks {
-            let Some(dir) = task.run.as_deref().and_then(|run| self.run_dir(run)) else { continue };
-            if let Ok(summary) = RunSummary::read(&dir.summary()) {
-                found.push((dir, summary));
-            }
-        }
-        let Some(since) = found.iter().map(|(_, summary)| summary.started_unix_ms).min() else { return Ok(None) };
-        found.sort_by_key(|(_, summary)| std::cmp::Reverse(summary.started_unix_ms));
-        let runs: Vec<NightRun<'_>> = found
-            .iter()
-            .map(|(dir, summary)| {
-                let page = dir.path().join(REPORT_FILE);
-                // A run that was killed has none yet.
-                if !page.is_file() {
-                    let _ = maker.write(&dir.journal());
-                }
-                let is_running = matches!(FileLock::holder(&dir.lock()), Ok(Some(_)));
-                NightRun { summary, is_running, page: page.is_file().then(|| page.display().to_string()) }
-            })
-            .collect();
-        let nights = Nights::of(&runs, since, driver::unix_ms(), &Washer::default());
-        let page = nights.page(maker.zone()).map_err(io::Error::other)?;
-        let path = self.dir.report();
-        replace(&SystemDisk, &path, page.as_bytes())?;
-        Ok(Some(path))
-    }
 }
 
 fn not_begun(why: &str) -> Found {
     Found::NotBegun { exists: false, why: why.to_owned() }
-}
-
-/// The list in a file.
-fn list_in(path: &Path, named: &Path) -> Result<List, CliError> {
-    let name = format!("the list {}", named.display());
-    let bytes = files::read(path, TASK_LIST).map_err(|fault| unusable(&name, &fault))?;
-    read_list(&bytes).map_err(|fault| unreadable(&name, &fault))
-}
-
-fn unusable(name: &str, fault: &ReadFault) -> CliError {
-    let advice = match fault {
-        ReadFault::TooLarge { .. } => "put long texts into files of their own, and name the files in the tasks",
-        ReadFault::NotAFile { .. } => "give a text file; to read from a pipe: ccc night -",
-        ReadFault::Missing | ReadFault::Dangling | ReadFault::LeadsOut | ReadFault::Unreadable(_) => fault.advice(),
-    };
-    CliError::new(ErrorKind::Usage, format!("{name} {fault}")).hint(advice)
-}
-
-fn unreadable(name: &str, fault: &ListFault) -> CliError {
-    let advice = match fault {
-        ListFault::NotUtf8 { .. } | ListFault::Binary { .. } => "give a text file in UTF-8, with one task a line",
-        ListFault::Empty => "write one task a line, or a Markdown list such as: - Fix the login",
-        ListFault::TooMany { .. } => "split the list",
-        ListFault::Json(_) | ListFault::Entry { .. } => {
-            "the list begins with [ and so is read as JSON, such as: [\"TASK\", {\"task\": \"TASK\", \"max_iterations\": 5}]"
-        }
-    };
-    CliError::new(ErrorKind::Usage, format!("{name} {fault}")).hint(advice)
 }
