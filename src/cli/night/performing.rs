@@ -76,6 +76,8 @@ pub(in crate::cli) struct Night<'a> {
     reserve: Option<u8>,
     settings: Option<Settings>,
     interrupted: bool,
+    /// Whether a run was started or continued.
+    has_played: bool,
     /// What was said last about a wait or about the list, so that it is said once.
     said: Option<String>,
     unknown_usage_was_said: bool,
@@ -155,6 +157,7 @@ impl<'a> Night<'a> {
             reserve: args.reserve.map(u8::from),
             settings: None,
             interrupted: false,
+            has_played: false,
             said: None,
             unknown_usage_was_said: false,
             sender,
@@ -402,6 +405,7 @@ impl<'a> Night<'a> {
     /// The line above a run.
     fn head(&mut self, at: usize) {
         self.said = None;
+        self.has_played = true;
         let tasks = &self.record.agenda.tasks;
         let Some(task) = tasks.get(at) else { return };
         let lead = format!("task {} of {}: ", at + 1, tasks.iter().filter(|task| task.listed).count());
@@ -679,16 +683,14 @@ impl<'a> Night<'a> {
             Ok(None) => {}
             Err(error) => printer.warn(format_args!("the report over the night cannot be written: {error}")),
         }
-        let is_left = self
-            .record
-            .agenda
-            .tasks
-            .iter()
-            .any(|task| task.listed && !matches!(task.stage, Stage::Completed | Stage::Failed));
-        if is_left {
-            let again: Vec<String> = self.typed.iter().filter(|word| *word != "--again").cloned().collect();
-            let from = if matches!(self.source, Source::Stdin) { ", with the same list on stdin" } else { "" };
-            printer.talk(format_args!("to go on{from}: ccc{}", shell::words(&again)));
+        let from = if matches!(self.source, Source::Stdin) { ", with the same list on stdin" } else { "" };
+        let mut typed: Vec<String> = self.typed.iter().filter(|word| *word != "--again").cloned().collect();
+        if shown.has_more() {
+            printer.talk(format_args!("to go on{from}: ccc{}", shell::words(&typed)));
+        } else if !self.has_played {
+            // After the word `night`: what follows two dashes is for the runs.
+            typed.insert(1.min(typed.len()), "--again".to_owned());
+            printer.talk(format_args!("to work it again from its beginning{from}: ccc{}", shell::words(&typed)));
         }
         ExitCode::from(outcome)
     }

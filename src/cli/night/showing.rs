@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::agenda::{End, EndWhy, Stage, Task};
 use crate::cli::start::state_hint;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, zone};
-use crate::core::{bound_in_words, shell};
+use crate::core::{GoesOn, bound_in_words, shell};
 use crate::driver;
 use crate::fleet::State;
 use crate::journal::{RunDir, RunSummary};
@@ -174,7 +174,7 @@ impl Shown<'_> {
     }
 
     /// Whether another start would do anything.
-    fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         let tasks = &self.record.agenda.tasks;
         tasks.iter().any(|task| task.listed && !matches!(task.stage, Stage::Completed | Stage::Failed))
     }
@@ -210,7 +210,15 @@ impl Shown<'_> {
                 parts.push("no longer in the list".to_owned());
             }
             if !parts.is_empty() {
-                rows.push((under, parts.join("; ")));
+                rows.push((under.clone(), parts.join("; ")));
+            }
+            if let (Stage::Failed, Some(run)) = (task.stage, &task.run) {
+                let text = if task.outcome.is_some_and(|outcome| outcome.row().goes_on == GoesOn::WithWords) {
+                    " -p \"TEXT\""
+                } else {
+                    ""
+                };
+                rows.push((under, format!("to continue it: ccc resume {run}{text}")));
             }
         }
         rows

@@ -58,7 +58,7 @@ fn a_dry_run_shows_the_tasks_and_starts_nothing() {
 #[test]
 fn a_project_that_is_not_agreed_to_is_refused_at_once_and_not_at_night() {
     let nights = Nights::new();
-    nights.0.ground.write("ccc.json", r#"{"checks": ["make"]}"#);
+    nights.0.ground.write(".ccc.json", r#"{"checks": ["make"]}"#);
     nights.list("one\n");
     let ended = nights.run(&[LIST]);
     assert!(ended.status.code() != Some(0) && ended.stderr.contains("ccc trust"), "{}", ended.stderr);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::ownfaults::world::World;
 use crate::usage::server::{Provider, Reply, now_ms};
-use crate::whole_runs::harness::{Ended, Ground, Running, look_until, send};
+use crate::whole_runs::harness::{Ended, Ground, Running, send};
 
 /// The list of most tests.
 const LIST: &str = "tasks";
@@ -119,6 +119,8 @@ fn a_failure_stops_the_list_where_that_is_wanted_and_the_next_start_works_the_re
     nights.run(&[LIST]).assert_code(4);
     assert_eq!(nights.worked(), ["one", "two", "three"], "what has ended is not run again");
     assert_eq!(nights.states(), ["completed", "failed", "completed"]);
+    let again = nights.run(&[LIST]);
+    assert!(again.stderr.contains("ccc night --again tasks"), "{}", again.stderr);
     let again = nights.run(&[LIST, "--dry-run"]);
     assert!(again.stdout.contains("failed, to continue: ccc resume"), "{}", again.stdout);
 }
