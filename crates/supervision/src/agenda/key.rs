@@ -1,6 +1,6 @@
 //! Which task is which, when the list is read again.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ pub struct TaskKey(String);
 impl TaskKey {
     /// The keys of the tasks with these texts, in their order. Ticked tasks must be among them: they keep their place among equals.
     pub fn of_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<TaskKey> {
-        let mut seen: HashMap<String, u32> = HashMap::new();
+        let mut seen: BTreeMap<String, u32> = BTreeMap::new();
         let key = |text: &str| {
             let hash = Sha256::digest(text.as_bytes());
             let hash: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
