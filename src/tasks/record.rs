@@ -171,7 +171,7 @@ mod tests {
         let record = NightRecord::new(Some("/project/tasks.md".into()), "/project".into());
         night.write(&record).expect("written");
         assert_eq!(night.read().expect("read"), Some(record));
-        assert_eq!(NightDir::all(state.path()).expect("read"), [night.clone()]);
+        assert_eq!(NightDir::all(state.path()).expect("read"), std::slice::from_ref(&night));
         let newer = r#"{"version":2}"#;
         std::fs::write(night.record(), newer).expect("written");
         assert!(night.read().expect_err("newer").to_string().contains("use a newer ccc"));

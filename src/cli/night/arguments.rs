@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 use clap::{CommandFactory as _, Parser as _};
 use jiff::Timestamp;
 
@@ -157,11 +158,21 @@ pub(super) fn place(options: &TaskOptions, cwd: &Path) -> PathBuf {
 fn parsed(words: &[String], task: &str, context: &Context) -> Result<RunArgs, CliError> {
     let typed = ["ccc", "--supervisor", "-p", task].into_iter().map(OsString::from);
     let typed: Vec<OsString> = typed.chain(words.iter().map(OsString::from)).collect();
-    let cli = Cli::try_parse_from(&typed)
-        .map_err(|error| misuse::error(&error, &typed, &Cli::command(), steer::has_runs(context)))?;
+    let no_option = || {
+        CliError::new(ErrorKind::Usage, "what follows the two dashes are no options of a run")
+            .hint("for example: ccc night tasks.md -- --check \"make test\"")
+    };
+    let cli = Cli::try_parse_from(&typed).map_err(|error| {
+        let is_word = |value: &ContextValue| matches!(value, ContextValue::String(word) if !word.starts_with('-'));
+        // The task is the list's: another one, or a command, has no place here.
+        let is_stray = matches!(error.kind(), ClapKind::InvalidSubcommand | ClapKind::ArgumentConflict);
+        if is_stray || error.get(ContextKind::InvalidArg).is_some_and(is_word) {
+            return no_option();
+        }
+        misuse::error(&error, &typed, &Cli::command(), steer::has_runs(context))
+    })?;
     if cli.command.is_some() {
-        return Err(CliError::new(ErrorKind::Usage, "what follows the two dashes are no options of a run")
-            .hint("for example: ccc night tasks.md -- --check \"make test\""));
+        return Err(no_option());
     }
     Ok(cli.run)
 }
@@ -243,10 +254,11 @@ mod tests {
             (&["--until", "07:00"], "--until"),
             (&["--native"], "--native"),
             (&["--no-such-thing"], "--no-such-thing"),
-            (&["runs"], "runs"),
+            (&["runs"], "no options of a run"),
+            (&["--check", "make", "foo"], "no options of a run"),
         ] {
             let error = read(given).expect_err(said);
-            assert!(error.message.contains(said) || error.message.contains("no options of a run"), "{}", error.message);
+            assert!(error.message.contains(said), "{said}: {}", error.message);
             assert!(error.hint.is_some(), "{said}");
         }
     }

@@ -196,16 +196,27 @@ impl Shown<'_> {
         let mut rows = Vec::new();
         for (at, task) in self.record.agenda.tasks.iter().enumerate() {
             let summary = self.summary(task);
-            let lead = format!("{:>3}  {:<STAGE_COLUMNS$} ", at + 1, self.stage(task, summary.as_ref()));
+            // The outcome says more than that the task failed.
+            let stands = match (task.stage, task.outcome) {
+                (Stage::Failed, Some(outcome)) => outcome.in_words(),
+                (
+                    Stage::Failed
+                    | Stage::Queued
+                    | Stage::Running
+                    | Stage::Broken
+                    | Stage::Interrupted
+                    | Stage::Completed
+                    | Stage::NotStarted,
+                    Some(_) | None,
+                ) => self.stage(task, summary.as_ref()),
+            };
+            let lead = format!("{:>3}  {stands:<STAGE_COLUMNS$} ", at + 1);
             let under = " ".repeat(lead.len());
             rows.push((lead, one_line(&task.title, SHOWN_CHARS)));
             let cost = summary.and_then(|summary| summary.cost_usd).or(task.cost_usd);
             let mut parts: Vec<String> = Vec::new();
             parts.extend(task.run.as_ref().map(|run| format!("run {run}, {}", format::money(cost))));
-            parts.extend(task.why.as_ref().map(|why| {
-                let outcome = task.outcome.map_or(String::new(), |outcome| format!("{}: ", outcome.in_words()));
-                format!("{outcome}{}", one_line(why, SHOWN_CHARS))
-            }));
+            parts.extend(task.why.as_ref().map(|why| one_line(why, SHOWN_CHARS)));
             if !task.listed {
                 parts.push("no longer in the list".to_owned());
             }
