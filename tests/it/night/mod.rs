@@ -164,7 +164,7 @@ fn a_night_that_was_killed_alone_finds_its_run_at_work_and_waits_for_it() {
     let mut next = nights.start(&[LIST]);
     next.until_stderr("is still at work, in another process");
     // Added while it waits.
-    nights.list(&format!(r#"[{{"task": "one", "checks": ["true"]}}, "two", "three"]"#));
+    nights.list(r#"[{"task": "one", "checks": ["true"]}, "two", "three"]"#);
     nights.release();
     let ended = next.wait();
     ended.assert_code(0);
