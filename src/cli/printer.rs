@@ -182,7 +182,7 @@ impl Printer {
     }
 
     /// Writes a message after a bold or coloured lead. Later rows are aligned under the first.
-    fn talk_behind(&self, lead: &str, text: impl fmt::Display) {
+    pub fn talk_behind(&self, lead: &str, text: impl fmt::Display) {
         self.talk_raw(&shown(lead, &text.to_string(), self.color_err, self.columns_err.columns()));
     }
 
