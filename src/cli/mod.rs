@@ -36,6 +36,7 @@ mod logout;
 mod misuse;
 mod native;
 mod new_from_inside;
+mod notifying;
 pub mod options;
 mod overlap;
 mod presentation;

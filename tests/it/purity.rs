@@ -106,7 +106,7 @@ const ROOMS: &[&[&str]] = &[
     &["files", "process", "ui"],
     &["journal", "config"],
     &["control", "git", "tokens"],
-    &["checkpoint", "guard", "publish"],
+    &["checkpoint", "guard", "notify", "publish"],
     &["worktree"],
     &["fleet"],
     &["keeper"],

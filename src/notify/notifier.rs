@@ -1,0 +1,331 @@
+//! Gives the news of one run to the entries of the configuration, without holding it up.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use redaction::Redactor;
+
+use super::backoff::pause;
+use super::courier::{Courier, Failure};
+use super::follower::Follower;
+use super::message::{Message, Subject};
+use super::outbox::{Item, Outbox};
+use super::terminal::Terminal;
+use crate::config::{NotifyEntry, NotifyWay};
+use crate::core::Show;
+use crate::files::TimedLock;
+
+/// How long the end of a run waits for its messages. What is not sent then is left to another process.
+pub const END_WAIT: Duration = Duration::from_secs(3);
+/// How long it waits for the commands that it has killed.
+const KILLED_WAIT: Duration = Duration::from_secs(1);
+/// How many messages wait for the thread that keeps them; more come only while the disk hangs.
+const QUEUE_LIMIT: usize = 256;
+/// How long a process that delivers what a run has left waits for another that does the same.
+const CLAIM_WAIT: Duration = Duration::from_secs(60);
+
+/// What a notifier needs besides the run.
+#[derive(Debug)]
+pub struct Setting {
+    /// The entries.
+    pub entries: Vec<NotifyEntry>,
+    /// Delivers.
+    pub courier: Courier,
+    /// The terminal that the caller writes to, if there is one.
+    pub terminal: Option<Terminal>,
+    /// The user's time zone.
+    pub zone: TimeZone,
+}
+
+/// Tells what one run comes to.
+#[derive(Debug)]
+pub struct Notifier {
+    setting: Setting,
+    subject: Subject,
+    follower: Follower,
+    /// To the thread that keeps messages; `None` until there is one.
+    to_keep: Option<SyncSender<Item>>,
+    outbox: Outbox,
+    post: Arc<Post>,
+}
+
+/// What was not told at the end of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Left {
+    /// The names of entries whose messages were given up, each with the reason.
+    pub given_up: Vec<(String, String)>,
+    /// Something is left in the outbox.
+    pub unsent: bool,
+}
+
+/// What the threads share.
+#[derive(Debug, Default)]
+struct Post {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Items that are neither delivered nor given up.
+    open: usize,
+    /// Nothing more is tried.
+    stops: bool,
+    given_up: BTreeMap<String, String>,
+}
+
+impl Post {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed(&self) {
+        let mut state = self.state();
+        state.open = state.open.saturating_sub(1);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all is told, for this long at most. True if it is.
+    fn wait_for_all(&self, limit: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.state(), limit, |state| state.open > 0);
+        waited.map_or(false, |(state, _)| state.open == 0)
+    }
+
+    /// Waits between two tries. False if nothing more is to be tried.
+    fn rest(&self, pause: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.state(), pause, |state| !state.stops);
+        waited.map_or(false, |(state, _)| !state.stops)
+    }
+
+    fn stop(&self) {
+        self.state().stops = true;
+        self.changed.notify_all();
+    }
+
+    /// Delivers an item, however often it must be tried; it stays in the outbox if that is to stop.
+    fn deliver(&self, item: &mut Item, entry: &NotifyEntry, courier: &Courier, outbox: &Outbox) {
+        loop {
+            if self.state().stops {
+                return;
+            }
+            let Err(Failure { why, again, after }) = courier.attempt(entry, &item.message) else {
+                outbox.remove(item);
+                return;
+            };
+            // What was killed at the end of the run has not failed.
+            if self.state().stops {
+                return;
+            }
+            item.tries = item.tries.saturating_add(1);
+            tracing::debug!(entry = entry.name, tries = item.tries, why, "a message was not delivered");
+            let Some(pause) = pause(item.tries, after).filter(|_| again) else {
+                outbox.remove(item);
+                self.state().given_up.insert(entry.name.clone(), why);
+                return;
+            };
+            let _ = outbox.keep(item);
+            if !self.rest(pause) {
+                return;
+            }
+        }
+    }
+}
+
+impl Notifier {
+    /// The notifier of the run with this directory; `None` if there is no entry. `follower` has read the journal of a resumed
+    /// run. What an earlier ccc of the run could not send is sent now.
+    #[must_use]
+    pub fn new(
+        setting: Setting,
+        subject: Subject,
+        follower: Follower,
+        run_dir: &Path,
+        now_unix_ms: i64,
+    ) -> Option<Notifier> {
+        if setting.entries.is_empty() {
+            return None;
+        }
+        let outbox = Outbox::of(run_dir);
+        let mut notifier =
+            Notifier { setting, subject, follower, to_keep: None, outbox, post: Arc::new(Post::default()) };
+        if notifier.outbox.holds_for(&notifier.setting.entries) {
+            notifier.start(now_unix_ms);
+        }
+        Some(notifier)
+    }
+
+    /// Follows what the run shows. Returns what the terminal is to get, without moving its cursor.
+    pub fn follow(&mut self, show: &Show, now_unix_ms: i64, redactor: &Redactor) -> Option<String> {
+        let news = self.follower.follow(show)?;
+        let message = Message::of(&news, &self.subject, now_unix_ms, &self.setting.zone, redactor);
+        let mut bytes = String::new();
+        let mut to_send = Vec::new();
+        for entry in self.setting.entries.iter().filter(|entry| entry.events.contains(&news.event)) {
+            match (&entry.way, self.setting.terminal) {
+                (NotifyWay::Bell, Some(terminal)) => bytes.push_str(terminal.bell()),
+                (NotifyWay::Bell, None) => {}
+                (NotifyWay::Desktop, Some(terminal)) => bytes.push_str(&terminal.notification(&message)),
+                (NotifyWay::Desktop, None) | (NotifyWay::Command(_) | NotifyWay::Webhook { .. }, _) => {
+                    to_send.push(Item::new(&entry.name, message.clone()));
+                }
+            }
+        }
+        for item in to_send {
+            self.send(item, now_unix_ms);
+        }
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    fn send(&mut self, item: Item, now_unix_ms: i64) {
+        if self.to_keep.is_none() {
+            self.start(now_unix_ms);
+        }
+        let Some(to_keep) = &self.to_keep else { return };
+        self.post.state().open += 1;
+        if let Err(TrySendError::Full(item) | TrySendError::Disconnected(item)) = to_keep.try_send(item) {
+            self.post.state().given_up.insert(item.entry, "too many messages wait to be kept".to_owned());
+            self.post.closed();
+        }
+    }
+
+    /// Starts the thread that keeps messages and gives them to the threads of the entries.
+    fn start(&mut self, now_unix_ms: i64) {
+        let (to_keep, kept) = sync_channel(QUEUE_LIMIT);
+        let clerk = Clerk {
+            entries: self.setting.entries.clone(),
+            courier: self.setting.courier.clone(),
+            outbox: self.outbox.clone(),
+            post: Arc::clone(&self.post),
+            lanes: BTreeMap::new(),
+        };
+        // It counts as open until it has looked for what is left.
+        self.post.state().open += 1;
+        let begun = thread::Builder::new().name("notify".to_owned()).spawn(move || clerk.work(&kept, now_unix_ms));
+        match begun {
+            Ok(_) => self.to_keep = Some(to_keep),
+            Err(error) => {
+                tracing::warn!(%error, "messages cannot be sent");
+                self.post.closed();
+            }
+        }
+    }
+
+    /// Waits for what is still to be sent, within limits, and says what is not.
+    #[must_use]
+    pub fn finish(mut self) -> Left {
+        self.to_keep = None;
+        if !self.post.wait_for_all(END_WAIT) {
+            self.post.stop();
+            self.setting.courier.give_up();
+            self.post.wait_for_all(KILLED_WAIT);
+        }
+        let given_up = self.post.state().given_up.clone().into_iter().collect();
+        Left { given_up, unsent: self.outbox.holds_for(&self.setting.entries) }
+    }
+}
+
+/// Keeps messages in the outbox, and starts a thread for each entry that has one.
+struct Clerk {
+    entries: Vec<NotifyEntry>,
+    courier: Courier,
+    outbox: Outbox,
+    post: Arc<Post>,
+    lanes: BTreeMap<String, Sender<Item>>,
+}
+
+impl Clerk {
+    fn work(mut self, kept: &Receiver<Item>, now_unix_ms: i64) {
+        for entry in self.entries.clone() {
+            self.take_up(&entry, now_unix_ms);
+        }
+        self.post.closed();
+        while let Ok(item) = kept.recv() {
+            if let Err(error) = self.outbox.keep(&item) {
+                // It is sent all the same.
+                tracing::warn!(%error, "a message cannot be kept until it is sent");
+            }
+            self.pass(item);
+        }
+    }
+
+    /// Sends what an earlier process has left for this entry, unless another is sending it.
+    fn take_up(&mut self, entry: &NotifyEntry, now_unix_ms: i64) {
+        let Some(claim) = self.outbox.claim(&entry.name, Duration::ZERO) else { return };
+        let left = self.outbox.left_for(&entry.name, now_unix_ms);
+        if left.is_empty() {
+            return;
+        }
+        self.lanes.insert(entry.name.clone(), self.lane(entry, Some(claim)));
+        for item in left {
+            self.post.state().open += 1;
+            self.pass(item);
+        }
+    }
+
+    fn pass(&mut self, item: Item) {
+        let Some(entry) = self.entries.iter().find(|entry| entry.name == item.entry) else {
+            self.post.closed();
+            return;
+        };
+        if !self.lanes.contains_key(&item.entry) {
+            self.lanes.insert(item.entry.clone(), self.lane(entry, None));
+        }
+        if self.lanes.get(&item.entry).is_none_or(|lane| lane.send(item).is_err()) {
+            self.post.closed();
+        }
+    }
+
+    /// Starts the thread of an entry: a receiver that hangs delays no other.
+    fn lane(&self, entry: &NotifyEntry, claim: Option<TimedLock>) -> Sender<Item> {
+        let (sender, items) = channel();
+        let (entry, courier) = (entry.clone(), self.courier.clone());
+        let (outbox, post) = (self.outbox.clone(), Arc::clone(&self.post));
+        let body = move || lane(&items, &entry, &courier, &outbox, &post, claim);
+        if let Err(error) = thread::Builder::new().name("notify entry".to_owned()).spawn(body) {
+            tracing::warn!(%error, "messages of an entry cannot be sent");
+        }
+        sender
+    }
+}
+
+/// The thread of one entry.
+fn lane(
+    items: &Receiver<Item>,
+    entry: &NotifyEntry,
+    courier: &Courier,
+    outbox: &Outbox,
+    post: &Post,
+    claim: Option<TimedLock>,
+) {
+    // While this process sends, no other that is started for the same run does.
+    let _claim = claim.or_else(|| outbox.claim(&entry.name, Duration::ZERO));
+    while let Ok(mut item) = items.recv() {
+        post.deliver(&mut item, entry, courier, outbox);
+        post.closed();
+    }
+}
+
+/// Sends what a run has left in its outbox, and returns what was given up. Blocks for minutes if receivers do not answer.
+#[must_use]
+pub fn deliver(run_dir: &Path, entries: &[NotifyEntry], courier: &Courier, now_unix_ms: i64) -> Vec<(String, String)> {
+    let outbox = Outbox::of(run_dir);
+    let post = Post::default();
+    thread::scope(|scope| {
+        for entry in entries {
+            let (outbox, post) = (&outbox, &post);
+            scope.spawn(move || {
+                let Some(_claim) = outbox.claim(&entry.name, CLAIM_WAIT) else { return };
+                for mut item in outbox.left_for(&entry.name, now_unix_ms) {
+                    post.deliver(&mut item, entry, courier, outbox);
+                }
+            });
+        }
+    });
+    let given_up = post.state().given_up.clone();
+    given_up.into_iter().collect()
+}
