@@ -208,3 +208,118 @@ impl Courier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::config::Notify;
+    use crate::tokens::answering_server;
+
+    /// The environment of a user, with a credential of a provider.
+    fn courier(home: &Path) -> Courier {
+        let env = Env::from_pairs([("PATH", "/usr/bin:/bin"), ("ANTHROPIC_API_KEY", "sk-ant-made-up"), ("MINE", "x")]);
+        Courier::new(&env, home, Redactor::with_values(["made-up-secret-value"])).expect("descriptors")
+    }
+
+    fn entry(json: &str) -> NotifyEntry {
+        let entries: Notify = serde_json::from_str(&format!("[{json}]")).expect("an entry");
+        entries.entries()[0].clone()
+    }
+
+    fn attempt(json: &str, home: &Path) -> Result<String, Failure> {
+        courier(home).attempt(&entry(json), &Message::test("/w", 7))
+    }
+
+    #[test]
+    fn a_command_gets_the_message_and_no_credential_in_the_home_directory() {
+        let home = tempfile::tempdir().expect("a directory");
+        let line = "cat > got; { pwd; echo \"[$ANTHROPIC_API_KEY] [$MINE]\"; } > how";
+        let words = serde_json::json!(["sh", "-c", line]);
+        for command in [serde_json::json!(line), words] {
+            let json = serde_json::json!({"command": command}).to_string();
+            assert_eq!(attempt(&json, home.path()).as_deref(), Ok("the command has ended with exit code 0"));
+            let got = std::fs::read(home.path().join("got")).expect("a message");
+            assert_eq!(serde_json::from_slice::<Message>(&got).expect("JSON"), Message::test("/w", 7));
+            let how = std::fs::read_to_string(home.path().join("how")).expect("read");
+            let home = home.path().canonicalize().expect("a path");
+            assert_eq!(how, format!("{}\n[] [x]\n", home.display()));
+        }
+    }
+
+    #[test]
+    fn a_command_that_reads_nothing_fails_or_hangs_is_told_apart() {
+        let home = tempfile::tempdir().expect("a directory");
+        assert!(attempt(r#"{"command": "exec <&-; exit 0"}"#, home.path()).is_ok());
+        for (command, why, again) in [
+            ("echo nothing; echo made-up-secret-value down >&2; exit 3", "failed with exit code 3: ", true),
+            ("kill -9 $$", "was killed", true),
+            ("no-such-program-of-ours", "failed with exit code 127", false),
+        ] {
+            let failure =
+                attempt(&serde_json::json!({"command": command}).to_string(), home.path()).expect_err(command);
+            assert!(failure.why.contains(why) && failure.again == again, "{failure:?}");
+            assert!(!failure.why.contains("made-up-secret-value"), "{failure:?}");
+        }
+        let failure = attempt(r#"{"command": ["/no/such/program"]}"#, home.path()).expect_err("no program");
+        assert!(!failure.again, "{failure:?}");
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended_with_all_that_it_has_started() {
+        let home = tempfile::tempdir().expect("a directory");
+        let fifo = home.path().join("held");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, rustix::fs::Mode::RWXU, 0).expect("a fifo");
+        // Both wait for a writer that never comes; a process that is left over would be a reader.
+        let json = r#"{"command": "(sh -c 'read -r x < held') & read -r y < held", "timeout": "300ms"}"#;
+        let failure = attempt(json, home.path()).expect_err("it hangs");
+        assert!(failure.again && failure.why.contains("did not end within 0.3s"), "{failure:?}");
+        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+        let open = rustix::fs::open(&fifo, flags, rustix::fs::Mode::empty());
+        assert_eq!(open.expect_err("no reader is left"), rustix::io::Errno::NXIO);
+    }
+
+    #[test]
+    fn the_answer_of_a_webhook_decides_whether_it_is_tried_again() {
+        let home = tempfile::tempdir().expect("a directory");
+        for (status, again) in [("500", true), ("429", true), ("404", false), ("301", false)] {
+            let (url, _told) = answering_server(&[&format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n")]);
+            let json = serde_json::json!({"webhook": format!("{url}/hush")}).to_string();
+            let failure = attempt(&json, home.path()).expect_err(status);
+            assert!(failure.again == again && failure.why.contains(status), "{status}: {failure:?}");
+            assert!(!failure.why.contains("hush"), "{failure:?}");
+        }
+        let failure = attempt(r#"{"webhook": {"env": "GONE"}}"#, home.path()).expect_err("no URL");
+        assert_eq!(failure, Failure::for_good("the variable GONE is not set"));
+    }
+
+    #[test]
+    fn each_shape_goes_where_its_receiver_expects_it() {
+        let home = tempfile::tempdir().expect("a directory");
+        for (shape, path, part) in [
+            ("json", "POST /a/b ", r#""event":"test""#),
+            ("ntfy", "POST /a/ ", r#""topic":"b""#),
+            ("slack", "POST /a/b ", r#""text":"*ccc: a test*"#),
+            ("discord", "POST /a/b ", r#""allowed_mentions""#),
+        ] {
+            let (url, told) = answering_server(&["HTTP/1.1 204 X\r\n\r\n"]);
+            let json = serde_json::json!({"webhook": format!("{url}/a/b"), "shape": shape}).to_string();
+            attempt(&json, home.path()).expect(shape);
+            let request = told.recv().expect("a request");
+            assert!(request.starts_with(path) && request.contains(part), "{shape}: {request}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_given_up_at_once_when_it_is_ordered() {
+        let home = tempfile::tempdir().expect("a directory");
+        let courier = courier(home.path());
+        let begun = Instant::now();
+        courier.give_up();
+        let failure = courier.attempt(&entry(r#"{"command": "exec sleep 600"}"#), &Message::test("/w", 7));
+        assert!(failure.is_err_and(|failure| failure.why.contains("given up")));
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+}

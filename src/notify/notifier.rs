@@ -329,3 +329,138 @@ pub fn deliver(run_dir: &Path, entries: &[NotifyEntry], courier: &Courier, now_u
     let given_up = post.state().given_up.clone();
     given_up.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::{Env, Notify};
+    use crate::core::Outcome;
+    use crate::tokens::answering_server;
+
+    fn entries(json: &serde_json::Value) -> Vec<NotifyEntry> {
+        serde_json::from_value::<Notify>(json.clone()).expect("entries").entries().to_vec()
+    }
+
+    fn courier(home: &Path) -> Courier {
+        Courier::new(&Env::from_pairs([("PATH", "/usr/bin:/bin")]), home, Redactor::new()).expect("descriptors")
+    }
+
+    fn notifier(entries: Vec<NotifyEntry>, dir: &Path, terminal: Option<Terminal>) -> Option<Notifier> {
+        let setting = Setting { entries, courier: courier(dir), terminal, zone: TimeZone::UTC };
+        let subject = Subject { run: "r1".to_owned(), name: None, cwd: "/w".to_owned() };
+        Notifier::new(setting, subject, Follower::default(), dir, 1_000)
+    }
+
+    fn completed(reason: &str) -> Show {
+        Show::Finished { outcome: Outcome::Completed, reason: reason.to_owned() }
+    }
+
+    fn appends(dir: &Path, name: &str) -> (serde_json::Value, PathBuf) {
+        let file = dir.join(name);
+        let command = format!("cat >> {}", file.display());
+        (serde_json::json!({"name": name, "command": command}), file)
+    }
+
+    fn told(file: &Path) -> Vec<Message> {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("a message")).collect()
+    }
+
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+    #[test]
+    fn without_an_entry_there_is_no_notifier_and_no_thread() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(notifier(Vec::new(), dir.path(), None).is_none());
+    }
+
+    #[test]
+    fn each_entry_is_told_of_its_events_once_and_nothing_is_left() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ((mut all, all_file), (mut some, some_file)) = (appends(dir.path(), "all"), appends(dir.path(), "some"));
+        all["events"] = serde_json::json!(["completed", "failed"]);
+        some["events"] = serde_json::json!(["failed"]);
+        let bell = serde_json::json!({"bell": true});
+        let terminal = Terminal::of(&Env::default());
+        let entries = entries(&serde_json::json!([all, some, bell]));
+        let mut notifier = notifier(entries, dir.path(), Some(terminal)).expect("a notifier");
+        let redactor = Redactor::with_values(["made-up-secret-value"]);
+        let end = completed("made-up-secret-value is there");
+        assert_eq!(notifier.follow(&end, 2_000, &redactor).as_deref(), Some("\x07"));
+        assert_eq!(notifier.follow(&end, 3_000, &redactor), None, "it was told");
+        assert_eq!(notifier.finish(), Left::default());
+        let messages = told(&all_file);
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        assert!(!messages[0].text.contains("made-up") && messages[0].at_unix_ms == 2_000, "{messages:?}");
+        assert_eq!(told(&some_file), []);
+    }
+
+    #[test]
+    fn what_fails_is_tried_again_after_a_pause() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let down = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
+        let (url, requests) = answering_server(&[down, OK]);
+        let mut notifier =
+            notifier(entries(&serde_json::json!([{"webhook": url}])), dir.path(), None).expect("a notifier");
+        assert_eq!(notifier.follow(&completed("x"), 2_000, &Redactor::new()), None);
+        assert_eq!(notifier.finish(), Left::default());
+        let (first, second) = (requests.recv().expect("a request"), requests.recv().expect("a second one"));
+        assert_eq!(first, second, "the same id");
+    }
+
+    #[test]
+    fn what_is_refused_is_given_up_and_said() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (url, _requests) = answering_server(&["HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"]);
+        let mut notifier =
+            notifier(entries(&serde_json::json!([{"name": "a", "webhook": url}])), dir.path(), None).expect("one");
+        assert_eq!(notifier.follow(&completed("x"), 2_000, &Redactor::new()), None);
+        let left = notifier.finish();
+        assert!(!left.unsent, "{left:?}");
+        let [(name, why)] = left.given_up.as_slice() else { panic!("{left:?}") };
+        assert!(name == "a" && why.contains("404"), "{left:?}");
+    }
+
+    #[test]
+    fn a_receiver_that_hangs_holds_up_neither_others_nor_the_end_and_gets_its_message_later() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", silent.local_addr().expect("an address"));
+        let (quick, file) = appends(dir.path(), "quick");
+        let hangs = |url: &str| entries(&serde_json::json!([{"name": "hangs", "webhook": url}, quick.clone()]));
+        let mut run = notifier(hangs(&url), dir.path(), None).expect("a notifier");
+        assert_eq!(run.follow(&completed("x"), 2_000, &Redactor::new()), None);
+        let left = run.finish();
+        assert_eq!(left, Left { given_up: Vec::new(), unsent: true });
+        assert_eq!(told(&file).len(), 1);
+        // Another process sends it. The first one would have ended, and its claim with it.
+        let other = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(other.path().join("notify")).expect("a directory");
+        for file in Outbox::of(dir.path()).files() {
+            std::fs::copy(&file, other.path().join("notify").join(file.file_name().expect("a name"))).expect("copied");
+        }
+        let (url, requests) = answering_server(&[OK]);
+        assert_eq!(deliver(other.path(), &hangs(&url), &courier(dir.path()), 3_000), []);
+        assert!(requests.recv().expect("a request").contains(r#""event":"completed""#));
+        assert_eq!(told(&file).len(), 1, "that one was told");
+        assert!(!Outbox::of(other.path()).holds_for(&hangs(&url)));
+    }
+
+    #[test]
+    fn what_a_dead_ccc_had_kept_the_next_one_sends_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (entry, file) = appends(dir.path(), "phone");
+        let entries = entries(&serde_json::json!([entry]));
+        let message = Message { text: "kept".to_owned(), ..Message::test("/w", 900) };
+        Outbox::of(dir.path()).keep(&Item::new("phone", message)).expect("kept");
+        let next = notifier(entries.clone(), dir.path(), None).expect("a notifier");
+        assert_eq!(next.finish(), Left::default());
+        let last = notifier(entries, dir.path(), None).expect("a notifier");
+        assert_eq!(last.finish(), Left::default());
+        let texts: Vec<String> = told(&file).into_iter().map(|message| message.text).collect();
+        assert_eq!(texts, ["kept"]);
+    }
+}

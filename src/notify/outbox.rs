@@ -119,7 +119,7 @@ impl Outbox {
         self.files().any(|path| ends.iter().any(|end| path.to_string_lossy().ends_with(end)))
     }
 
-    fn files(&self) -> impl Iterator<Item = PathBuf> {
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
         let entries = std::fs::read_dir(&self.dir).ok().into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ext| ext == "json"))
     }

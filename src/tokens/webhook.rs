@@ -185,7 +185,7 @@ fn agent(proxy: Option<Proxy>, roots: RootCerts, timeout: Duration) -> Agent {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::sync::mpsc::{Receiver, channel};
@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// A server that gives each request in turn one of these answers, and tells what it got.
-    fn server(answers: &[&str]) -> (String, Receiver<String>) {
+    pub(crate) fn server(answers: &[&str]) -> (String, Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let answers: Vec<String> = answers.iter().map(|&answer| answer.to_owned()).collect();
