@@ -1,22 +1,27 @@
 //! Whom a run tells what it comes to: the notifier of a run, and what is still to be sent when the run has ended.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 
 use redaction::Redactor;
 
 use super::{Context, zone};
-use crate::config::Notify;
-use crate::core::Plan;
+use crate::config::{Consents, Flags, Notify, resolve};
+use crate::core::{Finish, Plan, Show};
 use crate::driver::unix_ms;
 use crate::fleet::AgentRecord;
-use crate::journal::RunDir;
-use crate::notify::{Courier, Follower, Left, Notifier, Setting, Subject, Terminal};
+use crate::journal::{RunDir, RunSummary};
+use crate::notify::{Courier, Follower, Left, Notifier, Ring, Setting, Subject, Terminal};
 use crate::process;
 
 /// The run, as it is called in what is told.
 pub(super) fn subject(run_dir: &RunDir, plan: &Plan) -> Subject {
+    named(run_dir, plan.cwd.clone())
+}
+
+fn named(run_dir: &RunDir, cwd: String) -> Subject {
     let name = AgentRecord::read(run_dir).ok().flatten().map(|record| record.name);
-    Subject { run: run_dir.id().to_owned(), name, cwd: plan.cwd.clone() }
+    Subject { run: run_dir.id().to_owned(), name, cwd }
 }
 
 /// The notifier of a run; `None` if nobody is to be told. `follower` has followed the journal of a resumed run.
@@ -41,12 +46,43 @@ pub(super) fn notifier(
     Notifier::new(setting, subject, follower, run_dir.path(), unix_ms())
 }
 
+/// The bell and the desktop of this terminal, which is attached to a run.
+pub(super) fn ring(run_dir: &RunDir, context: &Context) -> Option<Ring> {
+    // A configuration that cannot be read is said where it is needed.
+    let dirs = context.dirs().ok()?;
+    let resolved =
+        resolve(dirs, &context.project().ok()?, &context.env, &Consents::default(), Flags::default()).ok()?;
+    let cwd = RunSummary::read(&run_dir.summary()).ok()?.cwd;
+    let subject = named(run_dir, cwd);
+    Ring::new(resolved.settings.notify.entries(), Terminal::of(&context.env), subject, zone::of_process())
+}
+
 /// Delivers for the user; `None` if the process has no descriptors left.
 pub(super) fn courier(redactor: Redactor, context: &Context) -> Option<Courier> {
     let home = context.dirs().ok()?.home.clone();
     Courier::new(&context.env, &home, redactor)
         .inspect_err(|error| context.printer.warn(format_args!("nobody is told what the run comes to: {error}")))
         .ok()
+}
+
+/// Tells the end of a supervised command, within the limits of the end of a run.
+pub(super) fn tell_end(
+    notify: &Notify,
+    run_dir: &RunDir,
+    cwd: String,
+    finish: &Finish,
+    redactor: &Redactor,
+    context: &Context,
+) {
+    let at_terminal = io::stderr().is_terminal();
+    let subject = named(run_dir, cwd);
+    let notifier = notifier(notify, subject, Follower::default(), run_dir, redactor, at_terminal, context);
+    let Some(mut notifier) = notifier else { return };
+    let end = Show::Finished { outcome: finish.outcome, reason: finish.reason.clone() };
+    if let Some(bytes) = notifier.follow(&end, unix_ms(), redactor) {
+        context.printer.talk_raw(&bytes);
+    }
+    at_the_end(notifier, run_dir, context);
 }
 
 /// Sends what the run has told last, within limits. What a receiver does not take in time another process sends.

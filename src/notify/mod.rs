@@ -5,7 +5,7 @@
 //! first, so that nothing is told again; a replay has no follower.
 //!
 //! A [`Notifier`] makes a [`Message`] of the news and gives it to each entry. Bell and desktop are bytes for the terminal of the
-//! run, which the caller writes. Everything else is first kept in the run's directory ([`Outbox`]) and then sent by threads of
+//! run, which the caller writes; a terminal that is attached to a run without one makes them itself ([`Ring`]). Everything else is first kept in the run's directory ([`Outbox`]) and then sent by threads of
 //! its own, with retries ([`backoff`]): the run waits for none of them. At its end it waits [`END_WAIT`]; what is not sent then
 //! stays in the outbox, from which another process sends it ([`deliver`]).
 //!
@@ -20,6 +20,7 @@ mod follower;
 mod message;
 mod notifier;
 mod outbox;
+mod ring;
 mod shape;
 mod terminal;
 
@@ -27,5 +28,5 @@ pub use courier::{Courier, Failure};
 pub use follower::{Follower, News};
 pub use message::{Message, Subject};
 pub use notifier::{END_WAIT, Left, Notifier, Setting, deliver};
-pub use outbox::Outbox;
+pub use ring::Ring;
 pub use terminal::Terminal;

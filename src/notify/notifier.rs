@@ -48,6 +48,8 @@ pub struct Notifier {
     setting: Setting,
     subject: Subject,
     follower: Follower,
+    /// How many clients attend the run.
+    attended: u32,
     /// To the thread that keeps messages; `None` until there is one.
     to_keep: Option<SyncSender<Item>>,
     outbox: Outbox,
@@ -93,13 +95,13 @@ impl Post {
     /// Waits until all is told, for this long at most. True if it is.
     fn wait_for_all(&self, limit: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(self.state(), limit, |state| state.open > 0);
-        waited.map_or(false, |(state, _)| state.open == 0)
+        waited.is_ok_and(|(state, _)| state.open == 0)
     }
 
     /// Waits between two tries. False if nothing more is to be tried.
     fn rest(&self, pause: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(self.state(), pause, |state| !state.stops);
-        waited.map_or(false, |(state, _)| !state.stops)
+        waited.is_ok_and(|(state, _)| !state.stops)
     }
 
     fn stop(&self) {
@@ -151,8 +153,15 @@ impl Notifier {
             return None;
         }
         let outbox = Outbox::of(run_dir);
-        let mut notifier =
-            Notifier { setting, subject, follower, to_keep: None, outbox, post: Arc::new(Post::default()) };
+        let mut notifier = Notifier {
+            setting,
+            subject,
+            follower,
+            attended: 0,
+            to_keep: None,
+            outbox,
+            post: Arc::new(Post::default()),
+        };
         if notifier.outbox.holds_for(&notifier.setting.entries) {
             notifier.start(now_unix_ms);
         }
@@ -161,20 +170,22 @@ impl Notifier {
 
     /// Follows what the run shows. Returns what the terminal is to get, without moving its cursor.
     pub fn follow(&mut self, show: &Show, now_unix_ms: i64, redactor: &Redactor) -> Option<String> {
+        if let Show::Attended { clients } = show {
+            self.attended = *clients;
+        }
         let news = self.follower.follow(show)?;
         let message = Message::of(&news, &self.subject, now_unix_ms, &self.setting.zone, redactor);
-        let mut bytes = String::new();
-        let mut to_send = Vec::new();
-        for entry in self.setting.entries.iter().filter(|entry| entry.events.contains(&news.event)) {
-            match (&entry.way, self.setting.terminal) {
-                (NotifyWay::Bell, Some(terminal)) => bytes.push_str(terminal.bell()),
-                (NotifyWay::Bell, None) => {}
-                (NotifyWay::Desktop, Some(terminal)) => bytes.push_str(&terminal.notification(&message)),
-                (NotifyWay::Desktop, None) | (NotifyWay::Command(_) | NotifyWay::Webhook { .. }, _) => {
-                    to_send.push(Item::new(&entry.name, message.clone()));
-                }
-            }
-        }
+        let entries = &self.setting.entries;
+        let bytes = self.setting.terminal.map(|terminal| terminal.rung(entries, &news, &message)).unwrap_or_default();
+        // The terminals that are attached ring themselves.
+        let has_terminal = self.setting.terminal.is_some() || self.attended > 0;
+        let is_sent = |entry: &&NotifyEntry| match entry.way {
+            NotifyWay::Bell => false,
+            NotifyWay::Desktop => !has_terminal,
+            NotifyWay::Command(_) | NotifyWay::Webhook { .. } => true,
+        };
+        let told = entries.iter().filter(|entry| entry.events.contains(&news.event));
+        let to_send: Vec<Item> = told.filter(is_sent).map(|entry| Item::new(&entry.name, message.clone())).collect();
         for item in to_send {
             self.send(item, now_unix_ms);
         }

@@ -21,7 +21,7 @@ const AGE_LIMIT_MS: i64 = 3_600_000;
 
 /// The messages of one run that are to be sent.
 #[derive(Debug, Clone)]
-pub struct Outbox {
+pub(super) struct Outbox {
     dir: PathBuf,
 }
 
@@ -58,8 +58,7 @@ fn end(entry: &str) -> String {
 
 impl Outbox {
     /// The outbox of the run with this directory. Nothing is made.
-    #[must_use]
-    pub fn of(run_dir: &Path) -> Outbox {
+    pub(super) fn of(run_dir: &Path) -> Outbox {
         Outbox { dir: run_dir.join("notify") }
     }
 

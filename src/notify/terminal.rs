@@ -3,8 +3,9 @@
 //! There are three such sequences, and a terminal that understands several would show several notifications. So one is chosen
 //! by what the terminal says of itself: OSC 99 for kitty, OSC 777 for rxvt, foot and those of VTE, OSC 9 for all others.
 
+use super::follower::News;
 use super::message::{Message, cut};
-use crate::config::Env;
+use crate::config::{Env, NotifyEntry, NotifyWay};
 use crate::ui::clean;
 
 /// The bell.
@@ -48,6 +49,17 @@ impl Terminal {
     #[must_use]
     pub fn bell(self) -> &'static str {
         BELL
+    }
+
+    /// What it gets for this news, by the entries that are for a terminal.
+    pub(super) fn rung(self, entries: &[NotifyEntry], news: &News, message: &Message) -> String {
+        let told = entries.iter().filter(|entry| entry.events.contains(&news.event));
+        told.map(|entry| match entry.way {
+            NotifyWay::Bell => self.bell().to_owned(),
+            NotifyWay::Desktop => self.notification(message),
+            NotifyWay::Command(_) | NotifyWay::Webhook { .. } => String::new(),
+        })
+        .collect()
     }
 
     /// The bytes by which it shows the message.

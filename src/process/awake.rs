@@ -104,9 +104,10 @@ impl Drop for Awake {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
+    use crate::process::wake::now;
 
     /// An inhibitor that writes its arguments into `DIR/asked` and runs the command as the real one does.
     fn inhibitor(dir: &Path, name: &str, body: &str) -> Option<Inhibitor> {
@@ -120,9 +121,9 @@ mod tests {
 
     #[track_caller]
     fn until(what: &str, pass: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = now() + Duration::from_secs(60);
         while !pass() {
-            assert!(Instant::now() < deadline, "{what}");
+            assert!(now() < deadline, "{what}");
             std::thread::park_timeout(Duration::from_millis(5));
         }
     }

@@ -59,7 +59,7 @@ fn a_file_of_the_project_cannot_say_whom_runs_tell() {
 #[test]
 fn the_configuration_is_shown_without_the_path_of_a_webhook() {
     let sandbox = with(&json!([{"webhook": "https://hooks.example/services/hush"}]));
-    for args in [&["config"][..], &["config", "--json"]] {
+    for args in [&["config"][..], &["config", "show", "--json"]] {
         let seen = seen(&sandbox, args);
         assert!(seen.contains("https://hooks.example/") && !seen.contains("hush"), "{seen}");
     }

@@ -14,7 +14,7 @@ fn ground() -> Ground {
     let events = ["completed", "needs_user", "restarts", "failed"];
     ground.user_config(&json!({"notify": [{"command": format!("cat >> {}/told", home.display()), "events": events}]}));
     let awake = home.join("awake").display().to_string();
-    ground.script("systemd-inhibit", &format!("echo \"$5\" >> {awake}; cat; echo over >> {awake}"));
+    ground.script("systemd-inhibit", &format!("echo \"$4\" >> {awake}; cat; echo over >> {awake}"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::iter::once(home.join("bin")).chain(std::env::split_paths(&path));
     let path = std::env::join_paths(places).expect("a PATH");
@@ -61,4 +61,15 @@ fn a_run_that_is_killed_and_resumed_tells_nothing_twice_and_lets_the_machine_sle
         .flatten()
         .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json"));
     assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn the_end_of_a_supervised_command_is_told_too() {
+    let world = World::on(ground(), &json!({"agent": [], "critic": []}));
+    let ended = world.run(&["supervise", "--no-tokens", "--restart", "never", "--", "sh", "-c", "exit 3"]);
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.stderr);
+    let told = told(&world);
+    let [message] = told.as_slice() else { panic!("not one message: {told:#?}") };
+    assert_eq!((&message["event"], &message["run"]), (&json!("failed"), &json!(world.run_id())));
+    look_until("the end of the lock", || (awake(&world).len() == 2).then_some(()));
 }
