@@ -11,7 +11,7 @@ use crate::core::{Finish, Plan, Show};
 use crate::driver::unix_ms;
 use crate::fleet::AgentRecord;
 use crate::journal::{RunDir, RunSummary};
-use crate::notify::{Courier, Follower, Left, Notifier, Ring, Setting, Subject, Terminal};
+use crate::notify::{At, Courier, Follower, Left, Notifier, Ring, Setting, Subject, Terminal};
 use crate::process;
 
 /// The run, as it is called in what is told.
@@ -24,6 +24,11 @@ fn named(run_dir: &RunDir, cwd: String) -> Subject {
     Subject { run: run_dir.id().to_owned(), name, cwd }
 }
 
+/// The terminal of a run in the foreground.
+pub(super) fn at(context: &Context) -> At {
+    if io::stderr().is_terminal() { At::Terminal(Terminal::of(&context.env)) } else { At::Background }
+}
+
 /// The notifier of a run; `None` if nobody is to be told. `follower` has followed the journal of a resumed run.
 pub(super) fn notifier(
     notify: &Notify,
@@ -31,7 +36,7 @@ pub(super) fn notifier(
     follower: Follower,
     run_dir: &RunDir,
     redactor: &Redactor,
-    at_terminal: bool,
+    at: At,
     context: &Context,
 ) -> Option<Notifier> {
     if notify.entries().is_empty() {
@@ -40,7 +45,7 @@ pub(super) fn notifier(
     let setting = Setting {
         entries: notify.entries().to_vec(),
         courier: courier(redactor.clone(), context)?,
-        terminal: at_terminal.then(|| Terminal::of(&context.env)),
+        at,
         zone: zone::of_process(),
     };
     Notifier::new(setting, subject, follower, run_dir.path(), unix_ms())
@@ -74,9 +79,8 @@ pub(super) fn tell_end(
     redactor: &Redactor,
     context: &Context,
 ) {
-    let at_terminal = io::stderr().is_terminal();
     let subject = named(run_dir, cwd);
-    let notifier = notifier(notify, subject, Follower::default(), run_dir, redactor, at_terminal, context);
+    let notifier = notifier(notify, subject, Follower::default(), run_dir, redactor, at(context), context);
     let Some(mut notifier) = notifier else { return };
     let end = Show::Finished { outcome: finish.outcome, reason: finish.reason.clone() };
     if let Some(bytes) = notifier.follow(&end, unix_ms(), redactor) {

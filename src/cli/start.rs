@@ -25,7 +25,7 @@ use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
-use crate::notify::Follower;
+use crate::notify::{At, Follower};
 use crate::process::{self, Detached, Inhibitor, Recording, Scope, TypedEcho, UserTerminal};
 use crate::tokens::without_credentials;
 use crate::ui::format;
@@ -429,9 +429,12 @@ fn prepare(
         ..serving::served(&run_dir, "agent", &plan.cwd, life.started_unix_ms, context)?
     };
     let subject = notifying::subject(&run_dir, &plan);
-    let at_terminal = host.is_none() && interface.is_none() && io::stderr().is_terminal();
-    let notifier =
-        notifying::notifier(&request.notify, subject, life.follower, &run_dir, &redactor, at_terminal, context);
+    let at = match (&host, &interface) {
+        (Some(_), _) => At::Background,
+        (None, Some(_)) => At::Interface,
+        (None, None) => notifying::at(context),
+    };
+    let notifier = notifying::notifier(&request.notify, subject, life.follower, &run_dir, &redactor, at, context);
     let inhibitor = if request.keep_awake { Inhibitor::find(&bare_env.0) } else { None };
     let setup = Setup {
         notifier,

@@ -36,10 +36,21 @@ pub struct Setting {
     pub entries: Vec<NotifyEntry>,
     /// Delivers.
     pub courier: Courier,
-    /// The terminal that the caller writes to, if there is one.
-    pub terminal: Option<Terminal>,
+    /// What the run has of a terminal.
+    pub at: At,
     /// The user's time zone.
     pub zone: TimeZone,
+}
+
+/// What a run has of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The one that its ccc writes to.
+    Terminal(Terminal),
+    /// One that belongs to the agent's own interface.
+    Interface,
+    /// None; terminals may attach to it.
+    Background,
 }
 
 /// Tells what one run comes to.
@@ -176,9 +187,12 @@ impl Notifier {
         let news = self.follower.follow(show)?;
         let message = Message::of(&news, &self.subject, now_unix_ms, &self.setting.zone, redactor);
         let entries = &self.setting.entries;
-        let bytes = self.setting.terminal.map(|terminal| terminal.rung(entries, &news, &message)).unwrap_or_default();
-        // The terminals that are attached ring themselves.
-        let has_terminal = self.setting.terminal.is_some() || self.attended > 0;
+        let (bytes, has_terminal) = match self.setting.at {
+            At::Terminal(terminal) => (terminal.rung(entries, &news, &message), true),
+            At::Interface => (String::new(), false),
+            // The terminals that are attached ring themselves.
+            At::Background => (String::new(), self.attended > 0),
+        };
         let is_sent = |entry: &&NotifyEntry| match entry.way {
             NotifyWay::Bell => false,
             NotifyWay::Desktop => !has_terminal,
@@ -344,6 +358,7 @@ pub fn deliver(run_dir: &Path, entries: &[NotifyEntry], courier: &Courier, now_u
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
     use super::*;
@@ -360,7 +375,8 @@ mod tests {
     }
 
     fn notifier(entries: Vec<NotifyEntry>, dir: &Path, terminal: Option<Terminal>) -> Option<Notifier> {
-        let setting = Setting { entries, courier: courier(dir), terminal, zone: TimeZone::UTC };
+        let at = terminal.map_or(At::Background, At::Terminal);
+        let setting = Setting { entries, courier: courier(dir), at, zone: TimeZone::UTC };
         let subject = Subject { run: "r1".to_owned(), name: None, cwd: "/w".to_owned() };
         Notifier::new(setting, subject, Follower::default(), dir, 1_000)
     }
@@ -407,6 +423,32 @@ mod tests {
         assert_eq!(messages.len(), 1, "{messages:?}");
         assert!(!messages[0].text.contains("made-up") && messages[0].at_unix_ms == 2_000, "{messages:?}");
         assert_eq!(told(&some_file), []);
+    }
+
+    #[test]
+    fn a_run_in_the_background_asks_the_desktop_while_no_terminal_is_attached() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (program, shown) = (dir.path().join("notify-send"), dir.path().join("shown"));
+        std::fs::write(&program, format!("#!/bin/sh\necho \"$*\" >> {}\n", shown.display())).expect("write");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        let env = Env::from_pairs([("PATH", dir.path().as_os_str())]);
+        let told = |at: At, clients: u32, number: u32| {
+            let courier = Courier::new(&env, dir.path(), Redactor::new()).expect("descriptors");
+            let entries = entries(&serde_json::json!([{"desktop": true}]));
+            let setting = Setting { entries, courier, at, zone: TimeZone::UTC };
+            let subject = Subject { run: format!("r{number}"), name: None, cwd: "/w".to_owned() };
+            let mut notifier = Notifier::new(setting, subject, Follower::default(), dir.path(), 0).expect("a notifier");
+            assert_eq!(notifier.follow(&Show::Attended { clients }, 0, &Redactor::new()), None);
+            assert_eq!(notifier.follow(&completed("<so>"), 0, &Redactor::new()), None);
+            assert_eq!(notifier.finish(), Left::default());
+        };
+        told(At::Background, 1, 1);
+        told(At::Background, 0, 2);
+        // The user of the interface attends it, and has no terminal of ccc's.
+        told(At::Interface, 1, 3);
+        let expected = ["r2", "r3"]
+            .map(|run| format!("--app-name=ccc -- ccc: {run} completed (w) &lt;so&gt;\nccc report {run}\n"));
+        assert_eq!(std::fs::read_to_string(&shown).expect("shown"), expected.concat());
     }
 
     #[test]

@@ -7,12 +7,19 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use super::lookup::on_path;
 use super::spec::{ATTEMPT_VARIABLE, RUN_ID_VARIABLE, SPAWN_VARIABLE};
 
 /// What is locked: idleness would suspend the machine as well.
 const WHAT: &str = "--what=sleep:idle";
+/// How long a release waits for the end of the program, which takes some milliseconds.
+const RELEASE_WAIT: Duration = Duration::from_millis(200);
+/// Stack of the thread that waits for it.
+const STACK_BYTES: usize = 128 * 1024;
 
 /// The program by which this system is kept awake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,27 +91,35 @@ impl Inhibitor {
             command.env_remove(mark);
         }
         let child = command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        Ok(Awake(child))
+        Ok(Awake(Some(child)))
     }
 }
 
 /// The machine is kept awake while this value lives.
 #[derive(Debug)]
-pub struct Awake(Child);
+pub struct Awake(Option<Child>);
 
 impl Drop for Awake {
     fn drop(&mut self) {
-        // `cat` sees the end of the pipe; the other program would watch this process on.
-        drop(self.0.stdin.take());
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let Some(mut child) = self.0.take() else { return };
+        // The end of the pipe ends `cat`, and that its parent: a kill would leave `cat` to nobody who reaps it.
+        if child.stdin.take().is_none() {
+            let _ = child.kill();
+        }
+        let (done, ended) = channel();
+        let body = move || {
+            let _ = child.wait();
+            let _ = done.send(());
+        };
+        if thread::Builder::new().name("awake".to_owned()).stack_size(STACK_BYTES).spawn(body).is_ok() {
+            let _ = ended.recv_timeout(RELEASE_WAIT);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Duration;
 
     use super::*;
     use crate::process::wake::now;
@@ -145,9 +160,8 @@ mod tests {
         assert_eq!(asked, "--what=sleep:idle --mode=block --who=ccc --why=the run r1 works cat\n");
         assert!(!over.exists());
         // As the death of this process would.
-        drop(awake.0.stdin.take());
+        drop(awake.0.as_mut().and_then(|child| child.stdin.take()));
         until("its command ends with the pipe", || over.exists());
-        drop(awake);
     }
 
     #[test]
@@ -160,7 +174,7 @@ mod tests {
         let awake = inhibitor.hold("the run r1 works").expect("held");
         until("it is asked", || asked.exists());
         assert_eq!(std::fs::read_to_string(&asked).expect("read"), format!("-i -w {}\n", std::process::id()));
-        let pid = awake.0.id();
+        let pid = awake.0.as_ref().map_or(0, Child::id);
         drop(awake);
         assert!(
             rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid"))
