@@ -9,7 +9,7 @@ use super::model::{
 };
 use super::patch::FileDiff;
 use super::points::points;
-use super::tests_touched::{TestFinding, findings};
+use super::tests_touched::{TestFinding, TestTouch, findings};
 use super::text::{Excerpt, Text, Washer};
 use super::timeline::{Activity, TimelineRecorder};
 use super::transcript::{Entry, EntryKind, TranscriptRecorder};
@@ -620,8 +620,10 @@ impl Recorder {
         let diff = FileDiff { path, ..diff.clone() };
         for finding in findings(&diff, &self.washer) {
             let is_known = |other: &TestFinding| {
+                // A new file is still new when it is edited once more.
+                let is_still_new = other.touch == TestTouch::Added && finding.touch == TestTouch::Changed;
                 other.path == finding.path
-                    && other.touch == finding.touch
+                    && (is_still_new || other.touch == finding.touch)
                     && (!finding.touch.is_suspicious() || other.lines == finding.lines)
             };
             if self.tests.iter().any(is_known) {
@@ -636,6 +638,9 @@ impl Recorder {
     }
 
     fn was_denied(&mut self, role: Role, tool: &str, target: &str) {
+        if role == Role::Agent {
+            self.totals.tools_denied = self.totals.tools_denied.saturating_add(1);
+        }
         let (tool, target) = (self.washer.line(tool, LINE_CHARS), self.washer.line(target, LINE_CHARS));
         let entry_text = format!("denied: {tool} {target}");
         self.note(&entry_text);

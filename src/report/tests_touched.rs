@@ -2,6 +2,8 @@
 //! lower thresholds. It reads names and lines by the conventions of many languages and understands none of them, so it points
 //! to places for a person to look at. It decides nothing.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::patch::{FileDiff, FileFate, Sign};
@@ -24,6 +26,8 @@ pub enum TestTouch {
     Removed,
     /// A file of tests got a name that is none of a test.
     RenamedAway,
+    /// A file of tests was there at a stop, and neither before the run nor at its end.
+    CameAndWent,
     /// Tests are skipped, or expected to fail.
     Skipped,
     /// Only some tests run.
@@ -36,6 +40,8 @@ pub enum TestTouch {
     FewerAssertions,
     /// A threshold was lowered, or a tolerance raised.
     Loosened,
+    /// A file of tests was touched in between, and at the end is as it was before the run.
+    PutBack,
     /// A file of tests was changed or renamed.
     Changed,
     /// A file of tests is new.
@@ -49,12 +55,14 @@ impl TestTouch {
         match self {
             TestTouch::Removed => "removed",
             TestTouch::RenamedAway => "renamed so that it is no test any more",
+            TestTouch::CameAndWent => "came and went again",
             TestTouch::Skipped => "tests skipped or expected to fail",
             TestTouch::Narrowed => "only some tests run",
             TestTouch::CommentedOut => "commented out",
             TestTouch::FewerTests => "fewer tests",
             TestTouch::FewerAssertions => "fewer assertions",
             TestTouch::Loosened => "bound loosened",
+            TestTouch::PutBack => "touched in between; at the end as before",
             TestTouch::Changed => "changed",
             TestTouch::Added => "new",
         }
@@ -66,13 +74,14 @@ impl TestTouch {
         match self {
             TestTouch::Removed
             | TestTouch::RenamedAway
+            | TestTouch::CameAndWent
             | TestTouch::Skipped
             | TestTouch::Narrowed
             | TestTouch::CommentedOut
             | TestTouch::FewerTests
             | TestTouch::FewerAssertions
             | TestTouch::Loosened => true,
-            TestTouch::Changed | TestTouch::Added => false,
+            TestTouch::PutBack | TestTouch::Changed | TestTouch::Added => false,
         }
     }
 }
@@ -87,6 +96,38 @@ pub struct TestFinding {
     /// Some of the lines that show it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Text>,
+}
+
+/// What happened to files of tests that are, at the end of these differences, as they were at their beginning: each difference
+/// with the number of its later checkpoint. `ended` are the files that differ between beginning and end.
+#[must_use]
+pub(super) fn passing(stops: &[(Option<u64>, Vec<FileDiff>)], ended: &[FileDiff], washer: &Washer) -> Vec<TestFinding> {
+    let mut touched: BTreeMap<&str, Vec<(FileFate, Option<u64>)>> = BTreeMap::new();
+    for (to, files) in stops {
+        for file in files {
+            if is_test_file(&file.path) {
+                touched.entry(&file.path).or_default().push((file.fate, *to));
+            }
+            if let Some(from) = file.renamed_from.as_deref().filter(|from| is_test_file(from)) {
+                touched.entry(from).or_default().push((FileFate::Removed, *to));
+            }
+        }
+    }
+    let differs = |path: &str| ended.iter().any(|file| file.path == path || file.renamed_from.as_deref() == Some(path));
+    let passing = touched.into_iter().filter(|(path, _)| !differs(path));
+    let finding = |(path, fates): (&str, Vec<(FileFate, Option<u64>)>)| {
+        let began = matches!(fates.first(), Some((FileFate::Added | FileFate::Renamed, _)));
+        let line = |(fate, to): &(FileFate, Option<u64>)| match to {
+            Some(to) => washer.line(&format!("{} at checkpoint {to}", fate.in_words()), LINE_CHARS),
+            None => washer.line(fate.in_words(), LINE_CHARS),
+        };
+        TestFinding {
+            touch: if began { TestTouch::CameAndWent } else { TestTouch::PutBack },
+            path: washer.line(path, PATH_CHARS),
+            lines: fates.iter().take(LINES).map(line).collect(),
+        }
+    };
+    passing.map(finding).collect()
 }
 
 /// What this difference does to tests.

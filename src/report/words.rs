@@ -1,9 +1,12 @@
 //! The words that HTML and Markdown share.
 
+use std::collections::BTreeMap;
+
 use super::model::{Iteration, Report, RunState, TestsSource, Tokens};
 use super::text::Excerpt;
 use super::transcript::{Entry, EntryKind};
 use crate::agent::Role;
+use crate::journal::RunKind;
 use crate::ui::format;
 
 /// How the run stands.
@@ -17,11 +20,102 @@ pub(super) fn state(report: &Report) -> &'static str {
 
 /// Why the run ended, in one sentence.
 pub(super) fn why(report: &Report) -> String {
-    match (report.outcome, report.state) {
+    let why = match (report.outcome, report.state) {
         (Some(_), _) if !report.reason.is_empty() => report.reason.to_string(),
         (Some(outcome), _) => outcome.meaning().to_owned(),
         (None, RunState::Running) => "the run has not ended; this is how it stands now".to_owned(),
         (None, RunState::Ended | RunState::Broken) => "ccc ended before the run did; the run can be resumed".to_owned(),
+    };
+    match denied(report) {
+        Some(denied) if !why.contains("denied") => format!("{why}; {denied}"),
+        _ => why,
+    }
+}
+
+/// How many of the agent's calls were denied; `None` if none was.
+pub(super) fn denied(report: &Report) -> Option<String> {
+    format::denied(report.totals.tools_denied)
+}
+
+/// Whether a fact speaks for the work, or against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// For it.
+    Good,
+    /// Someone should look.
+    Look,
+    /// Against it.
+    Bad,
+    /// Neither.
+    Open,
+}
+
+/// A fact of the answer to "was it right?", and the section that has more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fact {
+    pub(super) sign: Sign,
+    pub(super) text: String,
+    pub(super) section: &'static str,
+}
+
+/// What speaks for the work, and what against it.
+pub(super) fn was_it_right(report: &Report) -> Vec<Fact> {
+    let mut facts = vec![of_the_critic(report)];
+    facts.extend(of_the_checks(report));
+    if report.run.kind == RunKind::Agent {
+        facts.push(of_the_tests(report));
+    }
+    if let Some(text) = denied(report) {
+        facts.push(Fact { sign: Sign::Look, text, section: "denied" });
+    }
+    facts
+}
+
+fn of_the_critic(report: &Report) -> Fact {
+    let fact = |sign, text: &str| Fact { sign, text: text.to_owned(), section: "asked" };
+    match report.verdict.as_ref().map(|verdict| verdict.verdict.as_str()) {
+        Some("completed") => fact(Sign::Good, "the critic agrees"),
+        Some("needs_user") => fact(Sign::Look, "the critic asks you"),
+        Some(_) => fact(Sign::Bad, "the critic found something missing"),
+        None => fact(Sign::Open, "no critic has judged it"),
+    }
+}
+
+/// The last result of each check.
+fn of_the_checks(report: &Report) -> Option<Fact> {
+    let mut last: BTreeMap<&str, bool> = BTreeMap::new();
+    for check in report.iterations.iter().flat_map(|iteration| &iteration.checks) {
+        last.insert(check.command.as_str(), check.passed);
+    }
+    let (all, passed) = (last.len(), last.values().filter(|passed| **passed).count());
+    let text = match (all, passed) {
+        (0, _) => return None,
+        (1, 1) => "the check passes".to_owned(),
+        (1, _) => "the check fails".to_owned(),
+        (all, passed) if all == passed => format!("all {all} checks pass"),
+        (all, passed) => format!("{} of {all} checks fail", all - passed),
+    };
+    Some(Fact { sign: if all == passed { Sign::Good } else { Sign::Bad }, text, section: "asked" })
+}
+
+fn of_the_tests(report: &Report) -> Fact {
+    let findings = &report.tests.findings;
+    let to_look_at = findings.iter().filter(|finding| finding.touch.is_suspicious()).count();
+    let fact = |sign, text: String| Fact { sign, text, section: "tests" };
+    match (to_look_at, findings.is_empty()) {
+        (0, true) => fact(Sign::Open, "no test touched".to_owned()),
+        (0, false) => fact(Sign::Good, "tests touched, none seen to be weakened".to_owned()),
+        (n, _) => fact(Sign::Look, format!("{} in tests to look at", format::count(n, "change"))),
+    }
+}
+
+/// What is said when no test was touched.
+pub(super) fn no_tests(source: TestsSource) -> &'static str {
+    match source {
+        TestsSource::Edits => {
+            "No edit of the agent's tools touched a test. Changes by commands that it ran are not seen here."
+        }
+        TestsSource::Checkpoints => "No file of tests was touched.",
     }
 }
 
