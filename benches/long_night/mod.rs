@@ -46,7 +46,9 @@ impl Length {
     pub(crate) fn of_messages(messages: usize) -> Length {
         let iterations = 20;
         let lines = whole_lines(AGENT_TURN);
-        let middle = split(&lines).1.iter().filter(|line| line.contains("\"message\":")).count();
+        let is_message =
+            |line: &&&str| line.starts_with(r#"{"type":"assistant""#) || line.starts_with(r#"{"type":"user""#);
+        let middle = split(&lines).1.iter().filter(is_message).count();
         Length { iterations, repeats: (messages / iterations as usize / middle).max(1), is_varied: true }
     }
 }
@@ -183,7 +185,8 @@ fn varied(line: &str, round: usize, repeat: usize) -> String {
         .collect();
     let text =
         "I have looked at how the lengths are counted here & there; the next thing is the case of an empty file. ";
-    line.replace("toolu_0000", &format!("toolu_{number}_"))
+    line.replace("\"uuid\":\"00000000-", &format!("\"uuid\":\"{number:08x}-"))
+        .replace("toolu_0000", &format!("toolu_{number}_"))
         .replace("msg_0000", &format!("msg_{number}_"))
         .replace("a.txt", &format!("src/module_{}.rs", number % 97))
         .replace("I look.", &text.repeat(1 + chance % 5))

@@ -16,7 +16,7 @@ use super::timeline::{Activity, Lane, Stretch};
 use super::transcript::{Entry, EntryKind};
 use super::words::{self, Fact};
 use crate::agent::Role;
-use crate::core::Tone;
+use crate::core::{Outcome, Tone};
 use crate::journal::RunKind;
 use crate::ui::{clean, format};
 
@@ -279,6 +279,29 @@ impl Page<'_> {
         words::no_tests(self.r.tests.source)
     }
 
+    /// The outcome as an answer.
+    fn is_done(&self) -> String {
+        let answer = if self.r.outcome == Some(Outcome::Completed) {
+            "Yes"
+        } else if self.r.state == RunState::Running {
+            "Not yet"
+        } else {
+            "No"
+        };
+        format!("{answer}: {}", self.state_words())
+    }
+
+    /// From when to when the run was; on one day the day is said once.
+    fn from_to(&self) -> String {
+        let run = &self.r.run;
+        let from = format::date_and_time(run.started_unix_ms, self.zone);
+        let to = format::date_and_time(run.until_unix_ms, self.zone);
+        match (from.split_once(' '), to.split_once(' ')) {
+            (Some((from_day, _)), Some((to_day, time))) if from_day == to_day => format!("{from} to {time}"),
+            _ => format!("{from} to {to}"),
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.r.state == RunState::Ended
     }
@@ -346,10 +369,6 @@ impl Page<'_> {
 
     fn tests_source(&self) -> &'static str {
         words::tests_source(self.r.tests.source)
-    }
-
-    fn date_time(&self, unix_ms: &i64) -> String {
-        format::date_and_time(*unix_ms, self.zone)
     }
 
     fn clock(&self, at_ms: impl std::borrow::Borrow<u64>) -> String {
