@@ -1,6 +1,6 @@
 //! What changed between the checkpoints of a run, from git.
 
-use super::model::{DiffTold, FileTold, LineTold, Report, TestsSource, TestsTouched};
+use super::model::{DiffTold, FileTold, Iteration, LineTold, Report, TestsSource, TestsTouched};
 use super::patch::{self, FileDiff};
 use super::tests_touched::{TestFinding, TestTouch, findings, passing};
 use super::text::{Text, Washer};
@@ -19,6 +19,8 @@ const LINE_CHARS: usize = 300;
 const PATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How many checkpoints are compared.
 const CHECKPOINTS: usize = 200;
+/// The precision of a checkpoint's time.
+const SECOND_MS: u64 = 1_000;
 /// How many findings about tests are shown.
 const FINDINGS: usize = 300;
 
@@ -88,9 +90,12 @@ impl Report {
         }
         for (stop, (_, files)) in changes.stops.iter().zip(&stops) {
             let at_ms = u64::try_from(stop.unix_ms.saturating_sub(self.run.started_unix_ms)).unwrap_or(0);
-            // A checkpoint's time is the second in which it was taken.
-            let iteration = self.iterations.iter_mut().find(|iteration| at_ms <= iteration.to_ms);
-            if let Some(iteration) = iteration.filter(|iteration| iteration.diff.is_none()) {
+            // A checkpoint's time is the second in which it was taken, which may have been the next iteration's.
+            let mut later = self.iterations.iter_mut().skip_while(|iteration| iteration.to_ms < at_ms);
+            let may_be_its = |iteration: &&mut Iteration| {
+                iteration.diff.is_none() || at_ms.saturating_add(SECOND_MS) <= iteration.to_ms
+            };
+            if let Some(iteration) = later.find(may_be_its).filter(|iteration| iteration.diff.is_none()) {
                 iteration.diff = Some(told(stop, files, &mut left, washer));
             }
         }

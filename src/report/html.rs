@@ -358,6 +358,10 @@ impl Page<'_> {
         parts.join(" · ")
     }
 
+    fn spans<'t>(&self, text: &'t Text) -> Vec<(bool, &'t str)> {
+        words::spans(text.as_str())
+    }
+
     /// From when to when an interruption was, as far as it is known.
     fn range(&self, it: &Interruption) -> String {
         let from = self.clock(it.at_ms);

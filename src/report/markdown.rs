@@ -305,40 +305,11 @@ fn span(text: &str) -> String {
 
 /// A text in one line: its code spans as such, and the rest escaped.
 pub(super) fn inline(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('`') {
-        let (before, marked) = rest.split_at(at);
-        let body = marked.trim_start_matches('`');
-        let fence = marked.len() - body.len();
-        match closing(body, fence).filter(|to| columns::of(body.get(..*to).unwrap_or_default()) <= SPAN_COLUMNS) {
-            Some(to) => {
-                out.push_str(&escaped(before));
-                out.push_str(&span(body.get(..to).unwrap_or_default()));
-                rest = body.get(to + fence..).unwrap_or_default();
-            }
-            None => {
-                out.push_str(&escaped(rest.get(..at + fence).unwrap_or_default()));
-                rest = body;
-            }
-        }
-    }
-    out.push_str(&escaped(rest));
-    out
-}
-
-/// Where a code span ends whose fence has so many backticks.
-fn closing(body: &str, fence: usize) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let rest = body.get(at..)?;
-        let from = at + rest.find('`')?;
-        let length = body.get(from..)?.bytes().take_while(|byte| *byte == b'`').count();
-        if length == fence {
-            return Some(from);
-        }
-        at = from + length;
-    }
+    let part = |(is_code, part): (bool, &str)| match is_code {
+        true if columns::of(part) <= SPAN_COLUMNS => span(part),
+        true | false => escaped(part),
+    };
+    words::spans(text).into_iter().map(part).collect()
 }
 
 /// Text in which Markdown sees no markup within a line.

@@ -454,6 +454,25 @@ fn differences_belong_to_the_iterations_in_which_they_were_made() {
     check_page(&html(&report));
 }
 
+#[test]
+fn a_checkpoint_in_the_second_in_which_an_iteration_ends_belongs_to_the_next_if_that_has_its_own() {
+    let mut report = report("runs/demo");
+    // The second stop comes in the second in which the first iteration ended.
+    let (first, start) = (report.iterations[0].to_ms, report.run.started_unix_ms);
+    let second_of = |at_ms: u64| (start + at_ms as i64) / 1_000 * 1_000;
+    let patch = patch_of("a.rs", "new", "+a\n").into_bytes();
+    let of = |from, to, at_ms| Difference {
+        from: Some(from),
+        to: Some(to),
+        unix_ms: second_of(at_ms),
+        patch: patch.clone(),
+    };
+    let stops = vec![of(1, 2, first.saturating_sub(500)), of(2, 3, first)];
+    report.add_changes(&Changes { whole: None, stops }, &Washer::default());
+    let told: Vec<Option<u64>> = report.iterations.iter().map(|it| it.diff.as_ref().and_then(|diff| diff.to)).collect();
+    assert_eq!(told, [Some(2), Some(3), None]);
+}
+
 /// A patch of one file.
 fn patch_of(path: &str, fate: &str, lines: &str) -> String {
     let (from, to) = (format!("a/{path}"), format!("b/{path}"));

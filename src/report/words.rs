@@ -109,6 +109,46 @@ fn of_the_tests(report: &Report) -> Fact {
     }
 }
 
+/// The parts of a text, and whether each is a code span of Markdown; without the backticks around one.
+pub(super) fn spans(text: &str) -> Vec<(bool, &str)> {
+    let mut parts = Vec::new();
+    // `from` is where the part that is no code begins, `at` where a span is looked for.
+    let (mut from, mut at) = (0, 0);
+    while let Some(open) = text.get(at..).and_then(|rest| rest.find('`')).map(|found| at + found) {
+        let fence = ticks(text, open);
+        let begin = open + fence;
+        match closing(text, begin, fence) {
+            Some(end) => {
+                parts.push((false, text.get(from..open).unwrap_or_default()));
+                parts.push((true, text.get(begin..end).unwrap_or_default()));
+                (from, at) = (end + fence, end + fence);
+            }
+            None => at = begin,
+        }
+    }
+    parts.push((false, text.get(from..).unwrap_or_default()));
+    parts.retain(|(_, part)| !part.is_empty());
+    parts
+}
+
+/// Where the code span ends that begins here after so many backticks.
+fn closing(text: &str, begin: usize, fence: usize) -> Option<usize> {
+    let mut at = begin;
+    loop {
+        let found = at + text.get(at..)?.find('`')?;
+        let length = ticks(text, found);
+        if length == fence {
+            return Some(found);
+        }
+        at = found + length;
+    }
+}
+
+/// How many backticks stand here.
+fn ticks(text: &str, at: usize) -> usize {
+    text.get(at..).unwrap_or_default().bytes().take_while(|byte| *byte == b'`').count()
+}
+
 /// What is said when no test was touched.
 pub(super) fn no_tests(source: TestsSource) -> &'static str {
     match source {
@@ -214,5 +254,19 @@ pub(super) fn lead(entry: &Entry) -> &'static str {
         (EntryKind::Check, _) => "",
         (EntryKind::Verdict, _) => "verdict:",
         (EntryKind::Note, _) => "ccc",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_spans_of_a_text_are_found() {
+        assert_eq!(spans("`sh t.sh` passes"), [(true, "sh t.sh"), (false, " passes")]);
+        assert_eq!(spans("a `` b ` c `` d"), [(false, "a "), (true, " b ` c "), (false, " d")]);
+        assert_eq!(spans("an open ` and ``"), [(false, "an open ` and ``")]);
+        assert_eq!(spans("a ``` b `c`"), [(false, "a ``` b "), (true, "c")]);
+        assert!(spans("").is_empty());
     }
 }

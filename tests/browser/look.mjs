@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 const WIDE = { width: 1280, height: 900 };
 const PHONE = { width: 360, height: 740 };
 
