@@ -23,9 +23,9 @@ pub struct RestorePlan {
     pub removed: Vec<PathBuf>,
     /// Submodules that differ: they stay as they are.
     pub submodules: Vec<PathBuf>,
-    checkpoint: String,
     /// Those of `written` that are not there now.
-    added: Vec<PathBuf>,
+    pub added: Vec<PathBuf>,
+    checkpoint: String,
 }
 
 impl RestorePlan {

@@ -344,6 +344,8 @@ fn failed(error: &GitError) -> CliError {
 pub(super) fn error_of(error: &WorktreeError) -> CliError {
     let text = error.to_string();
     match error {
+        WorktreeError::Forgotten { .. } => CliError::new(ErrorKind::Failed, text)
+            .hint("to keep the files that are not committed, copy them away before the agent is removed"),
         WorktreeError::NoRepository { .. }
         | WorktreeError::NoCommits { .. }
         | WorktreeError::NoSuchBase { .. }

@@ -7,6 +7,7 @@ use crate::checkpoint::{self, CheckpointError, Entry, TreeRequest};
 use crate::fleet::AgentRecord;
 use crate::git::{Git, GitError, Repository};
 use crate::journal::RunDir;
+use crate::worktree::WorktreeError;
 
 /// Which two states of a run's files are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl KeptRun {
     /// # Errors
     /// When there is no such run, or its directory is in no repository.
     pub(super) fn find(named: &str, context: &Context) -> Result<KeptRun, CliError> {
-        let dir = steer::find(named, context)?;
+        let dir = steer::find_begun(named, context)?;
         let git = agent_tree::git(dir.id(), context)?;
         let record = AgentRecord::read(&dir).ok().flatten();
         let own = record.as_ref().and_then(|record| record.tree.as_ref()).map(|tree| tree.path.clone());
@@ -58,9 +59,13 @@ impl KeptRun {
             Some(record) => record.project,
             None => steer::cwd_of(&dir)?,
         };
+        let is_own = own.is_some();
         let tree = own.map_or_else(|| Some(project.clone()), |own| own.is_dir().then_some(own));
         let at = tree.as_deref().unwrap_or(&project);
         let repository = Repository::find(at).ok_or_else(|| {
+            if is_own {
+                return agent_tree::error_of(&WorktreeError::Forgotten { dir: at.to_owned() });
+            }
             CliError::new(
                 ErrorKind::Usage,
                 format!("run {} has no checkpoints: {} is in no git repository", dir.id(), at.display()),

@@ -18,6 +18,7 @@ mod captured;
 mod command_tokens;
 mod context;
 mod continue_interactively;
+mod continued;
 mod credentials;
 mod detach;
 mod diagnostics;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use redaction::Redactor;
 
-use super::keeper_world::{self, ensure_keeper};
-use super::{CliError, Context, ErrorKind, detach, telling};
+use super::{CliError, Context, ErrorKind, continued, detach, keeper_world, telling};
 use crate::core::Outcome;
 use crate::driver;
 use crate::files::VersionedError;
@@ -16,19 +15,17 @@ use crate::keeper;
 /// The phase of an agent that has not been started yet, in its summary.
 pub(super) const QUEUED_PHASE: &str = "queued";
 
-/// What each of these agents waits for that has not been started yet, by its id. `agents` are all agents, the oldest first. A
-/// keeper that was killed is started again.
+/// What each of these agents waits for that has not been started yet, by its id. `agents` are all agents, the oldest first. If one
+/// of them needs a keeper and none works, one is started.
 pub(super) fn waiting<'a>(
     agents: impl IntoIterator<Item = &'a Agent> + Clone,
     context: &Context,
 ) -> BTreeMap<String, String> {
+    continued::ensure_for(agents.clone(), context);
     let is_queued = agents.clone().into_iter().any(|agent| agent.state == State::Queued);
     let Ok(dirs) = context.dirs() else { return BTreeMap::new() };
     if !is_queued {
         return BTreeMap::new();
-    }
-    if !matches!(keeper::holder(&dirs.state), Ok(Some(_))) {
-        ensure_keeper(context);
     }
     let now_unix_ms = driver::unix_ms();
     keeper::waiting(&dirs.state, agents, &keeper_world::rules(context, now_unix_ms), now_unix_ms)
@@ -55,7 +52,7 @@ pub(super) fn leave(run: &RunDir, reason: &str, context: &Context) -> Result<boo
     if !Queued::is_there(run) {
         return Ok(false);
     }
-    let lock = match run.take_lock(std::process::id(), driver::unix_ms()) {
+    let _lock = match run.take_lock(std::process::id(), driver::unix_ms()) {
         Ok(lock) => lock,
         // It is being started.
         Err(LockError::Held { .. }) => return Ok(false),
@@ -64,6 +61,14 @@ pub(super) fn leave(run: &RunDir, reason: &str, context: &Context) -> Result<boo
                 .hint("make the state directory writable, or set CCC_STATE_DIR to another one"));
         }
     };
+    leave_locked(run, reason, context)
+}
+
+/// As [`leave`]; the caller holds the run's lock.
+///
+/// # Errors
+/// When the end cannot be written.
+pub(super) fn leave_locked(run: &RunDir, reason: &str, context: &Context) -> Result<bool, CliError> {
     if !Queued::is_there(run) {
         return Ok(false);
     }
@@ -82,6 +87,5 @@ pub(super) fn leave(run: &RunDir, reason: &str, context: &Context) -> Result<boo
             .hint("free some disk space, or set CCC_STATE_DIR to another directory")
     })?;
     telling::tell_manager(run, Outcome::Interrupted, summary.reason.as_deref().unwrap_or(reason), context);
-    drop(lock);
     Ok(true)
 }

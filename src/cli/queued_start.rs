@@ -109,6 +109,13 @@ pub(super) fn start(
     let unmade = Unmade { run_dir: &run_dir, record: &record, context };
     unmade.set_phase(&queued.plan, "starting")?;
     let prepared = unmade.make(&queued, &settings, &place).and_then(|plan| {
+        // Making its working tree may take minutes, in which the user may have stopped it.
+        if let Some(down) = KeptDown::read(&run_dir) {
+            return Err(CliError::new(
+                ErrorKind::Usage,
+                format!("the agent was stopped before it started: {}", down.why),
+            ));
+        }
         let claimed = Claimed { run_dir: run_dir.clone(), run_lock };
         prepare_new(plan, Some(claimed), &request, context)
     });

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::queue::not_started;
 use super::{CliError, Context, ErrorKind, steer};
+use crate::fleet::Queued;
 use crate::journal::{JOURNAL_FILE, RunDir};
 
 /// The journal of a run: of the newest run for `None` and `last`. A text that contains a slash or ends in `.jsonl` is
@@ -31,7 +33,7 @@ pub(super) fn journal_of(wanted: Option<&str>, context: &Context) -> Result<Path
             Some(_) | None => error,
         }
     })?;
-    Ok(dir.journal())
+    if Queued::is_there(&dir) { Err(not_started(&dir)) } else { Ok(dir.journal()) }
 }
 
 fn is_path(text: &str) -> bool {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::agent::record_error;
 use super::{CliError, Context, ErrorKind, agent_tree, queue, steer, telling};
+use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
-use crate::control::{Client, ClientError};
 use crate::driver;
 use crate::files::TimedLock;
 use crate::fleet::{Agent, AgentRecord, KeptDown, State};
@@ -19,7 +19,7 @@ const END_WAIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// When it cannot be reached, or does not end.
 pub(super) fn end_now(run: &RunDir, reason: &str) -> Result<TimedLock, CliError> {
-    let mut client = match Client::connect(run, &Hello::new("kill", false)) {
+    let mut client = match steer::client_of(run, &Hello::new("kill", false)) {
         Ok(client) => client,
         Err(ClientError::NotRunning { .. }) => return held(run),
         Err(error) => return Err(steer::unreachable(&error)),
@@ -74,7 +74,9 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
     let record = AgentRecord { removed_unix_ms: Some(driver::unix_ms()), ..agent.record.clone() };
     record.write(&agent.dir).map_err(|error| record_error(&error))?;
     let had_died = agent.state == State::Died;
-    let ended = queue::leave(&agent.dir, "ccc kill", context).and_then(|_| end_now(&agent.dir, "ccc kill"));
+    let ended = end_now(&agent.dir, "ccc kill");
+    // One that waits in the queue, or is back in it because it is to be removed, is interrupted, too.
+    let ended = ended.and_then(|lock| queue::leave_locked(&agent.dir, "ccc kill", context).map(|_| lock));
     let lock = match ended {
         Ok(lock) => lock,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Shared code of the commands that control a run: finding it, connecting, and reporting the result of an order.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::native::is_native;
 use super::queue::not_started;
@@ -9,8 +10,17 @@ use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::core::Plan;
-use crate::fleet::Queued;
-use crate::journal::{FileLock, JournalReader, RunDir, RunDirError};
+use crate::driver::unix_ms;
+use crate::fleet::{Queued, State};
+use crate::journal::{FileLock, JournalReader, RunDir, RunDirError, RunSummary};
+
+/// The phase of a run whose ccc makes what it needs, and has no control socket yet.
+const STARTING: &str = "starting";
+/// How long a ccc that has just taken over a run may take until it has a socket: it reads the journal first.
+const SOCKET_MS: i64 = 10_000;
+/// The pause between two looks at such a run, and how often one is looked at: a large working tree takes minutes.
+const LOOK: Duration = Duration::from_millis(100);
+const MOST_LOOKS: u32 = 6_000;
 
 /// The run that is meant. `last` is the newest running one of this directory, else the one that was active last.
 ///
@@ -83,15 +93,54 @@ pub(super) fn has_interface(run: &RunDir) -> bool {
     plan(run).is_some_and(|plan| is_native(&plan))
 }
 
+/// The run that is meant, which has begun.
+///
+/// # Errors
+/// When there is no such run, or it is an agent that waits in the queue.
+pub(super) fn find_begun(wanted: &str, context: &Context) -> Result<RunDir, CliError> {
+    let run = find(wanted, context)?;
+    if Queued::is_there(&run) { Err(not_started(&run)) } else { Ok(run) }
+}
+
 /// Connects to a run.
 ///
 /// # Errors
 /// When it is not running, cannot be reached, or refuses.
 pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Client, CliError> {
-    Client::connect(run, &Hello::new(client, attends)).map_err(|error| {
-        let waits = matches!(error, ClientError::NotRunning { .. }) && Queued::is_there(run);
-        if waits { not_started(run) } else { unreachable(&error) }
+    client_of(run, &Hello::new(client, attends)).map_err(|error| {
+        if matches!(error, ClientError::NotRunning { .. }) && Queued::is_there(run) {
+            not_started(run)
+        } else if matches!(error, ClientError::Unreachable { .. }) && is_starting(run) {
+            let id = run.id();
+            CliError::new(ErrorKind::Environment, format!("run {id} is still starting: it cannot be reached yet"))
+                .hint(format!("to see how it stands: ccc status {id}"))
+        } else {
+            unreachable(&error)
+        }
     })
+}
+
+/// Connects to a run. One that is just starting is waited for: it can be reached as soon as its working tree is made.
+///
+/// # Errors
+/// See [`ClientError`]; an agent that waits in the queue is not running.
+pub(super) fn client_of(run: &RunDir, hello: &Hello) -> Result<Client, ClientError> {
+    for _ in 0..MOST_LOOKS {
+        match Client::connect(run, hello) {
+            // Nothing reports a start to a process that has no part in it.
+            Err(ClientError::Unreachable { .. }) if is_starting(run) => std::thread::park_timeout(LOOK),
+            connected => return connected,
+        }
+    }
+    Client::connect(run, hello)
+}
+
+/// Whether the run's ccc works, and may have no control socket yet.
+fn is_starting(run: &RunDir) -> bool {
+    let Ok(Some(holder)) = FileLock::holder(&run.lock()) else { return false };
+    let summary = RunSummary::read(&run.summary()).ok();
+    matches!(State::of(run, summary.as_ref()), State::Active(phase) if phase == STARTING)
+        || unix_ms().saturating_sub(holder.since_unix_ms) < SOCKET_MS
 }
 
 /// The error for a run that cannot be reached, with a hint.

@@ -404,12 +404,18 @@ fn unknown_variables(env: &Env) -> Vec<Warning> {
         KEYS.iter().filter_map(|key| key.variable).chain(super::env::OTHERS.map(|(name, _)| name)).collect();
     env.names()
         .filter_map(|name| name.to_str())
-        .filter(|name| name.starts_with("CCC_") && !known.contains(name))
+        .filter(|name| name.starts_with("CCC_") && !known.contains(name) && !is_further_port(name))
         .filter_map(|name| {
             let nearest = nearest(name, known.iter().copied())?;
             Some(Warning::UnknownVariable { name: name.to_owned(), nearest })
         })
         .collect()
+}
+
+/// Whether this is the variable of an agent's second or a later port.
+fn is_further_port(name: &str) -> bool {
+    let number = name.strip_prefix(super::env::CCC_PORT).and_then(|rest| rest.strip_prefix('_'));
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 /// The candidate most similar to `name`. A key's last part is also compared, because a right name in the wrong group
@@ -427,4 +433,18 @@ fn nearest(name: &str, candidates: impl Iterator<Item = &'static str> + Clone) -
         .filter(|(_, ratio)| *ratio >= ALIKE)
         .max_by(|(_, a), (_, b)| a.total_cmp(b))
         .map(|(candidate, _)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_variable_is_named_and_the_ports_of_an_agent_are_not() {
+        let given = ["CCC_STATE_DRI", "CCC_PORT", "CCC_PORT_1", "CCC_PORT_22", "CCC_PORT_X", "MODEL"];
+        let warnings = unknown_variables(&Env::from_pairs(given.map(|name| (name, "1"))));
+        let named: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(named.len(), 2, "{named:?}");
+        assert!(named[0].contains("CCC_STATE_DRI") && named[1].contains("CCC_PORT_X"), "{named:?}");
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::facts::fact_of;
 use super::store::Store;
 use crate::files::VersionedError;
-use crate::upkeep::{Critical, Upkeep};
+use crate::fleet::Agent;
+use crate::upkeep::{Critical, Rules, Upkeep};
 
 /// What the keeper's state says about agents.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,12 @@ impl Notes {
     #[must_use]
     pub fn is_taken_up_later(&self, run: &str) -> bool {
         self.upkeep.is_taken_up_later(run)
+    }
+
+    /// Whether the keeper continues this agent by itself, now or later: its ccc has died, or it was stopped because of the usage.
+    #[must_use]
+    pub fn continues(&self, agent: &Agent, rules: &Rules, now_unix_ms: i64) -> bool {
+        self.upkeep.continues(&fact_of(agent, now_unix_ms), now_unix_ms, rules)
     }
 
     /// Why this agent is not started again by itself, if the keeper has given up.

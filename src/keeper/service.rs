@@ -104,9 +104,10 @@ fn unit(program: &Path, variables: &[(&str, &OsStr)]) -> io::Result<String> {
     Ok(text)
 }
 
-/// A word of a systemd unit.
+/// A word of a systemd unit. A `$` stays: neither the path of a program nor a variable's value is expanded (systemd.exec(5),
+/// `Environment=`; systemd.service(5), "Command lines").
 fn quoted(word: &OsStr) -> io::Result<String> {
-    let word = plain(word)?.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let word = plain(word)?.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     Ok(format!("\"{word}\""))
 }
 
@@ -147,7 +148,7 @@ mod tests {
     fn the_file_starts_this_program_and_holds_no_token() {
         let env = Env::from_pairs([
             (PATH, "/usr/bin:/home/a b/bin"),
-            (CCC_STATE_DIR, "/state/100%"),
+            (CCC_STATE_DIR, "/state/100%$5"),
             ("CLAUDE_CODE_OAUTH_TOKEN", "secret"),
         ]);
         let home = Path::new("/home/user");
@@ -155,7 +156,7 @@ mod tests {
         for line in [
             "ExecStart=\"/opt/my tools/ccc\" keeper run --revive\n",
             "Environment=\"PATH=/usr/bin:/home/a b/bin\"\n",
-            "Environment=\"CCC_STATE_DIR=/state/100%%\"\n",
+            "Environment=\"CCC_STATE_DIR=/state/100%%$5\"\n",
             "KillMode=process\n",
             "WantedBy=default.target\n",
         ] {

@@ -672,10 +672,8 @@ impl Session {
         self.tell(News::TranscriptBegins { agent: agent.clone(), cwd: cwd.unwrap_or_default(), now_ms: None });
         let name = self.roster.get(&agent).filter(|agent| agent.state == State::Died).map(|agent| &agent.record.name);
         let died = name.map(|name| format!("no ccc works on this run any more; to continue it: ccc resume {name}"));
-        let queued = self.roster.get(&agent).filter(|agent| agent.state == State::Queued);
-        if let Some(name) = queued.map(|agent| agent.record.name.clone()) {
-            let why = format!("it waits in the queue, and has not started yet; to start it at once: ccc resume {name}");
-            self.tell(News::TranscriptEnds { agent, why });
+        // The dashboard says what it waits for.
+        if self.roster.get(&agent).is_some_and(|agent| agent.state == State::Queued) {
             return;
         }
         match events {

@@ -73,6 +73,12 @@ pub(super) fn index_is(git: &Git, top: &Path, commit: &str) -> Result<bool, GitE
     }
 }
 
+/// The lock of the tree's index, which a git that was killed leaves.
+pub(super) fn left_lock(top: &Path) -> Option<PathBuf> {
+    let lock = GitDirs::of(top).own.join("index.lock");
+    fs::symlink_metadata(&lock).is_ok().then_some(lock)
+}
+
 /// Brings the files of the tree from one commit to another. If a file is in the way, nothing changes, and git's words are
 /// returned.
 pub(super) fn write(git: &Git, top: &Path, from: &str, to: &str) -> Result<Result<(), String>, GitError> {

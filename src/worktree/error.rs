@@ -16,6 +16,12 @@ pub enum WorktreeError {
         /// The directory.
         dir: PathBuf,
     },
+    /// What git knows of the working tree was removed from the repository.
+    #[error("git does not know the worktree {} any more; its files are still there, and its commits are on its branch", dir.display())]
+    Forgotten {
+        /// The working tree.
+        dir: PathBuf,
+    },
     /// There is no commit to start from.
     #[error("the repository {} has no commit yet, so there is nothing to start from; type `git -C {} commit --allow-empty -m first`", dir.display(), dir.display())]
     NoCommits {

@@ -140,10 +140,12 @@ pub enum Refusal {
         branch: String,
     },
     /// An earlier merge was interrupted while it wrote files, and it is not known which.
-    #[error("an earlier merge was interrupted while it wrote the files of {}; see `git -C {} status`", tree.display(), tree.display())]
+    #[error("an earlier merge was interrupted while it wrote the files of {}; to put them aside, type `{}git -C {} stash -u`, then merge again", tree.display(), unlock.as_ref().map(|lock| format!("rm -f {} && ", lock.display())).unwrap_or_default(), tree.display())]
     HalfWritten {
         /// The tree.
         tree: PathBuf,
+        /// The lock that the interrupted git has left.
+        unlock: Option<PathBuf>,
     },
 }
 
@@ -247,8 +249,9 @@ fn recover_locked(git: &Git, trees: &Worktrees, dir: &Path, holder: &Holder) -> 
             if at(&landing.commit)? {
                 set_branch(git, &place, landing, &record.id)?;
             } else if !at(&landing.before)? || !checked_out::is_clean(git, tree)? {
-                clean(git, trees, dir, &record.common, holder)?;
-                return Ok(Some(Refusal::HalfWritten { tree: tree.clone() }));
+                // The record stays until the files are in order: until then each merge says how to get there.
+                let unlock = checked_out::left_lock(tree);
+                return Ok(Some(Refusal::HalfWritten { tree: tree.clone(), unlock }));
             }
         }
     }
@@ -433,9 +436,9 @@ impl Merging<'_> {
 /// The files of a working tree that have uncommitted changes: those are in no merge.
 ///
 /// # Errors
-/// When there is no repository, and when git fails.
+/// When git does not know the tree, and when git fails.
 pub fn uncommitted(git: &Git, dir: &Path) -> Result<Vec<PathBuf>, WorktreeError> {
     let repository = Repository::find(dir);
-    let repository = repository.ok_or_else(|| WorktreeError::NoRepository { dir: dir.to_owned() })?;
+    let repository = repository.ok_or_else(|| WorktreeError::Forgotten { dir: dir.to_owned() })?;
     Ok(super::base::uncommitted(git, &repository)?)
 }

@@ -81,7 +81,7 @@ pub use include::INCLUDE_FILE;
 pub use merge::{MergeOutcome, MergeRequest, Merged, Refusal, merge, uncommitted};
 pub use merged_tree::Strategy;
 pub use note::Note;
-pub use ports::{DEFAULT_RANGE, PORT_VARIABLE, PortError, Ports, port_variables};
+pub use ports::{DEFAULT_RANGE, PortError, Ports, port_variables};
 pub use record::{DIR, Stage, Worktree, Worktrees};
 pub use remove::{BranchFate, RemoveRequest, Removed, TreeFate, remove};
 pub use salvage::{SALVAGE, Salvage};

@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::record::check_id;
+use crate::config::env::CCC_PORT;
 use crate::files::{WORKTREE_RECORD, make_private_dir, read_private, replace_json};
 use crate::journal::{FileLock, Holder, LockError};
 
@@ -23,8 +24,6 @@ use crate::journal::{FileLock, Holder, LockError};
 const DIR: &str = "ports";
 /// How long the lock is waited for.
 const WAIT: Duration = Duration::from_secs(60);
-/// The variable of the first port. The others are `CCC_PORT_1`, `CCC_PORT_2`, and so on.
-pub const PORT_VARIABLE: &str = "CCC_PORT";
 /// The ports that are given when the user has set no range: above those of usual servers, below those that systems use for
 /// outgoing connections.
 pub const DEFAULT_RANGE: RangeInclusive<u16> = 20_000..=29_999;
@@ -174,7 +173,7 @@ impl Ports {
 /// The variables that tell an agent its ports.
 #[must_use]
 pub fn port_variables(ports: &[u16]) -> Vec<(OsString, OsString)> {
-    let name = |at: usize| if at == 0 { PORT_VARIABLE.to_owned() } else { format!("{PORT_VARIABLE}_{at}") };
+    let name = |at: usize| if at == 0 { CCC_PORT.to_owned() } else { format!("{CCC_PORT}_{at}") };
     ports.iter().enumerate().map(|(at, port)| (name(at).into(), port.to_string().into())).collect()
 }
 

@@ -5,7 +5,7 @@ use super::record::Worktree;
 use super::salvage::is_real_dir;
 use super::take_back::value;
 use crate::checkpoint::{LeftOut, TreeRequest, WrittenTree, write_tree};
-use crate::git::{Call, Git, Place};
+use crate::git::{Call, Git, Place, Repository};
 
 /// What an agent has done, for [`crate::checkpoint::diff`], [`crate::checkpoint::summary`] and
 /// [`crate::checkpoint::changed_paths`].
@@ -30,6 +30,9 @@ pub fn work(git: &Git, worktree: &Worktree) -> Result<Work, WorktreeError> {
     let branch = value(git, &place, &worktree.branch_reference())?;
     let unknown = || WorktreeError::Unknown { id: worktree.id.clone() };
     let (head, to, left_out) = if is_real_dir(&worktree.path) {
+        if Repository::find(&worktree.path).is_none() {
+            return Err(WorktreeError::Forgotten { dir: worktree.path.clone() });
+        }
         let request = TreeRequest::of(git, &worktree.path)?;
         let WrittenTree { tree, left_out } = write_tree(git, &request)?;
         (request.head, tree, left_out)

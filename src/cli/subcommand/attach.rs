@@ -52,7 +52,7 @@ const OF_INTERFACE: &str = "attached to a run whose agent shows its own interfac
 /// When there is no such run, or it drops this terminal.
 pub fn run(args: AttachArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run = match &args.run {
-        Some(wanted) => steer::find(wanted, context)?,
+        Some(wanted) => steer::find_begun(wanted, context)?,
         None => steer::newest_living("attach", context)?,
     };
     if matches!(FileLock::holder(&run.lock()), Ok(None)) {

@@ -41,7 +41,7 @@ pub struct DiffArgs {
 /// # Errors
 /// When there is no such run or checkpoint, or git fails.
 pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let dir = steer::find(&args.run, context)?;
+    let dir = steer::find_begun(&args.run, context)?;
     let record = AgentRecord::read(&dir).ok().flatten();
     let own_tree = record.as_ref().filter(|record| record.tree.is_some() && args.range.is_none());
     let counts = args.stat || args.json;

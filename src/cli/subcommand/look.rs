@@ -33,7 +33,7 @@ pub struct LookArgs {
 /// # Errors
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: LookArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let run = steer::find(&args.run, context)?;
+    let run = steer::find_begun(&args.run, context)?;
     let mut printer = EventPrinter::new(&run, args.json, context);
     let summary = RunSummary::read(&run.summary()).ok();
     if let Some(summary) = &summary {

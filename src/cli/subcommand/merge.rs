@@ -16,7 +16,7 @@ use crate::journal::{RunDir, Word};
 use crate::process::{Cancel, CommandEnding, CommandSpec, Cookie, run_command};
 use crate::tokens::without_credentials;
 use crate::ui::clean;
-use crate::worktree::{MergeOutcome, Strategy};
+use crate::worktree::{MergeOutcome, Refusal, Strategy};
 
 /// How many lines of a failed check's output are shown.
 const CHECK_LINES: usize = 20;
@@ -97,7 +97,7 @@ pub fn run(args: MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
         );
     }
     for named in &args.agents {
-        let dir = steer::find(named, context)?;
+        let dir = steer::find_begun(named, context)?;
         let record = record_of(&dir, named)?;
         if !is_own(&record) {
             return Err(CliError::new(ErrorKind::Usage, format!("{} is not a worker of yours", record.name))
@@ -135,10 +135,15 @@ fn merge_all(agents: &[(RunDir, AgentRecord)], args: &MergeArgs, context: &Conte
     };
     let (mut merged, mut failed) = (Vec::new(), Vec::new());
     let mut fault = None;
-    for (dir, record) in agents {
+    for (at, (dir, record)) in agents.iter().enumerate() {
         match merge(dir, record, args, context) {
-            Ok(true) => merged.push(record),
-            Ok(false) => failed.push(record.name.as_str()),
+            Ok(Attempt::Merged) => merged.push(record),
+            // The same would be said of each other agent; a program gets its line for each.
+            Ok(Attempt::InTheWay) if !args.json => {
+                failed.extend(agents.iter().skip(at).map(|(_, record)| record.name.as_str()));
+                break;
+            }
+            Ok(Attempt::NotMerged | Attempt::InTheWay) => failed.push(record.name.as_str()),
             // What was merged before is pushed all the same.
             Err(error) => {
                 fault = Some(error);
@@ -169,8 +174,17 @@ fn ended(left: &[(&str, Vec<&str>)]) -> Result<ExitCode, CliError> {
     Err(CliError::new(ErrorKind::Failed, left.join("; ")))
 }
 
-/// Merges one agent's work. False if it was not merged; the reason is told.
-fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context) -> Result<bool, CliError> {
+/// What became of one agent's work.
+enum Attempt {
+    Merged,
+    /// The reason lies in this agent's work.
+    NotMerged,
+    /// The user's working tree is in the way of every merge.
+    InTheWay,
+}
+
+/// Merges one agent's work. If it was not merged, the reason is told.
+fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context) -> Result<Attempt, CliError> {
     let name = &record.name;
     let checks = checks(record, args, context)?;
     let strategy = if args.rebase { Strategy::Rebase } else { Strategy::Merge };
@@ -198,13 +212,30 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     } else if is_merged {
         context.printer.line(format_args!("{name}: {what}"));
     } else {
-        context.printer.error(format_args!("{name}: {what}"), None);
+        let is_the_agents = matches!(outcome, MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. });
+        let hint = format!("to have the agent correct it, as its next turn: ccc merge {name} --tell");
+        context.printer.error(format_args!("{name}: {what}"), (is_the_agents && !args.tell).then_some(hint.as_str()));
     }
-    let is_the_agents = matches!(outcome, MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. });
-    if is_the_agents && args.tell {
-        tell_agent(dir, record, &what, context);
-    }
-    Ok(is_merged)
+    Ok(match outcome {
+        MergeOutcome::Merged(_) | MergeOutcome::NothingToMerge => Attempt::Merged,
+        MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. } => {
+            if args.tell {
+                tell_agent(dir, record, &what, context);
+            }
+            Attempt::NotMerged
+        }
+        MergeOutcome::Refused(refusal) => match refusal {
+            Refusal::NotClean { .. }
+            | Refusal::Unfinished { .. }
+            | Refusal::CheckedOutTwice { .. }
+            | Refusal::HalfWritten { .. } => Attempt::InTheWay,
+            Refusal::NoBranch
+            | Refusal::BranchGone { .. }
+            | Refusal::InTheWay { .. }
+            | Refusal::Filters { .. }
+            | Refusal::BranchMoved { .. } => Attempt::NotMerged,
+        },
+    })
 }
 
 /// Tells an agent why its work was not merged.

@@ -7,7 +7,7 @@ use clap::Args;
 use super::kill::agreed;
 use crate::checkpoint::{self, RestorePlan};
 use crate::cli::kept::{KeptRun, failed, refused};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, inside};
 use crate::journal::FileLock;
 use crate::ui::clean;
 
@@ -58,6 +58,9 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     if !args.dry_run && matches!(FileLock::holder(&kept.dir.lock()), Ok(Some(_))) {
         return Err(CliError::new(ErrorKind::Usage, format!("run {id} is active, and writes these files"))
             .hint(format!("to end it first, so that it can go on later: ccc stop {id}")));
+    }
+    if !args.dry_run {
+        continued::refuse(&kept.dir, context)?;
     }
     let paths: Vec<&Path> = args.paths.iter().map(PathBuf::as_path).collect();
     let plan_from = |now: &str| {
@@ -119,6 +122,10 @@ fn said(args: &RestoreArgs, id: &str, plan: &RestorePlan, before: Option<u64>, c
     match before {
         Some(before) => {
             context.printer.line(format_args!("restored {} to checkpoint {} of {id}", files(plan), args.number));
+            if args.yes {
+                // Nobody was asked, so nobody has seen them.
+                tell(plan, context);
+            }
             context.printer.talk(format_args!(
                 "what was there is checkpoint {before}; to take the restore back: ccc restore {id} {before}"
             ));
@@ -132,7 +139,8 @@ fn said(args: &RestoreArgs, id: &str, plan: &RestorePlan, before: Option<u64>, c
 
 /// Names the files.
 fn tell(plan: &RestorePlan, context: &Context) {
-    let written = plan.written.iter().map(|path| ("change", path));
+    let what = |path| if plan.added.contains(path) { "add" } else { "change" };
+    let written = plan.written.iter().map(|path| (what(path), path));
     let removed = plan.removed.iter().map(|path| ("remove", path));
     let all = plan.written.len() + plan.removed.len();
     for (what, path) in written.chain(removed).take(NAMED) {

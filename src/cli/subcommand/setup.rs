@@ -6,8 +6,10 @@ use clap::Args;
 
 use super::resume::{self, ResumeArgs};
 use crate::cli::options::Options;
+use crate::cli::queue::not_started;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, inside, steer};
 use crate::driver;
+use crate::fleet::Queued;
 use crate::journal::RunDir;
 
 /// Run the setup of an agent's worktree again, and start the agent when it passes.
@@ -44,6 +46,9 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
     }
     let run_dir =
         RunDir::resolve(&context.dirs()?.state, Some(&args.run)).map_err(|error| steer::no_such_run(&error))?;
+    if Queued::is_there(&run_dir) {
+        return Err(not_started(&run_dir));
+    }
     // A journal that cannot be read is the matter of `ccc resume`, which says what can be done.
     if let Ok(rebuilt) = driver::rebuild(&run_dir.journal(), |_, _| {})
         && rebuilt.core.is_set_up()

@@ -50,8 +50,11 @@ pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
     let summary = RunSummary::read(&dir.summary()).ok();
     let state = State::of(&dir, summary.as_ref());
     let live = state.is_active().then(|| standing::ask(&dir));
-    let waits_for =
-        if state == State::Queued { queue::waiting(&roster(context)?.agents, context).remove(dir.id()) } else { None };
+    let waits_for = if agent.is_some() && !state.is_active() {
+        queue::waiting(&roster(context)?.agents, context).remove(dir.id())
+    } else {
+        None
+    };
     if args.json {
         let stands = Stands {
             id: dir.id(),

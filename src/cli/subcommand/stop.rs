@@ -3,7 +3,8 @@
 use clap::Args;
 
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, queue, steer};
-use crate::control::protocol::{Event, Reply, Request};
+use crate::control::ClientError;
+use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::driver;
 use crate::fleet::{AgentRecord, KeptDown, Queued};
 use crate::journal::RunDir;
@@ -49,11 +50,18 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
         inside::refuse("stop", context)?;
     }
     keep_down(&run)?;
-    if queue::leave(&run, "ccc stop", context)? {
-        steer::tell(format_args!("the agent does not start; to start it later: ccc resume {}", run.id()), context);
-        return Ok(ExitCode::COMPLETED);
-    }
-    let mut client = steer::connect(&run, "stop", false)?;
+    let mut client = loop {
+        if queue::leave(&run, "ccc stop", context)? {
+            steer::tell(format_args!("the agent does not start; to start it later: ccc resume {}", run.id()), context);
+            return Ok(ExitCode::COMPLETED);
+        }
+        match steer::client_of(&run, &Hello::new("stop", false)) {
+            Ok(client) => break client,
+            // It was just leaving the queue, and is back in it because it is to be stopped.
+            Err(ClientError::NotRunning { .. }) if Queued::is_there(&run) => {}
+            Err(error) => return Err(steer::unreachable(&error)),
+        }
+    };
     if args.wait {
         client.follow(None, None, false).map_err(|error| steer::unreachable(&error))?;
     }

@@ -5,23 +5,22 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::keeper_world::ensure_keeper;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, steer};
+use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello};
-use crate::control::{Client, ClientError};
 use crate::core::Outcome;
-use crate::fleet::State;
+use crate::fleet::{AgentRecord, State};
 use crate::journal::{RunDir, RunSummary, Word};
 
-/// The pause between two looks at an agent that has not started yet, and after how many of them it is made sure that a keeper
-/// works, which starts it.
-const LOOK: Duration = Duration::from_millis(100);
-const KEEPER_LOOKS: u32 = 100;
-/// How often a run is looked at that starts and cannot be reached yet: for ten minutes.
-const MOST_LOOKS: u32 = 6_000;
-/// The phase of a run that starts.
-const STARTING: &str = "starting";
+/// The pause between two looks at an agent that the keeper starts or continues, and after how many of them it is made sure that a
+/// keeper works.
+const LOOK: Duration = Duration::from_millis(200);
+const KEEPER_LOOKS: u32 = 50;
 
 /// Wait until agents or other runs have ended.
+///
+/// An agent that goes on by itself has not ended: one whose ccc has died and is continued by the keeper, and one that the keeper has
+/// stopped until the usage is reset.
 ///
 /// The exit code is that of the outcome; of several runs, that of the first in the order of the arguments whose outcome is not
 /// `completed`.
@@ -52,7 +51,9 @@ pub fn run(args: WaitArgs, context: &Context) -> Result<ExitCode, CliError> {
                 "reason": reason,
             }));
         } else {
-            context.printer.line(format_args!("{}: {}", run.id(), outcome.in_words()));
+            let record = AgentRecord::read(run).ok().flatten();
+            let name = record.as_ref().map_or(run.id(), |record| record.name.as_str());
+            context.printer.line(format_args!("{name}: {}", outcome.in_words()));
         }
         if code == ExitCode::COMPLETED {
             code = outcome.into();
@@ -67,7 +68,15 @@ fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), 
     loop {
         let summary = RunSummary::read(&run.summary()).ok();
         let state = State::of(run, summary.as_ref());
-        let starts = matches!(&state, State::Active(phase) if phase == STARTING);
+        if state == State::Queued || continued::by_keeper(run, context) {
+            if looks == 0 {
+                ensure_keeper(context);
+            }
+            looks = (looks + 1) % KEEPER_LOOKS;
+            // Nothing reports a start to a process that has no part in it.
+            std::thread::park_timeout(LOOK);
+            continue;
+        }
         match state {
             State::Ended(Word::Known(outcome)) => return Ok((outcome, summary.and_then(|run| run.reason))),
             State::Ended(Word::Other(outcome)) => {
@@ -78,27 +87,12 @@ fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), 
                 .hint("use a newer ccc"));
             }
             State::Died => return Err(steer::died(run)),
-            State::Queued => {
-                if looks == 0 {
-                    ensure_keeper(context);
-                }
-                looks = (looks + 1) % KEEPER_LOOKS;
-                // Nothing reports a start to a process that has no part in it.
-                std::thread::park_timeout(LOOK);
-                continue;
-            }
-            State::Active(_) | State::Ready => {}
+            State::Queued | State::Active(_) | State::Ready => {}
         }
-        let mut client = match Client::connect(run, &Hello::new("wait", false)) {
+        let mut client = match steer::client_of(run, &Hello::new("wait", false)) {
             Ok(client) => client,
             // It has ended between the two looks.
             Err(ClientError::NotRunning { .. }) => continue,
-            // Its working tree is being made.
-            Err(ClientError::Unreachable { .. }) if starts && looks < MOST_LOOKS => {
-                looks += 1;
-                std::thread::park_timeout(LOOK);
-                continue;
-            }
             Err(error) => return Err(steer::unreachable(&error)),
         };
         client.follow(Some(0), None, false).map_err(|error| steer::unreachable(&error))?;

@@ -10,7 +10,7 @@ use super::super::columns;
 use super::super::conversation::editing::framed;
 use super::super::format::{self, count};
 use super::super::paint::{Colour, Look, Row, View};
-use super::agents::{Agent, OpenRequest};
+use super::agents::{Agent, OpenRequest, Standing};
 use super::{Dashboard, Mode, TypedFor, help};
 
 /// What stands where nothing is known.
@@ -24,6 +24,8 @@ const DEPTH_SHOWN: usize = 6;
 /// The widths from which columns are shown.
 const NUMBERS_FROM: usize = 60;
 const CONTEXT_FROM: usize = 100;
+/// How many characters of the reason for which an agent waits are shown.
+const WHY_CHARS: usize = 400;
 /// The least width of the last action.
 const ACTION_COLUMNS: usize = 8;
 
@@ -299,6 +301,12 @@ impl Dashboard {
         let rows = self.transcript.shown(room, at);
         if !rows.is_empty() || !self.transcript.is_empty() {
             return rows;
+        }
+        if let Some(Standing::Queued { why }) = self.selected().map(|agent| &agent.listed.standing) {
+            let name = self.selected.as_deref().map(|id| self.name_of(id)).unwrap_or_default();
+            let said = [format!("it waits in the queue: {why}"), format!("to start it at once: ccc resume {name}")];
+            let rows = said.iter().flat_map(|said| columns::wrap(&clean::one_line(said, WHY_CHARS), columns));
+            return rows.map(|row| Row::of(Look::DIM, &row)).take(room).collect();
         }
         let nothing = if self.selected.is_some() { "  nothing to show yet" } else { "" };
         vec![Row::of(Look::DIM, nothing)]

@@ -499,3 +499,26 @@ fn it_wakes_with_the_clock_and_rings_only_for_what_is_new() {
     screen.tell(News::Agents(vec![ended("a", "a", Outcome::Failed)]));
     assert_eq!(screen.dashboard.poll_timeout(AT, NOW_MS), AT + 3_000, "the minute ends, and no age moves");
 }
+
+#[test]
+fn a_word_wider_than_the_screen_and_why_an_agent_waits_are_shown_whole() {
+    let mut screen = Screen::new(40, 24);
+    let why = "8 other agents wait before it, and 1.2 GiB of 16 GiB of memory is available";
+    screen.tell(News::Agents(vec![
+        active("20261120-175452-aaaa", "lead", 0),
+        listed("20261120-175452-bbbb", "next", 0, Standing::Queued { why: why.to_owned() }),
+    ]));
+    let agent = "20261120-175452-aaaa".to_owned();
+    screen.tell(News::TranscriptBegins { agent: agent.clone(), cwd: "/p".to_owned(), now_ms: None });
+    let url = format!("https://example.invalid/{}", "0123456789".repeat(6));
+    screen.transcript(&agent, Show::Text { role: Role::Agent, text: url.clone(), sub_agent: false, under: None });
+    let said = "the connection has ended; to continue a run that has died: ccc resume lead";
+    screen.tell(News::TranscriptEnds { agent, why: said.to_owned() });
+    let joined = |screen: &Screen, with: &str| screen.text().lines().map(str::trim).collect::<Vec<_>>().join(with);
+    assert!(joined(&screen, "").contains(&url), "{}", screen.text());
+    assert!(joined(&screen, " ").contains(said), "{}", screen.text());
+    screen.types("j");
+    for part in [format!("it waits in the queue: {why}"), "to start it at once: ccc resume next".to_owned()] {
+        assert!(joined(&screen, " ").contains(&part), "{}", screen.text());
+    }
+}

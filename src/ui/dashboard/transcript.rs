@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::super::clean;
+use super::super::columns;
 use super::super::conversation::{Conversation, News};
 use super::super::paint::{Look, Row, Size};
 use crate::agent::Role;
@@ -11,6 +13,8 @@ use crate::core::Show;
 const NEWS_LIMIT: usize = 1_000;
 /// How many rows are kept.
 const ROWS_LIMIT: usize = 2_000;
+/// How many characters of a remark are shown.
+const REMARK_CHARS: usize = 500;
 /// Bytes of rows that are made at once.
 const BYTES: usize = 64 * 1_024;
 
@@ -81,8 +85,11 @@ impl Transcript {
         let mut added = 0;
         while self.conversation.is_ready() {
             let rows = self.conversation.commit(self.size, BYTES);
-            added += rows.len();
+            // A word that is wider than the screen is whole in the conversation's rows.
+            let rows = rows.iter().flat_map(|row| row.broken(self.size.room()));
+            let before = self.rows.len();
             self.rows.extend(rows);
+            added += self.rows.len() - before;
         }
         let surplus = self.rows.len().saturating_sub(ROWS_LIMIT);
         self.rows.drain(..surplus);
@@ -122,7 +129,7 @@ impl Transcript {
         let mut last: Vec<Row> = Vec::new();
         if self.below == 0 {
             last.extend(self.conversation.in_progress(at));
-            last.extend(self.remark.as_deref().map(|remark| Row::of(Look::DIM, remark)));
+            last.extend(self.remark.iter().flat_map(|remark| self.remarked(remark)));
         } else {
             last.push(Row::of(Look::DIM, &format!("… {} more below; PageDown", self.below)));
         }
@@ -131,6 +138,11 @@ impl Transcript {
         let end = self.rows.len().saturating_sub(self.below);
         let begin = end.saturating_sub(room);
         self.rows.range(begin..end).cloned().chain(last).collect()
+    }
+
+    fn remarked(&self, remark: &str) -> Vec<Row> {
+        let rows = columns::wrap(&clean::one_line(remark, REMARK_CHARS), self.size.room());
+        rows.iter().map(|row| Row::of(Look::DIM, row)).collect()
     }
 
     /// Whether anything is shown.

@@ -250,6 +250,24 @@ impl Row {
         rows
     }
 
+    /// The row broken wherever it is wider than `columns`, for a screen on which a wider row is cut.
+    #[must_use]
+    pub fn broken(&self, columns: usize) -> Vec<Row> {
+        let text = self.text();
+        let mut rows = Vec::new();
+        let mut from = 0;
+        while columns::of(text.get(from..).unwrap_or_default()) > columns {
+            let rest = text.get(from..).unwrap_or_default();
+            // A character that is wider than the screen is not split.
+            let first = rest.chars().next().map_or(rest.len(), char::len_utf8);
+            let to = from + columns::fit(rest, columns).max(first);
+            rows.push(self.slice(from..to));
+            from = to;
+        }
+        rows.push(self.slice(from..text.len()));
+        rows
+    }
+
     /// Writes the row, with styles if `colour`. A row that is too long for any terminal is cut.
     pub(super) fn write(&self, out: &mut Vec<u8>, colour: bool) {
         let all = self.columns();

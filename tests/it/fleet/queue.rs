@@ -7,6 +7,8 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use ccc::journal::{FileLock, Holder};
+
 use crate::ownfaults::world::{TASK, World};
 use crate::whole_runs::harness::{Ended, Ground, input, journal, look_until, send, text};
 
@@ -261,6 +263,68 @@ fn an_agent_that_waits_is_stopped_and_removed_like_any_other() {
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 1);
     assert_eq!(fs::read_dir(world.ground.state().join("archive")).expect("an archive").count(), 4);
     look_until("the end of all processes", || world.ground.alive(0).is_empty().then_some(()));
+}
+
+/// The lock under which worktrees of the repository are made: while it is held, no agent gets one.
+fn lock_of_worktrees(world: &World) -> FileLock {
+    let dirs = fs::read_dir(world.ground.state().join("worktrees")).expect("worktrees").flatten();
+    let lock = dirs.map(|dir| dir.path().join(".lock")).find(|lock| lock.exists()).expect("the lock of a repository");
+    FileLock::take(&lock, "the list of worktrees", &Holder::of_process("test", 1)).expect("nobody holds it")
+}
+
+#[test]
+fn an_agent_that_is_just_leaving_the_queue_is_stopped_or_removed_and_nothing_is_left() {
+    for (command, args, state) in [("stop", vec![], "interrupted"), ("kill", vec!["--yes"], "")] {
+        let world = world(1);
+        one_works_and_these_wait(&world, &["two"]);
+        let lock = lock_of_worktrees(&world);
+        let mut start = world.ccc(&["resume", "--hosted", "two"]);
+        let mut start = start.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("ccc starts");
+        look_until("its start", || (listed(&world)[1]["state"] == "starting").then_some(()));
+        let args: Vec<&str> = [command, "two"].into_iter().chain(args).collect();
+        let mut ends = world.ccc(&args);
+        let ends = ends.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ccc starts");
+        let run = world.ground.state().join("runs");
+        let is_kept_down = || fs::read_dir(&run).ok()?.flatten().find(|run| run.path().join("kept-down.json").exists());
+        look_until("the order", is_kept_down);
+        drop(lock);
+        let ended = ends.wait_with_output().expect("a child");
+        assert!(ended.status.success(), "{command}: {}", String::from_utf8_lossy(&ended.stderr));
+        start.wait().expect("a child");
+        let states: Vec<String> = listed(&world).iter().skip(1).map(|agent| text(&agent["state"])).collect();
+        assert_eq!(states.concat(), state, "{command}");
+        assert_eq!(begun(&world), 1, "{command}: it has not worked");
+        assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 2, "{command}");
+        go(&world);
+    }
+}
+
+#[test]
+fn what_an_agent_that_waits_cannot_do_yet_is_said() {
+    let world = world(1);
+    one_works_and_these_wait(&world, &["two"]);
+    let commands = [
+        vec!["attach", "two"],
+        vec!["checkpoints", "two"],
+        vec!["diff", "two"],
+        vec!["explain", "two"],
+        vec!["look", "two"],
+        vec!["merge", "two"],
+        vec!["pause", "two"],
+        vec!["replay", "two"],
+        vec!["report", "two"],
+        vec!["restore", "two", "1", "--yes"],
+        vec!["setup", "two"],
+    ];
+    for command in commands {
+        let ended = world.run(&command);
+        ended.assert_code(2);
+        for part in ["has not started yet: it waits in the queue", "ccc status ", "ccc resume "] {
+            assert!(ended.stderr.contains(part), "{command:?}: {}", ended.stderr);
+        }
+    }
+    assert_eq!(listed(&world)[1]["state"], "queued", "nothing has started it");
+    go(&world);
 }
 
 #[test]

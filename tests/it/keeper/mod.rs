@@ -248,6 +248,43 @@ fn an_agent_whose_ccc_dies_is_revived_once_and_no_turn_is_lost_or_doubled() {
 }
 
 #[test]
+fn an_agent_whose_ccc_has_died_is_waited_for_and_the_next_command_brings_the_keeper_back() {
+    let fleet = Fleet::on(Ground::new(), 10.0);
+    let keeper = fleet.keeper();
+    let agent = fleet.agent(Role::Worker);
+    // The keeper does not see the death.
+    send(keeper.0.id(), Signal::STOP);
+    send(host(&agent).expect("a ccc"), Signal::KILL);
+    look_until("its death", || host(&agent).is_none().then_some(()));
+    let restored = fleet.world.run(&["restore", agent.id(), "1", "--yes"]);
+    restored.assert_code(2);
+    for part in ["is about to be continued", &format!("ccc stop {}", agent.id())] {
+        assert!(restored.stderr.contains(part), "{part}: {}", restored.stderr);
+    }
+    let mut wait = fleet.world.ccc(&["wait", agent.id()]);
+    let mut wait = wait.stdout(Stdio::null()).spawn().expect("ccc starts");
+    drop(keeper);
+    look_until("a revival", || (lives(&agent) > 1 && host(&agent).is_some()).then_some(()));
+    // The waiting command has started the keeper. Now all die at once, and only the user is left.
+    let keeper = look_until("a keeper", || keeper::holder(&fleet.state()).ok()?);
+    send(keeper.pid, Signal::STOP);
+    wait.kill().expect("killed");
+    wait.wait().expect("a child");
+    send(host(&agent).expect("a ccc"), Signal::KILL);
+    send(keeper.pid, Signal::KILL);
+    look_until("their ends", || {
+        (host(&agent).is_none() && keeper::holder(&fleet.state()).ok()?.is_none()).then_some(())
+    });
+    fleet.world.run(&["list"]).assert_code(0);
+    look_until("a keeper", || keeper::holder(&fleet.state()).ok()?);
+    fleet.go();
+    fleet.world.run(&["wait", agent.id()]).assert_code(0);
+    assert_eq!(lives(&agent), 3, "{}", fleet.log());
+    let holder = look_until("a keeper", || keeper::holder(&fleet.state()).ok()?);
+    send(holder.pid, Signal::KILL);
+}
+
+#[test]
 fn an_agent_that_the_user_has_stopped_is_left_alone_and_the_keeper_ends() {
     let fleet = Fleet::new(10.0);
     let mut keeper = fleet.keeper_for("15000");

@@ -199,6 +199,20 @@ impl Upkeep {
         self.stopped.get(run).is_some_and(|stopped| stopped.given_up.is_none() && !stopped.released)
     }
 
+    /// Whether the keeper continues this agent by itself, now or later: its ccc has died, or the keeper has stopped it because of the
+    /// usage.
+    #[must_use]
+    pub fn continues(&self, agent: &AgentFact, now_unix_ms: i64, rules: &Rules) -> bool {
+        match agent.standing {
+            Standing::Stopped => !agent.kept_down && self.is_taken_up_later(&agent.id),
+            Standing::Died if self.stopped.contains_key(&agent.id) => {
+                !agent.kept_down && self.is_taken_up_later(&agent.id)
+            }
+            Standing::Died => self.may_be_revived(agent, now_unix_ms, rules),
+            Standing::Starting | Standing::Queued | Standing::Running { .. } | Standing::Ended => false,
+        }
+    }
+
     /// Whether a dead agent is to be started again, now or later.
     pub(super) fn may_be_revived(&self, agent: &AgentFact, now: i64, rules: &Rules) -> bool {
         !agent.kept_down

@@ -119,6 +119,8 @@ fn with_no_headroom_all_are_stopped_once_and_taken_up_in_steps_after_the_reset()
         &Rules::default(),
     );
     assert_eq!((decided.wake_unix_ms, decided.rests), (Some(NOW + STOP_AGAIN_MS + 120_000), false));
+    assert!(upkeep.continues(&agent("w1", Standing::Stopped), NOW, &Rules::default()), "after the reset");
+    assert!(!upkeep.continues(&agent("other", Standing::Stopped), NOW, &Rules::default()));
     // One of them is continued by the user, and another is to stay down.
     let mut agents = all(Standing::Stopped);
     agents[2] = agent("w2", RUNNING);
@@ -300,6 +302,7 @@ fn who_is_not_to_be_revived_is_left_alone() {
     let mut upkeep = keeper(Vec::new());
     for at in [0, FIRST_REVIVAL_MS, 600_000] {
         assert_eq!(acts(&mut upkeep, NOW + at, &agents), NONE);
+        assert!(agents.iter().all(|agent| !upkeep.continues(agent, NOW + at, &Rules::default())));
     }
     // Nobody is started past the threshold, except who ignores it.
     let mut upkeep = keeper(vec![token("a", vec![window("five_hour", 90.0)])]);
@@ -309,6 +312,7 @@ fn who_is_not_to_be_revived_is_left_alone() {
     assert_eq!(acts(&mut upkeep, NOW, &agents), NONE);
     assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS, &agents), ["resume i Died"]);
     assert_eq!(acts(&mut upkeep, NOW + 60_000, &[agent("d", Standing::Died)]), NONE);
+    assert!(upkeep.continues(&agent("d", Standing::Died), NOW + 60_000, &Rules::default()), "after the reset");
     assert_eq!(acts(&mut upkeep, RESET - 1, &[agent("d", Standing::Died)]), NONE);
     assert_eq!(acts(&mut upkeep, RESET, &[agent("d", Standing::Died)]), ["resume d Died"]);
 }
