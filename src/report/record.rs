@@ -403,7 +403,7 @@ impl Recorder {
                 self.entry(EntryKind::Thought, Some(*role), "", body);
             }
             Show::Tool { role, id, name, target, edit, under } => {
-                let title = format!("{name} {target}");
+                let title = format!("{name} {}", self.relative(target));
                 let entry = self.entry(EntryKind::Tool, Some(*role), &title, Excerpt::default());
                 if *role == Role::Agent {
                     self.current.tools = self.current.tools.saturating_add(1);
@@ -601,10 +601,14 @@ impl Recorder {
         self.iterations.push(done);
     }
 
+    /// A path below the run's directory without that; what is elsewhere, or is no path, as it is.
+    fn relative<'t>(&self, path: &'t str) -> &'t str {
+        path.strip_prefix(self.cwd.as_str()).and_then(|path| path.strip_prefix('/')).unwrap_or(path)
+    }
+
     fn edited(&mut self, diff: &FileDiff) {
         let (added, removed) = diff.counts();
-        let path = diff.path.strip_prefix(self.cwd.as_str()).and_then(|path| path.strip_prefix('/'));
-        let path = path.unwrap_or(&diff.path).to_owned();
+        let path = self.relative(&diff.path).to_owned();
         let text = self.washer.line(&path, LINE_CHARS);
         let has_room = self.current.edits.len() < EDITS;
         match self.current.edits.iter_mut().find(|file| file.path == text) {

@@ -14,7 +14,7 @@ use super::{
     Changes, Closing, Difference, NightRun, Nights, Place, Recorder, Report, RunState, markdown, of_run, page,
 };
 use crate::agent::Role;
-use crate::core::{Finish, Outcome, Plan, Show, Tick};
+use crate::core::{Finish, Input, Outcome, Plan, Show, Tick};
 use crate::driver;
 use crate::journal::{JournalReader, RunSummary};
 
@@ -549,6 +549,27 @@ fn a_test_that_came_and_went_again_is_named() {
         text.contains("## What changed\n\n- `wordcount.sh` added +2 −0\n- `tests/words_test.py` +1 −1\n"),
         "{text}"
     );
+}
+
+#[test]
+fn a_sleep_of_the_machine_is_a_row_with_its_times() {
+    let (plan, _) = demo_events();
+    let mut recorder = Recorder::of_agent(&plan, Washer::default());
+    // 22:09 on the wall clock; a minute of the run's own time later it is 01:05.
+    let began = Input::Began { unix_ms: 1_795_212_540_000, resumed: false, turn_recorded: None, tokens: Vec::new() };
+    recorder.input(Tick::ZERO, &began);
+    recorder.command_show(
+        1_795_212_540_000,
+        Tick::ZERO,
+        &serde_json::from_str(r#"{"event":"phase","phase":"working","detail":"","iteration":1,"goes_on_in_ms":null}"#)
+            .expect("an event"),
+    );
+    recorder.input(Tick::ZERO.plus_ms(60_000), &Input::Elapsed { unix_ms: 1_795_223_100_000 });
+    let report = recorder.end(Closing::default());
+    let text = markdown(&report, &TimeZone::UTC);
+    assert!(text.contains("- 22:10:00–01:05:00 away (2h 55m): the machine slept, or its clock was set\n"), "{text}");
+    let page = html(&report);
+    assert!(page.contains("<td>22:10:00–01:05:00</td>") && page.contains("<rect class=\"away\""), "{page}");
 }
 
 #[test]
