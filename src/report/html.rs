@@ -292,7 +292,7 @@ impl Page<'_> {
     }
 
     /// From when to when the run was; on one day the day is said once.
-    fn from_to(&self) -> String {
+    fn when(&self) -> String {
         let run = &self.r.run;
         let from = format::date_and_time(run.started_unix_ms, self.zone);
         let to = format::date_and_time(run.until_unix_ms, self.zone);
