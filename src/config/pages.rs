@@ -63,6 +63,12 @@ pub const VARIABLES: &[Variables] = &[
             ("HOME", "your home directory"),
             ("PATH", "where the agent's CLI, git, and the commands of checks are searched"),
             ("TERM", "the terminal; `dumb` has no conversation, no dashboard and no pager"),
+            (
+                "TERM_PROGRAM",
+                "which terminal it is, and so how a notification is shown (`notify`); `VTE_VERSION` and `KITTY_WINDOW_ID` tell it, too",
+            ),
+            ("VTE_VERSION", "the same"),
+            ("KITTY_WINDOW_ID", "the same"),
             ("NO_COLOR", "no colours, if it is not empty"),
             (
                 "PAGER",
@@ -133,6 +139,7 @@ pub const FILES: &[Files] = &[
         rows: &[
             ("runs/", "a directory for each run, see below; what is being removed lies in `runs/.trash/`"),
             ("archive/", "the runs of agents that `ccc nuke` has removed"),
+            ("nights/", "the lists of tasks of `ccc night`: how far each is, and its report"),
             ("names/", "the names of agents, each with the id of its run"),
             ("sessions/", "locks of the agent's sessions"),
             ("trees/", "locks of working trees"),
@@ -167,6 +174,7 @@ pub const FILES: &[Files] = &[
             ("control.json", "where the run's control socket is"),
             ("heartbeat.json", "when ccc was last seen at work"),
             ("processes*", "the processes that the run has started"),
+            ("notify/", "news that are still to be told (`notify`)"),
             ("host.log", "what ccc wrote in the background"),
             ("critic-settings.json", "the settings that the critic is started with"),
             ("interface-settings.json", "the settings that the agent's own interface is started with (`--native`)"),

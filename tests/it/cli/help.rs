@@ -93,6 +93,7 @@ fn every_command_has_its_help() {
         "explain",
         "logs",
         "init",
+        "notify",
         "prompt",
         "config",
         "doctor",

@@ -12,6 +12,7 @@ mod help;
 mod hostile;
 mod init;
 mod library;
+mod notify;
 mod pages;
 mod prompt;
 mod runs;
