@@ -13,6 +13,7 @@ pub mod git;
 pub mod guard;
 pub mod journal;
 pub mod keeper;
+pub mod notify;
 pub mod process;
 pub mod publish;
 pub mod report;

@@ -38,6 +38,7 @@ mod misuse;
 mod native;
 mod new_from_inside;
 mod night;
+mod notifying;
 pub mod options;
 mod overlap;
 mod presentation;

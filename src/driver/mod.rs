@@ -18,6 +18,7 @@ mod engine;
 mod heartbeat;
 mod host;
 mod inbox;
+mod keep_awake;
 mod machine;
 mod measured;
 mod native;
@@ -46,6 +47,7 @@ pub use clock::unix_ms;
 pub use control::{Control, Controller, Controls, Request, controls};
 pub use copy::{Copied, CopyError, copy_run};
 pub use credentials::Credentials;
+pub use keep_awake::KeepAwake;
 pub use native::Interface;
 pub use replay::{
     Comparison, Difference, Rebuilt, ReplayError, Retold, bless, compare, compare_from, rebuild, rebuild_from, retell,

@@ -45,6 +45,8 @@ pub const PROJECT_RECORD: FileKind = kind("project's record", MIB);
 pub const AGENT_RECORD: FileKind = kind("agent's record", 64 * KIB);
 /// `queued.json`: the plan of an agent that waits, with its task.
 pub const QUEUED_AGENT: FileKind = kind("record of a waiting agent", 32 * MIB);
+/// A message of a run that is to be sent.
+pub const NOTIFICATION: FileKind = kind("message that is to be sent", 64 * KIB);
 /// What the keeper remembers.
 pub const KEEPER: FileKind = kind("keeper's state", 16 * MIB);
 /// The file of a run's name.

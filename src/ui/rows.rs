@@ -45,6 +45,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "watch",
     "status-line",
     "keeper",
+    "notify",
     "kill",
     "nuke",
     "tokens",

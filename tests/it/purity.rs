@@ -119,7 +119,7 @@ const ROOMS: &[&[&str]] = &[
     &["files", "process", "ui"],
     &["journal", "config"],
     &["control", "git", "tokens"],
-    &["checkpoint", "guard", "publish", "tasks"],
+    &["checkpoint", "guard", "notify", "publish", "tasks"],
     &["worktree"],
     &["fleet"],
     &["keeper"],

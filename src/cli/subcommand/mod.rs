@@ -24,6 +24,7 @@ pub mod man;
 pub mod merge;
 pub mod new;
 pub mod night;
+pub mod notify;
 pub mod nuke;
 pub mod pause;
 pub mod prompt;

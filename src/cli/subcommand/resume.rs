@@ -27,10 +27,11 @@ use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warni
 use crate::core::{
     Action, AgentArguments, Bound, CheckPlan, Core, Finish, Input, Needs, OperatorInput, Outcome, Plan, shell,
 };
-use crate::driver;
+use crate::driver::{self, Rebuilt};
 use crate::files::open_private;
 use crate::fleet::{AgentRecord, AgentTree, KeptDown, Queued, State};
 use crate::journal::{EntryKind, FileLock, JournalReader, LockError, RunDir, RunKind, RunSummary, run_kind};
+use crate::notify::Follower;
 use crate::ui::clean::lines as shown;
 use crate::ui::format::count;
 use crate::ui::raised;
@@ -219,7 +220,12 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
             .hint("a run continues only from a journal that belongs to you")
     })?;
     let mut last_finish = None;
+    let mut follower = Follower::default();
     let rebuilt = driver::rebuild(&run_dir.journal(), |_, action| {
+        if let Some(show) = action.as_show() {
+            // It was told.
+            let _ = follower.follow(show);
+        }
         if let Action::Finish(finish) = action {
             last_finish = Some(finish.clone());
         }
@@ -350,13 +356,15 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         tokens: &tokens,
         prompt_origin: if args.reload { present.prompt_origin } else { "the run's journal".to_owned() },
         extra_env: Vec::new(),
+        notify: settings.notify.clone(),
+        keep_awake: settings.keep_awake,
         hosted: args.hosted,
         interface,
         share_tree: args.share_tree,
         settings_of_agent,
     };
-    let continuation =
-        Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };
+    let Rebuilt { core, tail, started_unix_ms, .. } = rebuilt;
+    let continuation = Continuation { core, tail, started_unix_ms, first_inputs, follower };
     go_on(continuation, run_dir, run_lock, &request, context)
 }
 

@@ -337,6 +337,8 @@ pub(in crate::cli) fn supervise(
         tokens: &tokens,
         prompt_origin: prepared.prompt.origin.place(),
         extra_env: Vec::new(),
+        notify: settings.notify.clone(),
+        keep_awake: settings.keep_awake,
         hosted: args.hosted,
         interface,
         share_tree: args.share_tree,
