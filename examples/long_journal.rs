@@ -1,4 +1,5 @@
-//! Writes the journal of a long night: `long_journal DIR [--inputs N]`. Then `time ccc replay --check DIR` measures a replay.
+//! Writes the journal of a long night: `long_journal DIR [--inputs N | --messages N]`. Then `time ccc replay --check DIR` measures a
+//! replay, and with messages `time ccc report DIR/journal.jsonl -o FILE` a report.
 #![allow(clippy::disallowed_methods, reason = "a program of its own, outside the supervisor")]
 
 #[path = "../benches/long_night/mod.rs"]
@@ -23,11 +24,15 @@ struct Args {
     /// How many inputs it has, about.
     #[arg(long, default_value_t = 1_000_000)]
     inputs: usize,
+    /// How many messages agent and tools say, about, each with texts of its own.
+    #[arg(long, conflicts_with = "inputs")]
+    messages: Option<usize>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let length = long_night::Length::of_inputs(args.inputs);
+    let of_inputs = || long_night::Length::of_inputs(args.inputs);
+    let length = args.messages.map_or_else(of_inputs, long_night::Length::of_messages);
     let plan = long_night::plan(length)?;
     let blobs = args.dir.join("blobs");
     std::fs::create_dir(&args.dir)?;

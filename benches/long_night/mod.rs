@@ -29,6 +29,8 @@ pub(crate) struct Length {
     pub(crate) iterations: u32,
     /// How often the middle of a turn comes.
     pub(crate) repeats: usize,
+    /// Whether each repetition has texts and outputs of its own, as long as those of real work.
+    pub(crate) is_varied: bool,
 }
 
 impl Length {
@@ -36,7 +38,18 @@ impl Length {
     pub(crate) fn of_inputs(inputs: usize) -> Length {
         let iterations = 20;
         let middle = split(&whole_lines(AGENT_TURN)).1.len();
-        Length { iterations, repeats: (inputs / iterations as usize / middle).max(1) }
+        Length { iterations, repeats: (inputs / iterations as usize / middle).max(1), is_varied: false }
+    }
+
+    /// The default number of iterations, and turns so long that agent and tools say about this many messages, each its own.
+    #[allow(dead_code, reason = "a benchmark of the core needs no texts")]
+    pub(crate) fn of_messages(messages: usize) -> Length {
+        let iterations = 20;
+        let lines = whole_lines(AGENT_TURN);
+        let is_message =
+            |line: &&&str| line.starts_with(r#"{"type":"assistant""#) || line.starts_with(r#"{"type":"user""#);
+        let middle = split(&lines).1.iter().filter(is_message).count();
+        Length { iterations, repeats: (messages / iterations as usize / middle).max(1), is_varied: true }
     }
 }
 
@@ -106,8 +119,11 @@ pub(crate) fn play(
                     let session = core.session_id().unwrap_or(SESSION).to_owned();
                     let (head, middle, tail) = split(&agent_lines);
                     let middles = std::iter::repeat_n(middle, length.repeats).flatten();
-                    for line in head.iter().chain(middles).chain(tail) {
-                        let line = line.replace(TURN, &send.turn.0).replace(SESSION, &session);
+                    for (at, line) in head.iter().chain(middles).chain(tail).enumerate() {
+                        let mut line = line.replace(TURN, &send.turn.0).replace(SESSION, &session);
+                        if length.is_varied {
+                            line = varied(&line, round as usize, at.saturating_sub(head.len()) / middle.len().max(1));
+                        }
                         next.push_back(said(send.proc, line)?);
                     }
                 }
@@ -151,6 +167,31 @@ pub(crate) fn play(
         }
     }
     if core.is_finished() { Ok(core) } else { Err("the night has no end: the core waits for something else".into()) }
+}
+
+/// A line with ids, texts and outputs of its own. Most outputs are short, some have thousands of lines.
+fn varied(line: &str, round: usize, repeat: usize) -> String {
+    let number = round * 10_000 + repeat;
+    let chance = number.wrapping_mul(2_654_435_761) % 1_000;
+    let rows = match chance {
+        0..700 => 6 + chance % 20,
+        700..950 => 40 + chance % 80,
+        _ => 300 + chance % 500,
+    };
+    let output: Vec<String> = (0..rows)
+        .map(|row| {
+            format!("test case_{row:04} of module_{} ... ok in {} ms, \\\"<{row}>\\\"", number % 97, row * 7 % 31)
+        })
+        .collect();
+    let text =
+        "I have looked at how the lengths are counted here & there; the next thing is the case of an empty file. ";
+    line.replace("\"uuid\":\"00000000-", &format!("\"uuid\":\"{number:08x}-"))
+        .replace("toolu_0000", &format!("toolu_{number}_"))
+        .replace("msg_0000", &format!("msg_{number}_"))
+        .replace("a.txt", &format!("src/module_{}.rs", number % 97))
+        .replace("I look.", &text.repeat(1 + chance % 5))
+        .replace("out\\nerr", &output.join("\\n"))
+        .replace("1\\tone\\n2\\tthree\\n3\\t", &output.join("\\n"))
 }
 
 fn said(proc: ProcId, line: String) -> Result<Input, serde_json::Error> {

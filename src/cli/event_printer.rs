@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::reporting::REPORT_FILE;
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Event, Shown, WordsOf};
 use crate::core::supervised::CommandAction;
@@ -327,13 +328,18 @@ struct Finished {
 /// The text about the end of a run. The result is the agent's last answer, which has been printed.
 fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, finish: &Finish) -> String {
     let (told, left_out) = driver::shown_plan(plan, &Redactor::new());
+    // The run writes it after its end, so it may not be there yet.
+    let report = run_dir.path().join(REPORT_FILE);
+    let report = report.is_file().then(|| report.display().to_string());
     let ending = Ending {
         finish,
         plan: &told,
         left_out: &left_out,
         run_dir: &run_dir.path().display().to_string(),
         agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
-        report: None,
+        report: report.as_deref(),
+        diff: None,
+        restore: None,
     };
     let outputs = printer.finish(tick, &ending);
     outputs.iter().filter(|output| output.stream == Stream::Err).map(|output| output.text.as_str()).collect()

@@ -29,6 +29,17 @@ const END_WAIT: Duration = Duration::from_secs(2);
 /// How long it waits for that report.
 const KILLED_WAIT: Duration = Duration::from_millis(500);
 
+/// A report that was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The page.
+    pub(super) path: PathBuf,
+    /// The command that shows what the run has changed, if there is one.
+    pub(super) diff: Option<String>,
+    /// The command that makes the files what they were before the run, if there is one.
+    pub(super) restore: Option<String>,
+}
+
 /// What a report is made with.
 #[derive(Debug, Clone)]
 pub(super) struct Maker {
@@ -54,6 +65,11 @@ impl Maker {
     /// # Errors
     /// When nothing of the journal can be read.
     pub(super) fn report(&self, journal: &Path) -> Result<Report, driver::ReplayError> {
+        self.made(journal).map(|(report, ..)| report)
+    }
+
+    /// The report, the run's id, and where its work lies.
+    fn made(&self, journal: &Path) -> Result<(Report, String, Place), driver::ReplayError> {
         let OfRun { mut report, plan, finish, tick, id } = of_run(journal, &self.redactor)?;
         let washer = Washer::new(self.redactor.clone());
         let mut place = Place::Elsewhere;
@@ -66,19 +82,20 @@ impl Maker {
         }
         let (resume, talk) = commands(&id, plan.as_ref(), finish.as_ref(), tick, &self.redactor);
         report.add_steps(&id, resume.as_deref(), talk.as_deref(), &place, &washer);
-        Ok(report)
+        Ok((report, id, place))
     }
 
     /// Writes the page into the run's directory; the file is there as a whole or not at all.
     ///
     /// # Errors
     /// When the journal cannot be read or the file cannot be written.
-    pub(super) fn write(&self, journal: &Path) -> io::Result<PathBuf> {
+    pub(super) fn write(&self, journal: &Path) -> io::Result<Written> {
         let path = journal.with_file_name(REPORT_FILE);
-        let report = self.report(journal).map_err(io::Error::other)?;
+        let (report, id, place) = self.made(journal).map_err(io::Error::other)?;
         let page = page(&report, &self.zone).map_err(io::Error::other)?;
         replace(&SystemDisk, &path, page.as_bytes())?;
-        Ok(path)
+        let (diff, restore) = place.in_short(&id);
+        Ok(Written { path, diff, restore })
     }
 
     /// Where the work lies, and what changed there. Git's failures only make the report say less.
@@ -130,13 +147,15 @@ fn commands(
         run_dir: "",
         agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
         report: None,
+        diff: None,
+        restore: None,
     };
     (ending.go_on(tick), ending.session())
 }
 
 /// Writes the report at the end of a run. It neither fails the end nor delays it for long: a report that cannot be written, or
 /// takes too long, is left out, and `ccc report` makes it later.
-pub(super) fn at_the_end(run_dir: &RunDir, redactor: &Redactor, context: &Context) -> Option<PathBuf> {
+pub(super) fn at_the_end(run_dir: &RunDir, redactor: &Redactor, context: &Context) -> Option<Written> {
     let maker = Maker::new(context, redactor.clone());
     let (journal, give_up) = (run_dir.journal(), maker.give_up.clone());
     let (done, written) = mpsc::channel();

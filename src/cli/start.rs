@@ -578,7 +578,7 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
         let (plan, left_out) = driver::shown_plan(&plan, redactor);
         // A conversation without a message leaves nothing.
         let report = if plan.task.is_empty() { None } else { reporting::at_the_end(run_dir, redactor, context) };
-        let report = report.map(|path| path.display().to_string());
+        let path = report.as_ref().map(|report| report.path.display().to_string());
         let ending = Ending {
             finish,
             plan: &plan,
@@ -586,7 +586,9 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
             run_dir: &run_dir.path().display().to_string(),
             // No other program can continue the demonstration's session.
             agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
-            report: report.as_deref(),
+            report: path.as_deref(),
+            diff: report.as_ref().and_then(|report| report.diff.as_deref()),
+            restore: report.as_ref().and_then(|report| report.restore.as_deref()),
         };
         for piece in printer.finish(tick, &ending) {
             if screen.put(piece).is_err() {

@@ -55,7 +55,7 @@ pub use replay::{
 };
 pub use sessions::{latest_session, session_record};
 pub use shown_plan::shown_plan;
-pub use signals::at_interrupt;
+pub use signals::{at_each_end, at_interrupt};
 pub use supervised::{CommandEnd, CommandRun, CommandSetup, Looked, TokenSupply, run_command};
 pub use tree::{Snapshot, TreeObserver, Visibility, file_names, git_root};
 pub use worker::{CommandWorkers, Worker, WorkerTimeouts, Workers};

@@ -32,7 +32,16 @@ impl World {
             Some(finish) => {
                 let (plan, left_out) = super::shown_plan(plan, &redactor);
                 let agent = plan.agent.program();
-                let ending = Ending { finish, plan: &plan, left_out: &left_out, run_dir: "", agent, report: None };
+                let ending = Ending {
+                    finish,
+                    plan: &plan,
+                    left_out: &left_out,
+                    run_dir: "",
+                    agent,
+                    report: None,
+                    diff: None,
+                    restore: None,
+                };
                 ending.resume(self.run.clock.now())
             }
             None => Some(format!("ccc resume {}", plan.run_id)),

@@ -25,6 +25,10 @@ pub const CONFIGURATION: FileKind = kind("configuration file", MIB);
 pub const PROMPT: FileKind = kind("critic's prompt", 256 * KIB);
 /// `--prompt-file`. The agent's CLI has accepted a message of 10 MB (facts §5).
 pub const TASK: FileKind = kind("task", 10 * MIB);
+/// A list of tasks.
+pub const TASK_LIST: FileKind = kind("list of tasks", MIB);
+/// What is remembered about a list of tasks.
+pub const NIGHT: FileKind = kind("record of a list of tasks", 16 * MIB);
 /// Settings and login of the agent's CLI.
 pub const AGENT_SETTINGS: FileKind = kind("settings file of the agent", 4 * MIB);
 /// Files of tokens, one per line.

@@ -1,9 +1,9 @@
 //! What changed between the checkpoints of a run, from git.
 
-use super::model::{DiffTold, FileTold, LineTold, Report, TestsSource, TestsTouched};
+use super::model::{DiffTold, FileTold, Iteration, LineTold, Report, TestsSource, TestsTouched};
 use super::patch::{self, FileDiff};
-use super::tests_touched::findings;
-use super::text::Washer;
+use super::tests_touched::{TestFinding, TestTouch, findings, passing};
+use super::text::{Text, Washer};
 use crate::checkpoint::{self, AT_STOP, Entry};
 use crate::git::{Git, GitError, Repository};
 
@@ -19,6 +19,8 @@ const LINE_CHARS: usize = 300;
 const PATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How many checkpoints are compared.
 const CHECKPOINTS: usize = 200;
+/// The precision of a checkpoint's time.
+const SECOND_MS: u64 = 1_000;
 /// How many findings about tests are shown.
 const FINDINGS: usize = 300;
 
@@ -73,24 +75,49 @@ impl Report {
     /// Adds what changed.
     pub fn add_changes(&mut self, changes: &Changes, washer: &Washer) {
         let mut left = LINES;
+        let stops: Vec<_> = changes.stops.iter().map(|stop| (stop.to, files_of(&stop.patch))).collect();
         if let Some(whole) = &changes.whole {
             let files = files_of(&whole.patch);
-            let all: Vec<_> = files.iter().flat_map(|file| findings(file, washer)).collect();
-            let mut kept = all;
-            kept.sort();
-            let left_out = kept.len().saturating_sub(FINDINGS);
-            kept.truncate(FINDINGS);
-            self.tests = TestsTouched { source: TestsSource::Checkpoints, findings: kept, left_out };
+            let mut found: Vec<TestFinding> = files.iter().flat_map(|file| findings(file, washer)).collect();
+            found.extend(passing(&stops, &files, washer));
+            let between = self.edited_between(&found, washer);
+            found.extend(between);
+            found.sort();
+            let left_out = found.len().saturating_sub(FINDINGS);
+            found.truncate(FINDINGS);
+            self.tests = TestsTouched { source: TestsSource::Checkpoints, findings: found, left_out };
             self.diff = Some(told(whole, &files, &mut left, washer));
         }
-        for stop in &changes.stops {
+        for (stop, (_, files)) in changes.stops.iter().zip(&stops) {
             let at_ms = u64::try_from(stop.unix_ms.saturating_sub(self.run.started_unix_ms)).unwrap_or(0);
-            // A checkpoint's time is the second in which it was taken.
-            let iteration = self.iterations.iter_mut().find(|iteration| at_ms <= iteration.to_ms);
-            if let Some(iteration) = iteration.filter(|iteration| iteration.diff.is_none()) {
-                iteration.diff = Some(told(stop, &files_of(&stop.patch), &mut left, washer));
+            // A checkpoint's time is the second in which it was taken, which may have been the next iteration's.
+            let mut later = self.iterations.iter_mut().skip_while(|iteration| iteration.to_ms < at_ms);
+            let may_be_its = |iteration: &&mut Iteration| {
+                iteration.diff.is_none() || at_ms.saturating_add(SECOND_MS) <= iteration.to_ms
+            };
+            if let Some(iteration) = later.find(may_be_its).filter(|iteration| iteration.diff.is_none()) {
+                iteration.diff = Some(told(stop, files, &mut left, washer));
             }
         }
+    }
+
+    /// Files of tests that the agent's tools have edited and that no checkpoint shows: they were deleted or put back within a
+    /// turn, or git ignores them. Files outside of the project are no tests of it.
+    fn edited_between(&self, found: &[TestFinding], washer: &Washer) -> Vec<TestFinding> {
+        // A path of an edit is relative to the run's directory, one of a checkpoint to the top of the repository.
+        let is_found = |path: &Text| {
+            found.iter().any(|other| other.path == *path || other.path.as_str().ends_with(&format!("/{path}")))
+        };
+        let mut between: Vec<TestFinding> = Vec::new();
+        for edited in &self.tests.findings {
+            let is_known = is_found(&edited.path) || between.iter().any(|other| other.path == edited.path);
+            if self.tests.source == TestsSource::Edits && !is_known && !edited.path.as_str().starts_with('/') {
+                let why = "edited by the agent's tools; no checkpoint shows it";
+                let lines = vec![washer.text(why)];
+                between.push(TestFinding { touch: TestTouch::PutBack, path: edited.path.clone(), lines });
+            }
+        }
+        between
     }
 }
 

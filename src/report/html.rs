@@ -9,13 +9,14 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
-use super::model::{Iteration, LineTold, Moment, Report, RunState, Spending, TestsSource, Tokens};
+use super::model::{Interruption, Iteration, LineTold, Moment, Report, RunState, Spending, Step, Tokens};
 use super::patch::Sign;
 use super::text::{Excerpt, Text};
 use super::timeline::{Activity, Lane, Stretch};
 use super::transcript::{Entry, EntryKind};
+use super::words::{self, Fact};
 use crate::agent::Role;
-use crate::core::Tone;
+use crate::core::{Outcome, Tone};
 use crate::journal::RunKind;
 use crate::ui::{clean, format};
 
@@ -206,7 +207,7 @@ impl Page<'_> {
     }
 
     fn state_words(&self) -> &'static str {
-        super::words::state(self.r)
+        words::state(self.r)
     }
 
     fn tone(&self) -> &'static str {
@@ -225,7 +226,7 @@ impl Page<'_> {
     }
 
     fn why(&self) -> String {
-        super::words::why(self.r)
+        words::why(self.r)
     }
 
     fn sections(&self) -> Vec<(&'static str, &'static str)> {
@@ -233,7 +234,7 @@ impl Page<'_> {
         let all = [
             ("asked", "What was asked", true),
             ("next", "How to go on", true),
-            ("undo", "Take it back", !r.undo.is_empty()),
+            ("undo", "How to take it back", !r.undo.is_empty()),
             ("tests", "Tests", self.is_agent()),
             ("night", "The night", true),
             ("iterations", "Iterations", !r.iterations.is_empty()),
@@ -247,7 +248,7 @@ impl Page<'_> {
     }
 
     fn verdict_heading(&self) -> &'static str {
-        super::words::verdict_heading(self.r)
+        words::verdict_heading(self.r)
     }
 
     fn verdict_tone(&self) -> &'static str {
@@ -255,7 +256,7 @@ impl Page<'_> {
     }
 
     fn verdict_mark(&self) -> &'static str {
-        super::words::verdict_mark(self.r)
+        words::verdict_mark(self.r)
     }
 
     fn word_tone(&self, verdict: &Text) -> &'static str {
@@ -267,7 +268,7 @@ impl Page<'_> {
     }
 
     fn verdict_words(&self, verdict: &Text) -> &'static str {
-        super::words::verdict(verdict.as_str())
+        words::verdict(verdict.as_str())
     }
 
     fn has_failed_check(&self, iteration: &Iteration) -> bool {
@@ -275,20 +276,103 @@ impl Page<'_> {
     }
 
     fn no_tests(&self) -> &'static str {
-        match self.r.tests.source {
-            TestsSource::Edits => {
-                "No edit of the agent's tools touched a test. Changes by commands that it ran are not seen here."
+        words::no_tests(self.r.tests.source)
+    }
+
+    /// The outcome as an answer.
+    fn is_done(&self) -> String {
+        let answer = if self.r.outcome == Some(Outcome::Completed) {
+            "Yes"
+        } else if self.r.state == RunState::Running {
+            "Not yet"
+        } else {
+            "No"
+        };
+        format!("{answer}: {}", self.state_words())
+    }
+
+    /// From when to when the run was; on one day the day is said once.
+    fn when(&self) -> String {
+        let run = &self.r.run;
+        let from = format::date_and_time(run.started_unix_ms, self.zone);
+        let to = format::date_and_time(run.until_unix_ms, self.zone);
+        match (from.split_once(' '), to.split_once(' ')) {
+            (Some((from_day, _)), Some((to_day, time))) if from_day == to_day => format!("{from} to {time}"),
+            _ => format!("{from} to {to}"),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.r.state == RunState::Ended
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        words::was_it_right(self.r)
+    }
+
+    fn fact_tone(&self, fact: &Fact) -> &'static str {
+        match fact.sign {
+            words::Sign::Good => "good",
+            words::Sign::Look => "warn",
+            words::Sign::Bad => "bad",
+            words::Sign::Open => "soft",
+        }
+    }
+
+    fn fact_mark(&self, fact: &Fact) -> &'static str {
+        match fact.sign {
+            words::Sign::Good => "✓",
+            words::Sign::Look => "!",
+            words::Sign::Bad => "✗",
+            words::Sign::Open => "·",
+        }
+    }
+
+    /// The first commands that go on and that take the work back; the others stand in their sections.
+    fn first_steps(&self) -> Vec<(&'static str, &'static str, &Step)> {
+        let r = self.r;
+        let go_on = r.go_on.first().map(|step| ("go on", "next", step));
+        let undo = r.undo.first().map(|step| ("take it back", "undo", step));
+        go_on.into_iter().chain(undo).collect()
+    }
+
+    /// What the run took besides money.
+    fn effort(&self) -> String {
+        let totals = &self.r.totals;
+        let mut parts = vec![format::seconds(self.r.timeline.end_ms)];
+        let mut count = |n: u32, word: &str| {
+            if n > 0 {
+                parts.push(format::count(n as usize, word));
             }
-            TestsSource::Checkpoints => "No file of tests was touched.",
+        };
+        count(totals.iterations, "iteration");
+        count(totals.restarts, "restart");
+        match totals.rotations {
+            0 => {}
+            1 => parts.push("1 change of the token".to_owned()),
+            n => parts.push(format!("{n} changes of the token")),
+        }
+        if totals.waited_ms > 0 {
+            parts.push(format!("{} waiting for limits", format::seconds(totals.waited_ms)));
+        }
+        parts.join(" · ")
+    }
+
+    fn spans<'t>(&self, text: &'t Text) -> Vec<(bool, &'t str)> {
+        words::spans(text.as_str())
+    }
+
+    /// From when to when an interruption was, as far as it is known.
+    fn range(&self, it: &Interruption) -> String {
+        let from = self.clock(it.at_ms);
+        match it.took_ms {
+            Some(ms) => format!("{from}–{}", self.clock(it.at_ms.saturating_add(ms))),
+            None => from,
         }
     }
 
     fn tests_source(&self) -> &'static str {
-        super::words::tests_source(self.r.tests.source)
-    }
-
-    fn date_time(&self, unix_ms: &i64) -> String {
-        format::date_and_time(*unix_ms, self.zone)
+        words::tests_source(self.r.tests.source)
     }
 
     fn clock(&self, at_ms: impl std::borrow::Borrow<u64>) -> String {
@@ -313,15 +397,15 @@ impl Page<'_> {
     }
 
     fn both(&self) -> Tokens {
-        super::words::both(self.r)
+        words::both(self.r)
     }
 
     fn agent_cost(&self) -> String {
-        super::words::agent_cost(self.r)
+        words::agent_cost(self.r)
     }
 
     fn critic_cost(&self) -> String {
-        super::words::critic_cost(self.r)
+        words::critic_cost(self.r)
     }
 
     fn count(&self, n: impl std::borrow::Borrow<usize>, word: &str) -> String {
@@ -410,7 +494,7 @@ impl Page<'_> {
     }
 
     fn left_out(&self, body: &Excerpt) -> String {
-        super::words::left_out(body)
+        words::left_out(body)
     }
 
     fn sign(&self, line: &LineTold) -> &'static str {
@@ -442,7 +526,7 @@ impl Page<'_> {
     }
 
     fn lead(&self, entry: &Entry) -> &'static str {
-        super::words::lead(entry)
+        words::lead(entry)
     }
 }
 

@@ -146,6 +146,8 @@ pub struct Totals {
     pub rotations: u32,
     /// Time spent waiting for limits.
     pub waited_ms: u64,
+    /// Calls of the agent's tools that were denied.
+    pub tools_denied: u32,
     /// Cost of agent and critic; `None` while unknown.
     pub cost_usd: Option<f64>,
     /// The critic's part of it.

@@ -5,10 +5,10 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::html::{STYLE, policy};
-use super::markdown::{COLUMNS, escaped};
+use super::markdown::{COLUMNS, escaped, inline};
 use super::text::{Text, Washer};
 use crate::core::{Outcome, Tone};
-use crate::journal::{RunSummary, Word};
+use crate::journal::{RunSummary, TASK_CHARS, Word};
 use crate::ui::{format, rows};
 
 /// How many characters of a task, a reason or a path are shown.
@@ -137,13 +137,13 @@ impl Nights {
                 escaped(run.id.as_str()),
                 format::seconds(run.took_ms),
                 format::money(run.cost_usd),
-                escaped(run.task.as_str()),
+                inline(run.task.as_str()),
                 if run.reason.is_empty() { "" } else { " — " },
-                escaped(run.reason.as_str())
+                inline(run.reason.as_str())
             );
             for (n, row) in rows::wrapped(&line, COLUMNS - 2).iter().enumerate() {
                 text.push_str(if n == 0 { "\n- " } else { "\n  " });
-                text.push_str(&super::markdown::at_line_start(row));
+                text.push_str(&super::markdown::finished(row));
             }
         }
         text.push('\n');
@@ -164,6 +164,13 @@ fn words(outcome: &str) -> &str {
     }
 }
 
+/// The beginning of a task, of which the summary keeps only so much.
+fn task(task: &str, washer: &Washer) -> Text {
+    let is_cut = task.chars().count() >= TASK_CHARS;
+    let task = if is_cut { format!("{}…", task.trim_end()) } else { task.to_owned() };
+    washer.line(&task, LINE_CHARS + 1)
+}
+
 fn row(run: &NightRun<'_>, now_unix_ms: i64, washer: &Washer) -> NightRow {
     let summary = run.summary;
     let (outcome, tone) = match &summary.outcome {
@@ -180,7 +187,7 @@ fn row(run: &NightRun<'_>, now_unix_ms: i64, washer: &Washer) -> NightRow {
     let line = |text: &str| washer.line(text, LINE_CHARS);
     NightRow {
         id: line(&summary.id),
-        task: line(&summary.task),
+        task: task(&summary.task, washer),
         cwd: line(&summary.cwd),
         outcome: line(outcome),
         tone,

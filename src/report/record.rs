@@ -9,7 +9,7 @@ use super::model::{
 };
 use super::patch::FileDiff;
 use super::points::points;
-use super::tests_touched::{TestFinding, findings};
+use super::tests_touched::{TestFinding, TestTouch, findings};
 use super::text::{Excerpt, Text, Washer};
 use super::timeline::{Activity, TimelineRecorder};
 use super::transcript::{Entry, EntryKind, TranscriptRecorder};
@@ -403,7 +403,7 @@ impl Recorder {
                 self.entry(EntryKind::Thought, Some(*role), "", body);
             }
             Show::Tool { role, id, name, target, edit, under } => {
-                let title = format!("{name} {target}");
+                let title = format!("{name} {}", self.relative(target));
                 let entry = self.entry(EntryKind::Tool, Some(*role), &title, Excerpt::default());
                 if *role == Role::Agent {
                     self.current.tools = self.current.tools.saturating_add(1);
@@ -601,10 +601,14 @@ impl Recorder {
         self.iterations.push(done);
     }
 
+    /// A path below the run's directory without that; what is elsewhere, or is no path, as it is.
+    fn relative<'t>(&self, path: &'t str) -> &'t str {
+        path.strip_prefix(self.cwd.as_str()).and_then(|path| path.strip_prefix('/')).unwrap_or(path)
+    }
+
     fn edited(&mut self, diff: &FileDiff) {
         let (added, removed) = diff.counts();
-        let path = diff.path.strip_prefix(self.cwd.as_str()).and_then(|path| path.strip_prefix('/'));
-        let path = path.unwrap_or(&diff.path).to_owned();
+        let path = self.relative(&diff.path).to_owned();
         let text = self.washer.line(&path, LINE_CHARS);
         let has_room = self.current.edits.len() < EDITS;
         match self.current.edits.iter_mut().find(|file| file.path == text) {
@@ -620,8 +624,10 @@ impl Recorder {
         let diff = FileDiff { path, ..diff.clone() };
         for finding in findings(&diff, &self.washer) {
             let is_known = |other: &TestFinding| {
+                // A new file is still new when it is edited once more.
+                let is_still_new = other.touch == TestTouch::Added && finding.touch == TestTouch::Changed;
                 other.path == finding.path
-                    && other.touch == finding.touch
+                    && (is_still_new || other.touch == finding.touch)
                     && (!finding.touch.is_suspicious() || other.lines == finding.lines)
             };
             if self.tests.iter().any(is_known) {
@@ -636,6 +642,9 @@ impl Recorder {
     }
 
     fn was_denied(&mut self, role: Role, tool: &str, target: &str) {
+        if role == Role::Agent {
+            self.totals.tools_denied = self.totals.tools_denied.saturating_add(1);
+        }
         let (tool, target) = (self.washer.line(tool, LINE_CHARS), self.washer.line(target, LINE_CHARS));
         let entry_text = format!("denied: {tool} {target}");
         self.note(&entry_text);

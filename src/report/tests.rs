@@ -13,7 +13,8 @@ use super::text::Washer;
 use super::{
     Changes, Closing, Difference, NightRun, Nights, Place, Recorder, Report, RunState, markdown, of_run, page,
 };
-use crate::core::{Finish, Outcome, Plan, Show, Tick};
+use crate::agent::Role;
+use crate::core::{Finish, Input, Outcome, Plan, Show, Tick};
 use crate::driver;
 use crate::journal::{JournalReader, RunSummary};
 
@@ -21,11 +22,11 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join("journal.jsonl")
 }
 
-fn report(name: &str) -> Report {
+pub(super) fn report(name: &str) -> Report {
     of_run(&fixture(name), &Redactor::new()).expect("a report").report
 }
 
-fn html(report: &Report) -> String {
+pub(super) fn html(report: &Report) -> String {
     page(report, &TimeZone::UTC).expect("a page")
 }
 
@@ -91,8 +92,8 @@ fn every_recorded_run_has_a_report_in_every_format() {
     }
 }
 
-#[test]
-fn several_runs_have_one_page_with_sums_and_links() {
+/// Two runs, and one whose every text is hostile.
+pub(super) fn nights_with_hostile_texts() -> Nights {
     let read = |name: &str| RunSummary::read(&fixture(name).with_file_name("run.json")).expect("a summary");
     let (demo, stuck) = (read("runs/demo"), read("runs/stuck-2.1.329"));
     let mut hostile = demo.clone();
@@ -102,7 +103,12 @@ fn several_runs_have_one_page_with_sums_and_links() {
     (hostile.outcome, hostile.ended_unix_ms, hostile.reason) = (None, None, Some(PAYLOADS.concat()));
     let run = |summary, page: Option<&str>| NightRun { summary, is_running: false, page: page.map(str::to_owned) };
     let runs = [run(&demo, Some("/state/a%b#c/report.html")), run(&stuck, None), run(&hostile, None)];
-    let nights = Nights::of(&runs, 0, demo.updated_unix_ms, &Washer::default());
+    Nights::of(&runs, 0, demo.updated_unix_ms, &Washer::default())
+}
+
+#[test]
+fn several_runs_have_one_page_with_sums_and_links() {
+    let nights = nights_with_hostile_texts();
     let told: Vec<(&str, usize)> = nights.outcomes.iter().map(|it| (it.outcome.as_str(), it.runs)).collect();
     assert_eq!(told, [("completed", 1), ("stuck", 1), ("broken", 1)]);
     assert!((nights.cost_usd - 0.28048).abs() < 1e-9 && nights.iterations == 10);
@@ -112,6 +118,19 @@ fn several_runs_have_one_page_with_sums_and_links() {
     let text = nights.markdown(&TimeZone::UTC);
     assert!(text.contains("- **completed** 20261120-202521-bphr (15s, $0.14): Write wordcount.sh"), "{text}");
     assert!(text.lines().all(|line| crate::ui::columns::of(line) <= 80), "{text}");
+}
+
+#[test]
+fn a_task_that_the_summary_has_cut_says_so() {
+    let read = RunSummary::read(&fixture("runs/demo").with_file_name("run.json")).expect("a summary");
+    let told = |task: String| {
+        let summary = RunSummary { task, ..read.clone() };
+        let run = NightRun { summary: &summary, is_running: false, page: None };
+        Nights::of(&[run], 0, 0, &Washer::default()).runs.remove(0).task.to_string()
+    };
+    assert_eq!(told("Do it.".to_owned()), "Do it.");
+    let long = told(RunSummary::task_of(&"word ".repeat(100), &Redactor::new()));
+    assert!(long.ends_with("word…") && !long.ends_with("……"), "{long}");
 }
 
 #[test]
@@ -298,7 +317,7 @@ fn hostile_changes(payload: &str) -> Changes {
 }
 
 /// The report of the demonstration, with `payload` in every text.
-fn poisoned_report(shows: &[(i64, Tick, Show)], plan: &Plan, payload: &str) -> Report {
+pub(super) fn poisoned_report(shows: &[(i64, Tick, Show)], plan: &Plan, payload: &str) -> Report {
     let mut plan = plan.clone();
     for text in [&mut plan.run_id, &mut plan.task, &mut plan.cwd, &mut plan.agent_version] {
         text.push_str(payload);
@@ -323,7 +342,7 @@ fn poisoned_report(shows: &[(i64, Tick, Show)], plan: &Plan, payload: &str) -> R
     report
 }
 
-fn demo_events() -> (Plan, Vec<(i64, Tick, Show)>) {
+pub(super) fn demo_events() -> (Plan, Vec<(i64, Tick, Show)>) {
     let journal = fixture("runs/demo");
     let plan = JournalReader::open(&journal).expect("a journal").plan().expect("a plan");
     let mut shows = Vec::new();
@@ -341,7 +360,7 @@ fn demo_events() -> (Plan, Vec<(i64, Tick, Show)>) {
     (plan, shows)
 }
 
-const PAYLOADS: &[&str] = &[
+pub(super) const PAYLOADS: &[&str] = &[
     "</script><script>alert(1)</script>",
     "</style><img src=x onerror=alert(1)>",
     "\" onmouseover=\"alert(1)",
@@ -433,4 +452,148 @@ fn differences_belong_to_the_iterations_in_which_they_were_made() {
     assert_eq!(told, [Some(1), Some(2), Some(3)]);
     assert_eq!(report.tests.findings[0].path.as_str(), "tests/a.rs");
     check_page(&html(&report));
+}
+
+#[test]
+fn a_checkpoint_in_the_second_in_which_an_iteration_ends_belongs_to_the_next_if_that_has_its_own() {
+    let mut report = report("runs/demo");
+    // The second stop comes in the second in which the first iteration ended.
+    let (first, start) = (report.iterations[0].to_ms, report.run.started_unix_ms);
+    let second_of = |at_ms: u64| (start + at_ms as i64) / 1_000 * 1_000;
+    let patch = patch_of("a.rs", "new", "+a\n").into_bytes();
+    let of = |from, to, at_ms| Difference {
+        from: Some(from),
+        to: Some(to),
+        unix_ms: second_of(at_ms),
+        patch: patch.clone(),
+    };
+    let stops = vec![of(1, 2, first.saturating_sub(500)), of(2, 3, first)];
+    report.add_changes(&Changes { whole: None, stops }, &Washer::default());
+    let told: Vec<Option<u64>> = report.iterations.iter().map(|it| it.diff.as_ref().and_then(|diff| diff.to)).collect();
+    assert_eq!(told, [Some(2), Some(3), None]);
+}
+
+/// A patch of one file.
+fn patch_of(path: &str, fate: &str, lines: &str) -> String {
+    let (from, to) = (format!("a/{path}"), format!("b/{path}"));
+    let (old, new) = match fate {
+        "new" => ("/dev/null", to.as_str()),
+        "deleted" => (from.as_str(), "/dev/null"),
+        _ => (from.as_str(), to.as_str()),
+    };
+    let mode = if fate == "changed" { String::new() } else { format!("{fate} file mode 100644\n") };
+    let count = |sign: char| lines.lines().filter(|line| line.starts_with(sign)).count();
+    format!(
+        "diff --git a/{path} b/{path}\n{mode}--- {old}\n+++ {new}\n@@ -1,{} +1,{} @@\n{lines}",
+        count('-'),
+        count('+')
+    )
+}
+
+/// Three stops of the demonstration: a test comes and goes, one is changed and put back, one loses an assertion.
+pub(super) fn changes_of_tests(report: &Report) -> Changes {
+    let at = |iteration: usize| report.run.started_unix_ms + report.iterations[iteration].to_ms as i64;
+    let of = |from, to, at_ms: i64, patch: String| Difference {
+        from: Some(from),
+        to: Some(to),
+        unix_ms: at_ms / 1_000 * 1_000,
+        patch: patch.into_bytes(),
+    };
+    let stays = patch_of("wordcount.sh", "new", "+#!/bin/sh\n+wc -w < \"$1\"\n");
+    let weaker = patch_of("tests/words_test.py", "changed", "-assert count(x) == 5\n+count(x)\n");
+    let stops = vec![
+        of(1, 2, at(0), patch_of("tests/gone.rs", "new", "+#[test]\n+fn counts() {}\n") + &stays),
+        of(2, 3, at(1), patch_of("tests/back.rs", "changed", "-a\n+b\n") + &weaker),
+        of(
+            3,
+            4,
+            at(2),
+            patch_of("tests/gone.rs", "deleted", "-#[test]\n-fn counts() {}\n")
+                + &patch_of("tests/back.rs", "changed", "-b\n+a\n"),
+        ),
+    ];
+    Changes { whole: Some(of(1, 4, at(2), stays + &weaker)), stops }
+}
+
+#[test]
+fn a_test_that_came_and_went_again_is_named() {
+    let mut report = report("runs/demo");
+    report.add_changes(&changes_of_tests(&report), &Washer::default());
+    let told: Vec<(&str, &str, Vec<&str>)> = report
+        .tests
+        .findings
+        .iter()
+        .map(|it| (it.touch.in_words(), it.path.as_str(), it.lines.iter().map(|line| line.as_str()).collect()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("came and went again", "tests/gone.rs", vec!["added at checkpoint 2", "removed at checkpoint 4"]),
+            ("fewer assertions", "tests/words_test.py", vec!["assert count(x) == 5"]),
+            (
+                "touched in between; at the end as before",
+                "test.sh",
+                vec!["edited by the agent's tools; no checkpoint shows it"]
+            ),
+            (
+                "touched in between; at the end as before",
+                "tests/back.rs",
+                vec!["changed at checkpoint 3", "changed at checkpoint 4"]
+            ),
+            ("changed", "tests/words_test.py", vec![]),
+        ]
+    );
+    let text = markdown(&report, &TimeZone::UTC);
+    assert!(text.contains("- **came and went again**: `tests/gone.rs`"), "{text}");
+    assert!(
+        text.contains("## What changed\n\n- `wordcount.sh` added +2 −0\n- `tests/words_test.py` +1 −1\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_sleep_of_the_machine_is_a_row_with_its_times() {
+    let (plan, _) = demo_events();
+    let mut recorder = Recorder::of_agent(&plan, Washer::default());
+    // 22:09 on the wall clock; a minute of the run's own time later it is 01:05.
+    let began = Input::Began { unix_ms: 1_795_212_540_000, resumed: false, turn_recorded: None, tokens: Vec::new() };
+    recorder.input(Tick::ZERO, &began);
+    recorder.command_show(
+        1_795_212_540_000,
+        Tick::ZERO,
+        &serde_json::from_str(r#"{"event":"phase","phase":"working","detail":"","iteration":1,"goes_on_in_ms":null}"#)
+            .expect("an event"),
+    );
+    recorder.input(Tick::ZERO.plus_ms(60_000), &Input::Elapsed { unix_ms: 1_795_223_100_000 });
+    let report = recorder.end(Closing::default());
+    let text = markdown(&report, &TimeZone::UTC);
+    assert!(text.contains("- 22:10:00–01:05:00 away (2h 55m): the machine slept, or its clock was set\n"), "{text}");
+    let page = html(&report);
+    assert!(page.contains("<td>22:10:00–01:05:00</td>") && page.contains("<rect class=\"away\""), "{page}");
+}
+
+#[test]
+fn denied_calls_are_said_with_the_outcome() {
+    let (plan, shows) = demo_events();
+    let told = |reason: &str, times: usize| {
+        let mut recorder = Recorder::of_agent(&plan, Washer::default());
+        for (unix_ms, tick, show) in shows.iter().filter(|(.., show)| !matches!(show, Show::Denied { .. })) {
+            recorder.command_show(*unix_ms, *tick, show);
+        }
+        let (unix_ms, tick, _) = shows.last().expect("an event");
+        for (role, times) in [(Role::Agent, times), (Role::Critic, 1)] {
+            let denied = Show::Denied { role, tool: "Write".to_owned(), target: "a".to_owned() };
+            (0..times).for_each(|_| recorder.command_show(*unix_ms, *tick, &denied));
+        }
+        recorder.finish(&Finish::new(Outcome::Completed, reason));
+        recorder.end(Closing::default())
+    };
+    for (times, words) in [(1, "; 1 tool call was denied"), (3, "; 3 tool calls were denied"), (0, "")] {
+        let report = told("the critic agrees", times);
+        assert_eq!(report.totals.tools_denied as usize, times);
+        let sentence = format!("the critic agrees{words}");
+        assert!(html(&report).contains(&format!("<p class=\"why\">{sentence}</p>")));
+        assert!(markdown(&report, &TimeZone::UTC).contains(&format!("\n\n{sentence}\n")), "{sentence}");
+    }
+    assert!(!markdown(&told("Write was denied", 3), &TimeZone::UTC).contains("3 tool calls were denied\n\n- "));
 }

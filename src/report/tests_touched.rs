@@ -2,6 +2,10 @@
 //! lower thresholds. It reads names and lines by the conventions of many languages and understands none of them, so it points
 //! to places for a person to look at. It decides nothing.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
 use serde::Serialize;
 
 use super::patch::{FileDiff, FileFate, Sign};
@@ -13,6 +17,8 @@ const LINES: usize = 5;
 const LINE_CHARS: usize = 160;
 /// How many characters of a path are shown.
 const PATH_CHARS: usize = 300;
+/// How many removed lines of one place are compared with the added ones.
+const PAIRED: usize = 200;
 /// Longer lines are data, not code.
 const LONGEST_LINE: usize = 2_000;
 
@@ -24,6 +30,8 @@ pub enum TestTouch {
     Removed,
     /// A file of tests got a name that is none of a test.
     RenamedAway,
+    /// A file of tests was there at a stop, and neither before the run nor at its end.
+    CameAndWent,
     /// Tests are skipped, or expected to fail.
     Skipped,
     /// Only some tests run.
@@ -36,6 +44,8 @@ pub enum TestTouch {
     FewerAssertions,
     /// A threshold was lowered, or a tolerance raised.
     Loosened,
+    /// A file of tests was touched in between, and at the end is as it was before the run.
+    PutBack,
     /// A file of tests was changed or renamed.
     Changed,
     /// A file of tests is new.
@@ -49,12 +59,14 @@ impl TestTouch {
         match self {
             TestTouch::Removed => "removed",
             TestTouch::RenamedAway => "renamed so that it is no test any more",
+            TestTouch::CameAndWent => "came and went again",
             TestTouch::Skipped => "tests skipped or expected to fail",
             TestTouch::Narrowed => "only some tests run",
             TestTouch::CommentedOut => "commented out",
             TestTouch::FewerTests => "fewer tests",
             TestTouch::FewerAssertions => "fewer assertions",
             TestTouch::Loosened => "bound loosened",
+            TestTouch::PutBack => "touched in between; at the end as before",
             TestTouch::Changed => "changed",
             TestTouch::Added => "new",
         }
@@ -66,13 +78,14 @@ impl TestTouch {
         match self {
             TestTouch::Removed
             | TestTouch::RenamedAway
+            | TestTouch::CameAndWent
             | TestTouch::Skipped
             | TestTouch::Narrowed
             | TestTouch::CommentedOut
             | TestTouch::FewerTests
             | TestTouch::FewerAssertions
             | TestTouch::Loosened => true,
-            TestTouch::Changed | TestTouch::Added => false,
+            TestTouch::PutBack | TestTouch::Changed | TestTouch::Added => false,
         }
     }
 }
@@ -87,6 +100,38 @@ pub struct TestFinding {
     /// Some of the lines that show it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Text>,
+}
+
+/// What happened to files of tests that are, at the end of these differences, as they were at their beginning: each difference
+/// with the number of its later checkpoint. `ended` are the files that differ between beginning and end.
+#[must_use]
+pub(super) fn passing(stops: &[(Option<u64>, Vec<FileDiff>)], ended: &[FileDiff], washer: &Washer) -> Vec<TestFinding> {
+    let mut touched: BTreeMap<&str, Vec<(FileFate, Option<u64>)>> = BTreeMap::new();
+    for (to, files) in stops {
+        for file in files {
+            if is_test_file(&file.path) {
+                touched.entry(&file.path).or_default().push((file.fate, *to));
+            }
+            if let Some(from) = file.renamed_from.as_deref().filter(|from| is_test_file(from)) {
+                touched.entry(from).or_default().push((FileFate::Removed, *to));
+            }
+        }
+    }
+    let differs = |path: &str| ended.iter().any(|file| file.path == path || file.renamed_from.as_deref() == Some(path));
+    let passing = touched.into_iter().filter(|(path, _)| !differs(path));
+    let finding = |(path, fates): (&str, Vec<(FileFate, Option<u64>)>)| {
+        let began = matches!(fates.first(), Some((FileFate::Added | FileFate::Renamed, _)));
+        let line = |(fate, to): &(FileFate, Option<u64>)| match to {
+            Some(to) => washer.line(&format!("{} at checkpoint {to}", fate.in_words()), LINE_CHARS),
+            None => washer.line(fate.in_words(), LINE_CHARS),
+        };
+        TestFinding {
+            touch: if began { TestTouch::CameAndWent } else { TestTouch::PutBack },
+            path: washer.line(path, PATH_CHARS),
+            lines: fates.iter().take(LINES).map(line).collect(),
+        }
+    };
+    passing.map(finding).collect()
 }
 
 /// What this difference does to tests.
@@ -105,16 +150,17 @@ pub(super) fn findings(diff: &FileDiff, washer: &Washer) -> Vec<TestFinding> {
             let from = diff.renamed_from.clone().unwrap_or_default();
             add(TestTouch::RenamedAway, vec![format!("{from} → {}", diff.path)]);
         }
-        for (touch, markers) in [(TestTouch::Skipped, SKIPS), (TestTouch::Narrowed, ONLY)] {
-            let more = added_more(&added, &removed, |line| markers.iter().any(|marker| has(line, marker)));
+        for (touch, marks) in [(TestTouch::Skipped, &SKIPS), (TestTouch::Narrowed, &ONLY)] {
+            let more = added_more(&added, &removed, |line| marks.are_in(line));
             if !more.is_empty() {
                 add(touch, more);
             }
         }
+        let commented: HashSet<&str> = added.iter().filter_map(|line| uncommented(line)).collect();
         let silenced: Vec<String> = removed
             .iter()
             .filter(|line| (declares_test(line) || asserts(line)) && !is_comment(line))
-            .filter(|line| added.iter().any(|other| uncommented(other).is_some_and(|text| text == line.trim())))
+            .filter(|line| commented.contains(line.trim()))
             .map(|line| (*line).to_owned())
             .collect();
         if !silenced.is_empty() {
@@ -157,15 +203,19 @@ fn lines(diff: &FileDiff, sign: Sign) -> Vec<&str> {
 
 /// The added lines of a kind, if there are more of them than removed ones. Lines that only moved do not count.
 fn added_more(added: &[&str], removed: &[&str], is: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut gone: Vec<&str> = removed.iter().map(|line| line.trim()).filter(|line| is(line)).collect();
+    let mut gone: HashMap<&str, usize> = HashMap::new();
+    for line in removed.iter().map(|line| line.trim()).filter(|line| is(line)) {
+        *gone.entry(line).or_default() += 1;
+    }
+    let mut left: usize = gone.values().sum();
     let mut new: Vec<String> = Vec::new();
     for line in added.iter().map(|line| line.trim()).filter(|line| is(line)) {
-        match gone.iter().position(|other| *other == line) {
-            Some(at) => drop(gone.swap_remove(at)),
+        match gone.get_mut(line).filter(|times| **times > 0) {
+            Some(times) => (*times, left) = (*times - 1, left - 1),
             None => new.push(line.to_owned()),
         }
     }
-    if new.len() > gone.len() { new } else { Vec::new() }
+    if new.len() > left { new } else { Vec::new() }
 }
 
 /// The removed lines of a kind, if there are more of them than added ones.
@@ -219,7 +269,7 @@ pub(super) fn is_test_file(path: &str) -> bool {
 }
 
 /// What skips a test, or lets it fail.
-const SKIPS: &[&str] = &[
+static SKIPS: Marks = Marks::of(&[
     // Rust
     "#[ignore",
     "#[should_panic",
@@ -314,10 +364,10 @@ const SKIPS: &[&str] = &[
     "continue-on-error: true",
     "allow_failure: true",
     "passWithNoTests",
-];
+]);
 
 /// What lets only some tests run.
-const ONLY: &[&str] = &[
+static ONLY: Marks = Marks::of(&[
     "it.only",
     "test.only",
     "describe.only",
@@ -339,15 +389,34 @@ const ONLY: &[&str] = &[
     "--deselect",
     "--ignore=",
     "norecursedirs",
-];
+]);
 
-/// Whether the line has this marker, not as the end of a longer name.
-fn has(line: &str, marker: &str) -> bool {
-    let begins_word = marker.starts_with(|c: char| c.is_alphanumeric());
-    line.match_indices(marker).any(|(at, _)| {
-        let before = line.get(..at).unwrap_or_default();
-        !begins_word || !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
-    })
+/// Words that are looked for in a line, all at once.
+struct Marks {
+    words: &'static [&'static str],
+    finder: OnceLock<Option<AhoCorasick>>,
+}
+
+impl Marks {
+    const fn of(words: &'static [&'static str]) -> Marks {
+        Marks { words, finder: OnceLock::new() }
+    }
+
+    /// Whether the line has one of them, not as the end of a longer name.
+    fn are_in(&self, line: &str) -> bool {
+        let begins_here = |word: &str, at: usize| {
+            let before = line.get(..at).unwrap_or_default();
+            let begins_word = word.starts_with(|c: char| c.is_alphanumeric());
+            !begins_word || !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+        };
+        match self.finder.get_or_init(|| AhoCorasick::new(self.words).ok()) {
+            Some(finder) => finder.find_overlapping_iter(line).any(|found| {
+                let word = self.words.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                begins_here(word, found.start())
+            }),
+            None => self.words.iter().any(|word| line.match_indices(word).any(|(at, _)| begins_here(word, at))),
+        }
+    }
 }
 
 /// Whether a line begins a test.
@@ -389,7 +458,7 @@ fn declares_test(line: &str) -> bool {
 
 /// Whether a line asserts something.
 fn asserts(line: &str) -> bool {
-    const NAMES: &[&str] = &[
+    static NAMES: Marks = Marks::of(&[
         "assert",
         "Assert.",
         "debug_assert",
@@ -412,8 +481,8 @@ fn asserts(line: &str) -> bool {
         "pytest.raises",
         "self.assert",
         "#[should_panic",
-    ];
-    NAMES.iter().any(|name| has(line, name))
+    ]);
+    NAMES.are_in(line)
 }
 
 /// The marks that begin a comment.
@@ -437,6 +506,7 @@ fn loosened(diff: &FileDiff, is_test: bool) -> Vec<String> {
     for (sign, text) in &diff.lines {
         match sign {
             Sign::Same | Sign::Place => removed.clear(),
+            Sign::Removed if removed.len() >= PAIRED => {}
             Sign::Removed => removed.push(text),
             Sign::Added => {
                 let twin = removed.iter().position(|before| allows_more(before, text, is_test));

@@ -24,14 +24,17 @@ pub(super) const TAB: &str = "    ";
 #[must_use]
 pub fn lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for piece in Pieces::new(text) {
-        match piece {
-            Shown::Char(c) => out.push(c),
-            Shown::LineEnd => out.push('\n'),
-            Shown::Tab => out.push_str(TAB),
+    let mut pieces = Pieces::new(text);
+    loop {
+        // Most texts are long and plain.
+        out.push_str(pieces.plain());
+        match pieces.next() {
+            Some(Shown::Char(c)) => out.push(c),
+            Some(Shown::LineEnd) => out.push('\n'),
+            Some(Shown::Tab) => out.push_str(TAB),
+            None => return out,
         }
     }
-    out
 }
 
 /// As [`lines`], but keeps tabs, because the result on stdout is data that may be indented with them.
@@ -151,6 +154,17 @@ impl<'a> Pieces<'a> {
     fn new(text: &'a str) -> Pieces<'a> {
         // A byte order mark at the beginning has no meaning.
         Pieces { rest: text.strip_prefix('\u{feff}').unwrap_or(text), last: None, base: None }
+    }
+
+    /// The printable ASCII characters and line ends that come next, which are shown as they are.
+    fn plain(&mut self) -> &'a str {
+        let length = self.rest.bytes().take_while(|byte| matches!(byte, b'\n' | b' '..=b'~')).count();
+        let (plain, rest) = self.rest.split_at_checked(length).unwrap_or(("", self.rest));
+        if let Some(last) = plain.chars().next_back() {
+            self.last = Some(last).filter(|last| *last != '\n');
+            (self.base, self.rest) = (self.last, rest);
+        }
+        plain
     }
 
     /// Whether an invisible character shapes the text around it.
@@ -353,6 +367,11 @@ mod tests {
         fn clean_text_stays_as_it_is(text in hostile()) {
             let once = lines(&text);
             prop_assert_eq!(lines(&once), once);
+        }
+
+        #[test]
+        fn plain_runs_change_nothing(text in hostile()) {
+            prop_assert_eq!(lines(&text), data(&text).replace('\t', TAB));
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::advice;
-use super::format::{due, money, seconds};
+use super::format::{denied as denied_calls, due, money, seconds};
 use super::object::Object;
 use super::rows::{command, labelled, rows};
 use super::style::{Ink, Style};
@@ -25,6 +25,10 @@ pub struct Ending<'a> {
     pub left_out: &'a [String],
     /// The report's path, if there is one.
     pub report: Option<&'a str>,
+    /// The command that shows what has changed, if there is one.
+    pub diff: Option<&'a str>,
+    /// The command that makes the files what they were before the run, if there is one.
+    pub restore: Option<&'a str>,
 }
 
 impl Ending<'_> {
@@ -108,13 +112,23 @@ impl Ending<'_> {
             .field("resume", &self.resume(tick))
     }
 
-    /// The final block for people.
-    pub(super) fn text(&self, tick: Tick, style: Style, zone: &TimeZone) -> String {
+    /// The reason, and how many of the agent's calls were denied, unless the reason is about that.
+    fn reason_and_denials(&self, denied: u32, zone: &TimeZone) -> String {
+        let reason = self.reason(zone);
+        let is_about_it = matches!(self.finish.needs, Some(Needs::Permission { .. })) || reason.contains("denied");
+        match denied_calls(denied).filter(|_| !is_about_it) {
+            Some(denied) => format!("{reason}; {denied}"),
+            None => reason,
+        }
+    }
+
+    /// The final block for people. `denied`: how many of the agent's calls were denied.
+    pub(super) fn text(&self, tick: Tick, denied: u32, style: Style, zone: &TimeZone) -> String {
         let finish = self.finish;
         let words = finish.outcome.in_words();
         let (first, rest) = words.split_at(1);
         let words = format!("{}{rest}", first.to_ascii_uppercase());
-        let mut out = sentence(style, &words, ink_of(finish.outcome), &self.reason(zone));
+        let mut out = sentence(style, &words, ink_of(finish.outcome), &self.reason_and_denials(denied, zone));
         let mut line = |label: &str, value: &str| out.push_str(&labelled(style, label, value, VALUE_CHARS));
         line("iterations", &finish.iterations.to_string());
         line("restarts", &finish.restarts.to_string());
@@ -144,6 +158,11 @@ impl Ending<'_> {
                 out.push_str(&labelled(style, "", &options, VALUE_CHARS));
             }
         }
+        for (label, it) in [("changes", self.diff), ("undo", self.restore)] {
+            if let Some(it) = it {
+                out.push_str(&command(style, label, it));
+            }
+        }
         out.push_str(&command(style, "why", &format!("ccc explain {}", quoted(&self.plan.run_id))));
         out
     }
@@ -171,5 +190,40 @@ fn ink_of(outcome: Outcome) -> Ink {
         Tone::Good => Ink::Good,
         Tone::Warn => Ink::Warn,
         Tone::Bad => Ink::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_says_how_many_calls_were_denied_and_names_the_commands_that_show_and_undo() {
+        let journal = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/runs/demo/journal.jsonl");
+        let reader = crate::journal::JournalReader::open(std::path::Path::new(journal)).expect("a journal");
+        let plan = reader.plan().expect("a plan");
+        let told = |reason: &str, needs, denied| {
+            let finish = Finish { needs, ..Finish::new(Outcome::Completed, reason) };
+            let ending = Ending {
+                finish: &finish,
+                plan: &plan,
+                run_dir: "/state/r1",
+                agent: "claude",
+                left_out: &[],
+                report: Some("/state/r1/report.html"),
+                diff: Some("ccc diff r1"),
+                restore: Some("ccc restore r1 1"),
+            };
+            ending.text(Tick::ZERO, denied, Style::in_rows(false, Some(80)), &TimeZone::UTC)
+        };
+        let text = told("the critic agrees", None, 2);
+        assert!(text.starts_with("Completed: the critic agrees; 2 tool calls were denied\n"), "{text}");
+        for row in
+            ["  report     /state/r1/report.html\n", "  changes    ccc diff r1\n", "  undo       ccc restore r1 1\n"]
+        {
+            assert!(text.contains(row), "{text}");
+        }
+        assert!(told("the critic agrees", None, 0).starts_with("Completed: the critic agrees\n"));
+        assert!(told("Write was denied 2 times", None, 2).starts_with("Completed: Write was denied 2 times\n"));
     }
 }

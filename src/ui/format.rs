@@ -153,6 +153,15 @@ pub(crate) fn count(n: usize, word: &str) -> String {
     }
 }
 
+/// How many of the agent's calls were denied, for a sentence; `None` if none was.
+pub(crate) fn denied(calls: u32) -> Option<String> {
+    match calls {
+        0 => None,
+        1 => Some("1 tool call was denied".to_owned()),
+        n => Some(format!("{n} tool calls were denied")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -79,6 +79,8 @@ pub struct Plain {
     status: Status,
     streamed: Streamed,
     denials: Denials,
+    /// How many of the agent's calls were denied.
+    tools_denied: u32,
     /// The wall clock at a tick, when it is known.
     wall: Option<(Tick, i64)>,
     /// The directory the agent works in, with a `/` at its end; empty while unknown.
@@ -108,6 +110,7 @@ impl Plain {
             status: Status::default(),
             streamed: Streamed::default(),
             denials: Denials::default(),
+            tools_denied: 0,
             wall: None,
             directory: String::new(),
             critic_said: String::new(),
@@ -244,7 +247,7 @@ impl Plain {
             outputs.push(ScreenOutput::data(result));
         }
         let gap = if self.style.live { "\n" } else { "" };
-        let block = ending.text(tick, self.style, &self.zone);
+        let block = ending.text(tick, self.tools_denied, self.style, &self.zone);
         outputs.push(must_arrive(format!("{gap}{block}")));
         outputs
     }
@@ -324,6 +327,7 @@ impl Plain {
             }
             Show::ToolEnded { id, failed, error, hunks, .. } => self.tool_ended(id, *failed, error, hunks),
             Show::Denied { role, tool, target } => {
+                self.tools_denied = self.tools_denied.saturating_add(u32::from(*role == Role::Agent));
                 if !self.denials.denied(&(tool.clone(), target.clone())) {
                     return String::new();
                 }

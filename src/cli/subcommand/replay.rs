@@ -190,6 +190,8 @@ pub(in crate::cli) fn outputs(
                 run_dir: &run_dir,
                 agent: plan.agent.program(),
                 report: None,
+                diff: None,
+                restore: None,
             };
             for output in printer.finish(tick, &ending) {
                 if output.stream == Stream::Err {

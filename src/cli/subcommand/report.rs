@@ -78,12 +78,12 @@ pub fn run(args: ReportArgs, context: &Context) -> Result<ExitCode, CliError> {
     let journal = journal_of(args.run.as_deref(), context)?;
     let output = args.output.as_ref().map(|path| context.cwd().map(|cwd| cwd.join(path))).transpose()?;
     if args.format == ReportFormat::Html && output.is_none() {
-        let path = maker.write(&journal).map_err(|error| {
+        let written = maker.write(&journal).map_err(|error| {
             CliError::new(ErrorKind::Failed, error.to_string())
                 .hint("to write it to another place, give a file with -o")
         })?;
-        context.printer.line(path.display());
-        return opened(args.open, &path, context);
+        context.printer.line(written.path.display());
+        return opened(args.open, &written.path, context);
     }
     let failed = |error: &dyn std::fmt::Display| {
         CliError::new(ErrorKind::Failed, error.to_string()).hint("to list the recorded runs: ccc runs")

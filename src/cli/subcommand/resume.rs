@@ -90,6 +90,10 @@ pub struct ResumeArgs {
     #[arg(long, hide = true)]
     pub conversation: bool,
 
+    /// The bounds on money and on the clock are those that are given now: they are of the night, not of the run.
+    #[arg(long, hide = true)]
+    pub lift_bounds: bool,
+
     /// Continue although another run works in the run's directory or repository.
     #[arg(long)]
     pub share_tree: bool,
@@ -665,6 +669,13 @@ fn changed_plan(
         plan.clone()
     };
     if !(args.reload && present.given.is_some()) {
+        let mut before = present.given.clone();
+        if args.lift_bounds {
+            (changed.budgets.max_cost_usd, changed.budgets.until_unix_ms) = (None, None);
+            if let Some(before) = &mut before {
+                (before.layer.budgets.max_cost_usd, before.layer.budgets.until) = (None, None);
+            }
+        }
         set_given(&mut changed, &flags);
         if !args.checks().is_empty() {
             changed.checks = given_checks(args, changed.timeouts.tool_ms);
@@ -672,8 +683,7 @@ fn changed_plan(
         let configured = changed.configured_agent_args().to_vec();
         let given = args.agent_args_after(plan.agent, &changed.given_agent_args());
         changed.agent_args = configured.into_iter().chain(given).collect();
-        changed.given =
-            given_now(present.given.as_ref(), args, plan.agent).and_then(|given| serde_json::to_value(given).ok());
+        changed.given = given_now(before.as_ref(), args, plan.agent).and_then(|given| serde_json::to_value(given).ok());
     }
     if changed.critic != plan.critic {
         keep_prompt(&mut changed, run_dir)?;
