@@ -13,12 +13,14 @@ pub mod git;
 pub mod guard;
 pub mod journal;
 pub mod keeper;
+pub mod notify;
 pub mod process;
 pub mod publish;
 pub mod report;
+pub mod tasks;
 pub mod tokens;
 pub mod ui;
 pub mod watch;
 pub mod worktree;
 
-pub use supervision::{agent, core, stream, upkeep, words};
+pub use supervision::{agenda, agent, core, stream, upkeep, words};

@@ -30,6 +30,13 @@ def say(**message):
     out.write(json.dumps({**message, "session_id": session}, separators=(",", ":")).encode() + b"\n")
 
 
+def stamp(number):
+    """The time in milliseconds. Each character differs from that of the stamp before, because a screen paints only what changes."""
+    key = number % 10
+    digits = "".join(str((int(digit) + key) % 10) for digit in str(time.time_ns() // 1_000_000))
+    return f"{'abcdefghij'[key]}{digits}{'klmnopqrst'[key]}\n\n"
+
+
 def partial(event):
     say(type="stream_event", event=event, parent_tool_use_id=None, uuid="00000000-0000-4000-8000-000000000009")
 
@@ -78,7 +85,7 @@ for line in sys.stdin:
             ahead = began + number / rate - time.monotonic()
             if ahead > 0:
                 time.sleep(ahead)
-            text_now = f"T{time.time_ns() // 1_000_000}Z\n" if stamps else words
+            text_now = stamp(number) if stamps else words
             partial({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text_now}})
         print(f"{lines} lines in {time.monotonic() - began:.2f} s", file=sys.stderr)
     say(type="assistant", message={"id": "msg_1", "role": "assistant", "content": [{"type": "text", "text": text}],

@@ -21,8 +21,9 @@ use crate::config::Span;
 use crate::control::protocol::{Event, FromRun, Reply, Request, Shown, Welcome, WordsOf};
 use crate::control::{ClientError, request_of};
 use crate::core::{Budgets, Outcome, Show, WhenLeft};
-use crate::driver::{ChildEnv, TreeObserver};
+use crate::driver::{ChildEnv, TreeObserver, unix_ms};
 use crate::journal::{JournalReader, RunDir};
+use crate::notify::Ring;
 use crate::process::{Cancel, KeySink, Keys, UserTerminal, stop_own_job};
 use crate::ui::conversation::{About, Conversation, Job, Leave, News};
 use crate::ui::keys::Decoder;
@@ -66,6 +67,8 @@ pub struct AttachSetup {
     pub env: ChildEnv,
     /// Unique text of this client, from which it makes its keys.
     pub seed: String,
+    /// Bell and desktop of this terminal, if the user wants to be told by them.
+    pub ring: Option<Ring>,
 }
 
 /// How the session ended.
@@ -198,6 +201,9 @@ struct Session<'a> {
     is_dirty: bool,
     is_urgent: bool,
     bell: bool,
+    ring: Option<Ring>,
+    /// What the terminal gets with the next paint.
+    rung: String,
     suspends: bool,
     /// The terminal is gone.
     is_cut: bool,
@@ -266,6 +272,8 @@ impl<'a> Session<'a> {
             is_dirty: true,
             is_urgent: true,
             bell: false,
+            ring: setup.ring.clone(),
+            rung: String::new(),
             suspends: false,
             is_cut: false,
             painted_at: None,
@@ -403,6 +411,8 @@ impl<'a> Session<'a> {
         if std::mem::take(&mut self.bell) {
             bytes.push(0x07);
         }
+        // None of it moves the cursor.
+        bytes.extend(std::mem::take(&mut self.rung).into_bytes());
         if !bytes.is_empty() {
             self.screen.paint(bytes);
         }
@@ -449,6 +459,10 @@ impl<'a> Session<'a> {
                         self.reconnects = 0;
                         if let Show::Finished { outcome, .. } = &show {
                             self.outcome = Some(*outcome);
+                        }
+                        if let Some(ring) = &mut self.ring {
+                            // It was told.
+                            let _ = ring.follow(&show, 0);
                         }
                         self.tell(News::Show { show: Box::new(show), run_ms: t / 1_000, past: true });
                     }
@@ -563,6 +577,9 @@ impl<'a> Session<'a> {
                 }
                 if let Show::Finished { outcome, .. } = &show {
                     self.outcome = Some(*outcome);
+                }
+                if let Some(bytes) = self.ring.as_mut().and_then(|ring| ring.follow(&show, unix_ms())) {
+                    self.rung.push_str(&bytes);
                 }
                 self.tell(News::Show { show: Box::new(show), run_ms: t / 1_000, past: false });
             }

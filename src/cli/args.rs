@@ -3,9 +3,9 @@ use clap::{Args, Parser, Subcommand};
 use super::ExitCode;
 use super::subcommand::{
     answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
-    init, interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay,
-    report, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens,
-    tree, trust, usage, wait, watch,
+    init, interrupt, keeper, kill, list, look, man, merge, new, night, notify, nuke, pause, prompt, providers,
+    questions, replay, report, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop,
+    supervise, tokens, tree, trust, usage, wait, watch,
 };
 
 /// Keeps an AI coding agent working, unattended, until an independent critic agrees that the task is done.
@@ -49,6 +49,8 @@ pub struct HelpArgs {
 #[allow(missing_docs, reason = "the struct of each command's arguments has its text")]
 pub enum Command {
     Resume(resume::ResumeArgs),
+    #[command(about = "Work through a list of tasks, one after the other")]
+    Night(night::NightArgs),
     Setup(setup::SetupArgs),
     Supervise(supervise::SuperviseArgs),
     #[command(about = "Attach this terminal to a run: watch it, and send it messages")]
@@ -97,6 +99,7 @@ pub enum Command {
     #[command(about = "Print how many agents work and ask, and the usage, in one line")]
     StatusLine(status_line::StatusLineArgs),
     Tokens(tokens::TokensArgs),
+    Notify(notify::NotifyArgs),
     Providers(providers::ProvidersArgs),
     Replay(replay::ReplayArgs),
     #[command(about = "Make the report of a run: what was asked, what became of it, what it cost")]

@@ -10,6 +10,7 @@ use crate::control::SOCKETS_DIR;
 use crate::files::{DirFault, private_dir_fault, private_subdir_fault};
 use crate::guard::ConsentStore;
 use crate::keeper::KEEPER_DIR;
+use crate::tasks::NIGHTS_DIR;
 use crate::ui::Style;
 
 /// Everything that a command takes from its process. Tests pass their own, so commands use no global state.
@@ -139,8 +140,8 @@ impl Context {
 }
 
 /// The directories that ccc creates in its state directory.
-const IN_STATE: [&str; 9] =
-    ["runs", "sessions", "trees", "trust", "prompts", "usage", "providers", SOCKETS_DIR, KEEPER_DIR];
+const IN_STATE: [&str; 10] =
+    ["runs", "sessions", "trees", "trust", "prompts", "usage", "providers", SOCKETS_DIR, KEEPER_DIR, NIGHTS_DIR];
 
 /// The first of the state directory and its directories that other users could have written to. A directory that cannot be
 /// examined is skipped here; the error follows where the directory is used.

@@ -8,9 +8,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
     answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
-    init, interrupt, keeper, kill, list, look, man, merge, new, nuke, pause, prompt, providers, questions, replay,
-    restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise, tokens, tree, trust,
-    usage, wait, watch,
+    init, interrupt, keeper, kill, list, look, man, merge, new, night, notify, nuke, pause, prompt, providers,
+    questions, replay, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise,
+    tokens, tree, trust, usage, wait, watch,
 };
 use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, subcommand, zone};
 
@@ -79,6 +79,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         },
         None => run::run(cli.run, args, context),
         Some(Command::Resume(given)) => resume::run(given, args, context),
+        Some(Command::Night(given)) => night::run(given, args, context),
         Some(Command::Setup(given)) => setup::run(given, args, context),
         Some(Command::Attach(args)) => attach::run(args, context),
         Some(Command::Follow(args)) => follow::run(args, context),
@@ -108,6 +109,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Watch(args)) => watch::run(args, &Cli::command(), context),
         Some(Command::StatusLine(args)) => status_line::run(args, context),
         Some(Command::Tokens(args)) => tokens::run(args, context),
+        Some(Command::Notify(args)) => notify::run(args, context),
         Some(Command::Providers(args)) => providers::run(args, context),
         Some(Command::Replay(args)) => replay::run(args, context),
         Some(Command::Report(args)) => subcommand::report::run(args, context),
@@ -134,6 +136,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
         None
         | Some(
             Command::Resume(_)
+            | Command::Night(_)
             | Command::Setup(_)
             | Command::Attach(_)
             | Command::Follow(_)
@@ -163,6 +166,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Watch(_)
             | Command::StatusLine(_)
             | Command::Tokens(_)
+            | Command::Notify(_)
             | Command::Providers(_)
             | Command::Replay(_)
             | Command::Report(_)

@@ -70,6 +70,11 @@ pub(crate) fn rules(context: &Context, now_unix_ms: i64) -> Rules {
     rules_of(&settings, now_unix_ms, &zone::of_user(&context.env).0)
 }
 
+/// What is known about the usage of the tokens that agents in this place get. Asks the provider where that is due.
+pub(super) fn usage_in(place: &Path, context: &Context, now_unix_ms: i64) -> Vec<TokenUsage> {
+    KeeperWorld::new(context, false, None).usage(&[place.to_owned()], now_unix_ms)
+}
+
 /// Makes sure that a keeper works, for a command that starts an agent. That none could be started is only said: no agent depends
 /// on it.
 pub(crate) fn ensure_keeper(context: &Context) {

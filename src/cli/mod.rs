@@ -37,6 +37,8 @@ mod logout;
 mod misuse;
 mod native;
 mod new_from_inside;
+mod night;
+mod notifying;
 pub mod options;
 mod overlap;
 mod presentation;

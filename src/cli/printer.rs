@@ -158,6 +158,13 @@ impl Printer {
         self.behind("", line);
     }
 
+    /// Writes lines to stdout as [`Printer::line`] does, all at once: of a long list each alone would be a call of the system.
+    pub fn lines(&self, lines: impl IntoIterator<Item = impl fmt::Display>) {
+        let columns = self.columns();
+        let lines = lines.into_iter().map(|line| shown("", &line.to_string(), self.color_out, columns));
+        self.data(&lines.collect::<String>());
+    }
+
     /// Writes a line to stdout after a lead, such as a label. On a terminal it is wrapped, and later rows are aligned
     /// under the first.
     pub fn behind(&self, lead: &str, text: impl fmt::Display) {
@@ -175,7 +182,7 @@ impl Printer {
     }
 
     /// Writes a message after a bold or coloured lead. Later rows are aligned under the first.
-    fn talk_behind(&self, lead: &str, text: impl fmt::Display) {
+    pub fn talk_behind(&self, lead: &str, text: impl fmt::Display) {
         self.talk_raw(&shown(lead, &text.to_string(), self.color_err, self.columns_err.columns()));
     }
 

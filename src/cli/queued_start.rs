@@ -101,6 +101,8 @@ pub(super) fn start(
         tokens: &tokens,
         prompt_origin: queued.prompt_origin.clone(),
         extra_env: Vec::new(),
+        notify: settings.notify.clone(),
+        keep_awake: settings.keep_awake,
         hosted: starting.hosted,
         interface: None,
         share_tree: queued.share_tree,

@@ -12,18 +12,21 @@ use super::continue_interactively::continue_interactively;
 use super::credentials::RunTokens;
 use super::family::RunFamily;
 use super::presentation::Presentation;
-use super::{CliError, Context, ErrorKind, ExitCode, detach, native, reporting, serving, survivors, telling};
-use crate::config::{Env, OutputFormat, Project, Transport};
+use super::{
+    CliError, Context, ErrorKind, ExitCode, detach, native, notifying, reporting, serving, survivors, telling,
+};
+use crate::config::{Env, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
 use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
-use crate::driver::{self, ChildEnv, Control, End, Interface, Program, Setup, Visibility, Workers};
+use crate::driver::{self, ChildEnv, Control, End, Interface, KeepAwake, Program, Setup, Visibility, Workers};
 use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
-use crate::process::{self, Detached, Recording, Scope, TypedEcho, UserTerminal};
+use crate::notify::{At, Follower};
+use crate::process::{self, Detached, Inhibitor, Recording, Scope, TypedEcho, UserTerminal};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
@@ -59,6 +62,10 @@ pub(super) struct RunRequest<'a> {
     pub(super) share_tree: bool,
     /// The project's settings for the agent, as far as the user has agreed to them.
     pub(super) settings_of_agent: SettingsOfAgent,
+    /// Whom the run tells what it comes to.
+    pub(super) notify: Notify,
+    /// Whether the machine is kept awake.
+    pub(super) keep_awake: bool,
 }
 
 /// The point at which a run continues.
@@ -67,6 +74,8 @@ pub(super) struct Continuation {
     pub(super) tail: Tail,
     pub(super) started_unix_ms: i64,
     pub(super) first_inputs: Vec<OperatorInput>,
+    /// Has followed the journal.
+    pub(super) follower: Follower,
 }
 
 /// Begins a new run and drives it to its end.
@@ -144,6 +153,7 @@ pub(super) fn prepare_new(
         resumed: false,
         started_unix_ms,
         first_inputs: Vec::new(),
+        follower: Follower::default(),
     };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
     prepare(lives, held, journal, redactor, request, context)
@@ -259,6 +269,7 @@ pub(super) fn go_on(
         resumed: true,
         started_unix_ms: continuation.started_unix_ms,
         first_inputs: continuation.first_inputs,
+        follower: continuation.follower,
     };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
     prepare(life, held, journal, redactor, request, context)?.supervise(request, context)
@@ -319,6 +330,7 @@ struct Life {
     resumed: bool,
     started_unix_ms: i64,
     first_inputs: Vec<OperatorInput>,
+    follower: Follower,
 }
 
 /// A run that holds its locks and is ready to be driven.
@@ -416,7 +428,17 @@ fn prepare(
         family: Some(Arc::new(RunFamily::of(&run_dir, &state_dir, &plan, context))),
         ..serving::served(&run_dir, "agent", &plan.cwd, life.started_unix_ms, context)?
     };
+    let subject = notifying::subject(&run_dir, &plan);
+    let at = match (&host, &interface) {
+        (Some(_), _) => At::Background,
+        (None, Some(_)) => At::Interface,
+        (None, None) => notifying::at(context),
+    };
+    let notifier = notifying::notifier(&request.notify, subject, life.follower, &run_dir, &redactor, at, context);
+    let inhibitor = if request.keep_awake { Inhibitor::find(&bare_env.0) } else { None };
     let setup = Setup {
+        notifier,
+        keep_awake: inhibitor.map(|inhibitor| KeepAwake::new(inhibitor, &plan.run_id)),
         core: life.core,
         from: life.from,
         resumed: life.resumed,
@@ -469,7 +491,7 @@ impl Prepared {
         let resumption =
             if setup.resumed { telling::tell_manager_of_resumption(&run_dir, &setup.state_dir) } else { None };
         let mut server = None;
-        let end = driver::run(setup, |run| {
+        let mut end = driver::run(setup, |run| {
             let key = served.hook_key.clone();
             server = serving::serve(served, hub, run, context);
             if let Some(hooks) = hooks {
@@ -493,7 +515,7 @@ impl Prepared {
             }
         })
         .map_err(|error| no_event_loop(&error))?;
-        let (env, plan) = (end.env.clone(), end.plan.clone());
+        let (env, plan, notifier) = (end.env.clone(), end.plan.clone(), end.notifier.take());
         // A resumed run writes the file again from the user's present settings.
         for file in [CRITIC_SETTINGS, INTERFACE_SETTINGS] {
             let _ = std::fs::remove_file(run_dir.path().join(file));
@@ -514,6 +536,10 @@ impl Prepared {
         // Clients are told of the end only when another ccc could resume the run.
         if let Some(server) = server {
             server.end(finish.clone());
+        }
+        // Nobody waits for this but whoever waits for this process.
+        if let Some(notifier) = notifier {
+            notifying::at_the_end(notifier, &run_dir, context);
         }
         // Remove the directory of a conversation without any message. This comes last, because the server would create its socket's
         // name again.
@@ -547,7 +573,7 @@ impl Prepared {
 /// Prints the end of the run. Returns the finish (`None` when the user left before it) and whether writing the result
 /// to stdout failed. A reader that has gone away is no failure.
 fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context) -> (Option<Finish>, bool) {
-    let End { finish, plan, env: _, tick, mut printer, screen, journal_news } = end;
+    let End { finish, plan, env: _, tick, mut printer, screen, journal_news, notifier: _ } = end;
     if let Some(finish) = &finish {
         let (plan, left_out) = driver::shown_plan(&plan, redactor);
         // A conversation without a message leaves nothing.

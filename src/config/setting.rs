@@ -9,7 +9,7 @@ use clap::value_parser;
 use serde_json::{Number, Value};
 
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, MemorySize, OutputFormat, Percent, PercentOrOff,
+    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, MemorySize, Notify, OutputFormat, Percent, PercentOrOff,
     Providers, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
 
@@ -193,7 +193,7 @@ macro_rules! in_files_only {
 }
 
 in_files_only! {
-    List: Vec<String>, Vec<TokenEntry>, Vec<Reserve>;
+    List: Vec<String>, Vec<TokenEntry>, Vec<Reserve>, Notify;
     Object: Providers, UnshownObject;
 }
 

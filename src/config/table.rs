@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, MemorySize, OutputFormat, Percent, PercentOrOff, Providers, Reserve,
-    Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, MemorySize, Notify, OutputFormat, Percent, PercentOrOff, Providers,
+    Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
 use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt};
 
@@ -26,6 +26,8 @@ const CRITIC_WATCH_MS: u64 = 250;
 const NOT_THE_PROJECTS: &str = "a project's file must not choose the provider under which your agent is started";
 /// Why a project's file must not say what agents may use.
 const NOT_THE_PROJECTS_MACHINE: &str = "a project's file must not decide how much of your machine agents use";
+/// Why a project's file must not say whom a run tells.
+const NOT_THE_PROJECTS_NOTIFY: &str = "a project's file must not decide whom your runs tell what they do";
 /// Why a project's file must not bound the fleet.
 const NOT_THE_PROJECTS_FLEET: &str = "a project's file must not decide how many agents are started with your tokens";
 
@@ -210,6 +212,12 @@ settings! {
         reserve: Vec<Reserve> = Vec::new() => free().variable("CCC_USAGE_RESERVE")
             .in_file("Of several that hold at the same time, the largest counts.");
     }
+    /// Whom your runs tell that they have ended, need you or wait: each entry has `events` and one way, which is `command`,
+    /// `webhook`, `desktop` or `bell`.
+    notify: Notify = Notify::default() => never_from_project(NOT_THE_PROJECTS_NOTIFY)
+        .in_file("The list of the file of highest priority is used. To try it: `ccc notify test`.");
+    /// Keep the machine awake while a run works or waits for a reset, where the system offers it.
+    keep_awake: bool = true => never_from_project(NOT_THE_PROJECTS_MACHINE).variable("CCC_KEEP_AWAKE");
     /// At a terminal, continue in the agent's own interface when the task is done.
     hand_over: bool => free().variable("CCC_HAND_OVER").option("--hand-over", "").otherwise("off")
         .taken_back_by("--no-hand-over", "Do not continue in the agent's own interface when the task is done");

@@ -24,6 +24,7 @@ use super::credentials::{Credentials, FetchedFor, TokenRecords};
 use super::engine::{self, Engine, Reaction, Source as _, drive, feed, record, write_summary};
 use super::host::in_foreground;
 use super::inbox::{Event, Events, InRecord, Inbox};
+use super::keep_awake::KeepAwake;
 use super::measured::Measured;
 use super::native::{Interface, InterfaceTerminal};
 use super::pending::Pending;
@@ -39,6 +40,7 @@ use crate::core::{
 use crate::guard::SettingsOfAgent;
 use crate::journal::disk::JOURNAL_DELETED;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, LockError, RunDir, RunSummary};
+use crate::notify::Notifier;
 use crate::process::{Cancel, Child, Scope, Transport, TypedEcho};
 use crate::ui::{Awaited, Printer, Screen, ScreenOutput};
 use redaction::{Redactor, SharedRedactor};
@@ -114,6 +116,10 @@ pub struct Setup {
     pub workers: Workers,
     /// Logs what the journal cannot record, if the user does not see the screen.
     pub log: Option<fn(&str)>,
+    /// Tells the user what the run comes to.
+    pub notifier: Option<Notifier>,
+    /// Keeps the machine awake, where the system offers it.
+    pub keep_awake: Option<KeepAwake>,
 }
 
 /// How a run ended.
@@ -133,6 +139,8 @@ pub struct End {
     pub screen: Screen,
     /// The last news about the journal for the user.
     pub journal_news: Option<JournalNews>,
+    /// Has still to send what the run has told last.
+    pub notifier: Option<Notifier>,
 }
 
 /// Hosts the run in the foreground until the core has finished. `sources` gets the controller, so that other sources than the
@@ -231,6 +239,8 @@ impl Run {
             host: controls.host(),
             hub: setup.hub,
             log: setup.log,
+            notifier: setup.notifier,
+            keep_awake: setup.keep_awake,
             asked_something: false,
             interrupts: 0,
             workers: setup.workers,
@@ -297,6 +307,8 @@ pub(super) struct World {
     /// Publishes the run to clients of the control socket.
     pub(super) hub: Option<Hub>,
     log: Option<fn(&str)>,
+    notifier: Option<Notifier>,
+    keep_awake: Option<KeepAwake>,
     /// A question was asked, and clients have not been told that it is closed.
     pub(super) asked_something: bool,
     /// How often the user or the system has asked for the end.
@@ -430,7 +442,8 @@ impl World {
         let env = ChildEnv(self.credentials.child_env(&self.env.0, self.run.core.token()));
         let (core, finish, journal_news) = self.run.close();
         let plan = core.plan().clone();
-        End { finish, plan, env, tick, printer: self.printer, screen: self.screen, journal_news }
+        let (printer, screen, notifier) = (self.printer, self.screen, self.notifier);
+        End { finish, plan, env, tick, printer, screen, journal_news, notifier }
     }
 
     /// Kills everything that this run has started and that still runs, but nothing of another run in this process.
@@ -577,14 +590,23 @@ impl World {
     fn show(&mut self, now: Tick, mut show: Show, i: Option<u32>) {
         self.moment();
         let redactor = self.redactor.now();
+        if let Some(keep_awake) = &mut self.keep_awake {
+            keep_awake.follow(&show);
+        }
+        let unix_ms = self.run.clock.unix_ms();
+        // Before the redaction of what is shown: a resumed run compares with its journal.
+        let rung = self.notifier.as_mut().and_then(|notifier| notifier.follow(&show, unix_ms, &redactor));
         if let Some(redacted) = show.redacted(&|text| redactor.text(text).to_string()) {
             show = redacted;
         }
         let output = self.printer.render(now, &show);
         if let Some(hub) = &self.hub {
-            hub.show(self.run.fact.0, i, now, self.run.clock.unix_ms(), show);
+            hub.show(self.run.fact.0, i, now, unix_ms, show);
         }
         self.put(output);
+        if let Some(bytes) = rung {
+            self.put(ScreenOutput::talk(bytes));
+        }
     }
 
     /// Performs the order of a client of the control socket, and sends the reply.
@@ -721,6 +743,9 @@ impl engine::World for World {
     }
 
     fn settled(&mut self) {
+        if let Some(keep_awake) = &mut self.keep_awake {
+            keep_awake.settle();
+        }
         if let (Some(hub), false, true) = (&self.hub, self.run.core.is_asking(), self.asked_something) {
             self.asked_something = false;
             hub.nothing_is_asked();

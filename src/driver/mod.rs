@@ -18,6 +18,7 @@ mod engine;
 mod heartbeat;
 mod host;
 mod inbox;
+mod keep_awake;
 mod machine;
 mod measured;
 mod native;
@@ -46,6 +47,7 @@ pub use clock::unix_ms;
 pub use control::{Control, Controller, Controls, Request, controls};
 pub use copy::{Copied, CopyError, copy_run};
 pub use credentials::Credentials;
+pub use keep_awake::KeepAwake;
 pub use native::Interface;
 pub use replay::{
     Comparison, Difference, Rebuilt, ReplayError, Retold, bless, compare, compare_from, rebuild, rebuild_from, retell,
@@ -53,7 +55,7 @@ pub use replay::{
 };
 pub use sessions::{latest_session, session_record};
 pub use shown_plan::shown_plan;
-pub use signals::at_interrupt;
+pub use signals::{at_each_end, at_interrupt};
 pub use supervised::{CommandEnd, CommandRun, CommandSetup, Looked, TokenSupply, run_command};
 pub use tree::{Snapshot, TreeObserver, Visibility, file_names, git_root};
 pub use worker::{CommandWorkers, Worker, WorkerTimeouts, Workers};

@@ -36,6 +36,41 @@ pub fn at_interrupt(then: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Calls `then` at each Ctrl-C, Ctrl-\, SIGTERM and SIGHUP from now on; none of them ends this process any more.
+///
+/// # Errors
+/// When the signals cannot be listened to.
+pub fn at_each_end(mut then: impl FnMut() + Send + 'static) -> std::io::Result<()> {
+    let (listens, begun) = sync_channel(1);
+    let wait = move || {
+        let waits = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+            Ok(waits) => waits,
+            Err(error) => return drop(listens.send(Err(error))),
+        };
+        waits.block_on(async {
+            let kinds = [SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate()];
+            let heard: std::io::Result<Vec<Signal>> = kinds.into_iter().map(signal).collect();
+            let (mut heard, mut hangup) = match heard.and_then(|heard| Ok((heard, Hangup::listen()?))) {
+                Ok(listening) => listening,
+                Err(error) => return drop(listens.send(Err(error))),
+            };
+            let _ = listens.send(Ok(()));
+            let [interrupt, quit, terminate] = heard.as_mut_slice() else { return };
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = quit.recv() => {}
+                    _ = terminate.recv() => {}
+                    () = hangup.heard() => {}
+                }
+                then();
+            }
+        });
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+    begun.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))
+}
+
 /// What a signal means to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignalEvent {

@@ -25,6 +25,10 @@ pub const CONFIGURATION: FileKind = kind("configuration file", MIB);
 pub const PROMPT: FileKind = kind("critic's prompt", 256 * KIB);
 /// `--prompt-file`. The agent's CLI has accepted a message of 10 MB (facts §5).
 pub const TASK: FileKind = kind("task", 10 * MIB);
+/// A list of tasks.
+pub const TASK_LIST: FileKind = kind("list of tasks", MIB);
+/// What is remembered about a list of tasks.
+pub const NIGHT: FileKind = kind("record of a list of tasks", 16 * MIB);
 /// Settings and login of the agent's CLI.
 pub const AGENT_SETTINGS: FileKind = kind("settings file of the agent", 4 * MIB);
 /// Files of tokens, one per line.
@@ -41,6 +45,8 @@ pub const PROJECT_RECORD: FileKind = kind("project's record", MIB);
 pub const AGENT_RECORD: FileKind = kind("agent's record", 64 * KIB);
 /// `queued.json`: the plan of an agent that waits, with its task.
 pub const QUEUED_AGENT: FileKind = kind("record of a waiting agent", 32 * MIB);
+/// A message of a run that is to be sent.
+pub const NOTIFICATION: FileKind = kind("message that is to be sent", 64 * KIB);
 /// What the keeper remembers.
 pub const KEEPER: FileKind = kind("keeper's state", 16 * MIB);
 /// The file of a run's name.

@@ -177,11 +177,12 @@ fn open(path: &Path, more: OFlags) -> Result<File, ReadFault> {
 /// Reads at most one byte more than the limit, so that a file of exactly that size differs from a longer one.
 pub(super) fn bounded(file: File, kind: FileKind) -> Result<Vec<u8>, ReadFault> {
     let too_large = || ReadFault::TooLarge { kind };
-    if file.metadata().map_err(ReadFault::Unreadable)?.len() > kind.limit_bytes {
+    let length = file.metadata().map_err(ReadFault::Unreadable)?.len();
+    if length > kind.limit_bytes {
         return Err(too_large());
     }
-    let mut bytes = Vec::new();
-    // The length is not known beforehand for a file that is growing, and for files in /proc.
+    // One read takes it all. The length is not known beforehand for a file that is growing, and for files in /proc.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
     file.take(kind.limit_bytes + 1).read_to_end(&mut bytes).map_err(ReadFault::Unreadable)?;
     if bytes.len() as u64 > kind.limit_bytes { Err(too_large()) } else { Ok(bytes) }
 }

@@ -74,6 +74,15 @@ pub fn run_apart(args: &[OsString], env: &[(&str, &OsStr)], cwd: &Path, limit: D
     Ok(EndedApart { code, said: String::from_utf8_lossy(&said).into_owned() })
 }
 
+/// Starts this program with these arguments, without the marks of a run and without output, and leaves it running.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn leave_apart(args: &[OsString], cwd: &Path) -> io::Result<()> {
+    let mut command = apart(args, &[], cwd)?;
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
+}
+
 /// Whether an ancestor of this process is a ccc: what is started here would end with that ccc's run. Without a process table it
 /// is not known, and orphans do not become children of ccc.
 #[must_use]

@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::process::{Child, Command, ExitStatus};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -17,6 +18,16 @@ impl Foreground {
     /// When it cannot be started.
     pub fn start<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> io::Result<Foreground> {
         Command::new(std::env::current_exe()?).args(args).spawn().map(Foreground)
+    }
+
+    /// Starts the command in this directory and without the terminal's keys, so that it asks nobody. It stays in this job, so that
+    /// Ctrl-C and Ctrl-Z reach it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_unattended<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>, cwd: &Path) -> io::Result<Foreground> {
+        let program = std::env::current_exe()?;
+        Command::new(program).args(args).current_dir(cwd).stdin(Stdio::null()).spawn().map(Foreground)
     }
 
     /// Its pid.

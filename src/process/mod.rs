@@ -51,6 +51,7 @@
 //! sweeps at start-up find nothing. Everything else is the same.
 
 mod apart;
+mod awake;
 mod child;
 mod descriptors;
 mod echo;
@@ -84,7 +85,8 @@ mod system;
 mod user_terminal;
 mod wake;
 
-pub use apart::{EndedApart, Others, booted_unix_ms, is_below_ccc, let_go, ring, run_apart};
+pub use apart::{EndedApart, Others, booted_unix_ms, is_below_ccc, leave_apart, let_go, ring, run_apart};
+pub use awake::{Awake, Inhibitor};
 pub use child::{Below, Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
 pub use echo::TypedEcho;
 pub use error::{SpawnError, StdinError};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -37,6 +37,9 @@ const TIMEOUT_MS: u64 = 15 * 60 * 1000;
 /// Size of the buffer for a command's output, in bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
 
+/// Stack of the thread that writes a command's input.
+const INPUT_STACK_BYTES: usize = 128 * 1024;
+
 /// Where a command's stderr goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandErrors {
@@ -49,7 +52,7 @@ pub enum CommandErrors {
     },
 }
 
-/// A command with a timeout. Its stdin is empty, stdout and stderr are one stream by default, and it has its own session
+/// A command with a timeout. Its stdin is empty by default, stdout and stderr are one stream by default, and it has its own session
 /// without a terminal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CommandSpec {
@@ -61,6 +64,8 @@ pub struct CommandSpec {
     pub env: Vec<(OsString, OsString)>,
     /// Working directory.
     pub cwd: PathBuf,
+    /// What it reads from stdin. A command that does not read it is not hindered.
+    pub input: Vec<u8>,
     /// From the start to SIGTERM. The time in which the machine sleeps does not count.
     pub timeout: Duration,
     /// From SIGTERM to SIGKILL.
@@ -81,6 +86,7 @@ impl CommandSpec {
             args: vec!["-c".into(), line.into()],
             env: Vec::new(),
             cwd,
+            input: Vec::new(),
             timeout: Duration::from_millis(TIMEOUT_MS),
             grace: Duration::from_millis(GRACE_MS),
             output_tail_limit_bytes: OUTPUT_TAIL_LIMIT_BYTES,
@@ -98,6 +104,7 @@ impl fmt::Debug for CommandSpec {
             .field("args", &self.args)
             .field("env", &Names(&self.env))
             .field("cwd", &self.cwd)
+            .field("input_bytes", &self.input.len())
             .field("timeout", &self.timeout)
             .field("grace", &self.grace)
             .field("output_tail_limit_bytes", &self.output_tail_limit_bytes)
@@ -194,8 +201,9 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
     let ended = Arc::new(Wake::new().map_err(failed)?);
     let order =
         Order { program: &spec.program, args: &spec.args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
+    let (stdin, input) = stdin(&spec.input).map_err(failed)?;
     let stdios = Stdios {
-        stdin: Stdio::null(),
+        stdin,
         marks: pipe_mark(&write).into_iter().chain(errors.as_ref().and_then(|_| pipe_mark(&again))).collect(),
         stdout: write.into(),
         stderr: again.into(),
@@ -205,6 +213,9 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
     };
     let started = now();
     let registered = launch(&order, stdios)?;
+    if let Some(write) = input {
+        give(write, spec.input.clone());
+    }
     let waiter = {
         let (registered, ended) = (registered.clone(), Arc::clone(&ended));
         thread_of("end of", &registered.clone(), move || {
@@ -256,6 +267,22 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         tail: output.tail.into(),
         errors: errors.map(|errors| errors.tail.into()).unwrap_or_default(),
     })
+}
+
+/// The stdin for this input, and the end to which the input is written.
+fn stdin(input: &[u8]) -> io::Result<(Stdio, Option<PipeWriter>)> {
+    if input.is_empty() {
+        return Ok((Stdio::null(), None));
+    }
+    let (read, write) = io::pipe()?;
+    Ok((read.into(), Some(write)))
+}
+
+/// Writes the input in a thread of its own: a command that does not read it fills the pipe, and ends the thread by its own end.
+/// Without a thread the command reads nothing.
+fn give(mut write: PipeWriter, input: Vec<u8>) {
+    let body = move || drop(write.write_all(&input));
+    let _ = std::thread::Builder::new().name("input".to_owned()).stack_size(INPUT_STACK_BYTES).spawn(body);
 }
 
 enum Over {

@@ -109,6 +109,7 @@ pub(super) fn run(
         args,
         env: env.to_vec(),
         cwd: dir.to_owned(),
+        input: Vec::new(),
         timeout,
         grace: Duration::from_secs(5),
         output_tail_limit_bytes: OUTPUT_LIMIT_BYTES,

@@ -150,6 +150,25 @@ pub enum HttpFault {
     NoToken,
 }
 
+impl HttpFault {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            HttpFault::Timeout { .. }
+            | HttpFault::NoSuchHost { .. }
+            | HttpFault::Connection { .. }
+            | HttpFault::ProxyRefused { .. }
+            | HttpFault::Protocol { .. } => true,
+            HttpFault::Host(_)
+            | HttpFault::Tls { .. }
+            | HttpFault::Proxy { .. }
+            | HttpFault::Certificates { .. }
+            | HttpFault::NoToken => false,
+        }
+    }
+}
+
 impl Http {
     /// A client for these hosts, with the environment's proxy and certificates. It opens nothing except a named
     /// certificate file.
@@ -257,7 +276,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-fn base_config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
+pub(super) fn base_config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .http_status_as_error(false)
@@ -269,7 +288,7 @@ fn base_config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
 }
 
 /// The proxy, and the variable that names it.
-fn proxy(env: &Env) -> Result<Option<(&'static str, Proxy)>, HttpFault> {
+pub(super) fn proxy(env: &Env) -> Result<Option<(&'static str, Proxy)>, HttpFault> {
     let set = PROXY_VARIABLES.into_iter().find_map(|name| Some((name, env.get(name)?)));
     let Some((variable, value)) = set else { return Ok(None) };
     let unusable = HttpFault::Proxy { variable };
@@ -290,7 +309,7 @@ fn proxy(env: &Env) -> Result<Option<(&'static str, Proxy)>, HttpFault> {
 }
 
 /// Mozilla's certificates, which are built in, unless the user names others.
-fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
+pub(super) fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
     let Some(path) = env.get(SSL_CERT_FILE) else { return Ok(RootCerts::WebPki) };
     let unusable = |why: String| HttpFault::Certificates { path: path.to_string_lossy().into_owned(), why };
     let pem = files::read(path.as_ref(), CERTIFICATES).map_err(|fault| unusable(fault.to_string()))?;
@@ -311,7 +330,7 @@ fn roots(env: &Env) -> Result<RootCerts, HttpFault> {
 
 /// The meaning of an error, without texts that could quote a secret.
 #[allow(clippy::wildcard_enum_match_arm, reason = "the client's list of errors is open")]
-fn fault(error: ureq::Error, base: &BaseUrl, proxy: Option<&'static str>) -> HttpFault {
+pub(super) fn fault(error: ureq::Error, base: &BaseUrl, proxy: Option<&'static str>) -> HttpFault {
     let host = base.host().to_owned();
     match error {
         ureq::Error::Timeout(_) => HttpFault::Timeout { host },

@@ -28,6 +28,7 @@ mod shared;
 mod sources;
 pub mod usage;
 mod variables;
+mod webhook;
 
 pub use agent_settings::{AgentSettings, Conflict, ConflictingSetting};
 pub use credential::{ChildEnv, Credential, CredentialKind, Route, SeenValue, Source};
@@ -49,5 +50,8 @@ pub use settings_files::{MANAGED_SETTINGS, SettingsPlaces, UnsafeFile};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};
 pub use sources::{POOL_LIMIT, PoolError, TokenFileFault, without_credentials};
 pub use variables::variable_of;
+#[cfg(test)]
+pub(crate) use webhook::tests::server as answering_server;
+pub use webhook::{PostError, Webhook, WebhookAnswer, WebhookFault};
 
 pub use crate::config::Provider;

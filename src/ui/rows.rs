@@ -16,6 +16,7 @@ const PROGRAMS: [&str; 6] = ["cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
 /// The commands of ccc. A sentence may begin with the program's name, too: `ccc has found no credential`.
 pub(crate) const COMMANDS: &[&str] = &[
     "resume",
+    "night",
     "attach",
     "follow",
     "send",
@@ -44,6 +45,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "watch",
     "status-line",
     "keeper",
+    "notify",
     "kill",
     "nuke",
     "tokens",

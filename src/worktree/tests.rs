@@ -981,6 +981,19 @@ fn a_merge_that_was_killed_while_it_wrote_files_says_how_they_are_put_aside_unti
 }
 
 #[test]
+fn a_worktree_that_git_has_forgotten_is_named_as_such() {
+    let (fleet, tree) = with_work();
+    fs::remove_dir_all(fleet.ground.project().join(".git/worktrees")).expect("removed");
+    let (git, found) = (fleet.ground.ours(), Worktrees::new(&fleet.state).expect("worktrees"));
+    let of_work = work(&git, &found.find("fox").expect("found")).expect_err("forgotten");
+    let of_rest = super::uncommitted(&git, &tree).expect_err("forgotten");
+    for error in [of_work, of_rest] {
+        assert!(matches!(&error, WorktreeError::Forgotten { dir } if *dir == tree), "{error}");
+        assert!(!error.to_string().contains("git init"), "{error}");
+    }
+}
+
+#[test]
 fn merges_of_one_repository_wait_for_each_other() {
     let fleet = Fleet::new();
     for id in ["a", "b", "c", "d"] {

@@ -21,6 +21,7 @@ mod supervise;
 #[macro_use]
 mod whole_runs;
 mod native;
+mod night;
 mod openspec;
 mod ownfaults;
 mod process;

@@ -28,6 +28,19 @@ const RULES: &[Rule] = &[
         absent: &["crate::core"],
     },
     Rule {
+        says: "agenda/ knows of the core only how a run ends",
+        binds: |file| within(file, "agenda"),
+        absent: &[
+            "crate::agent",
+            "crate::stream",
+            "crate::words",
+            "core::Core",
+            "core::Plan",
+            "core::Input",
+            "core::Action",
+        ],
+    },
+    Rule {
         says: "words.rs is below all",
         binds: |file| file == "words.rs",
         absent: &["crate::core", "crate::agent", "crate::stream"],
@@ -106,7 +119,7 @@ const ROOMS: &[&[&str]] = &[
     &["files", "process", "ui"],
     &["journal", "config"],
     &["control", "git", "tokens"],
-    &["checkpoint", "guard", "publish"],
+    &["checkpoint", "guard", "notify", "publish", "tasks"],
     &["worktree"],
     &["fleet"],
     &["keeper"],

@@ -2,12 +2,14 @@
 //!
 //! [`core`] is the state machine of a run: it takes facts with the time at which they became known and returns
 //! decisions. [`agent`] adapts a CLI: its arguments, its lines, its exit. [`words`] are the types that both use.
-//! [`stream`] turns bytes into lines and messages. [`upkeep`] is what one party decides for all agents of a user.
+//! [`stream`] turns bytes into lines and messages. [`upkeep`] is what one party decides for all agents of a user, [`agenda`]
+//! what is done next with a list of tasks.
 //!
 //! This crate performs nothing. Its dependencies hold no runtime, no system call, no clock and no random source, and
 //! its `clippy.toml` forbids those of the standard library, so the same facts give the same decisions in a real run,
 //! a replay and a simulation.
 
+pub mod agenda;
 pub mod agent;
 pub mod core;
 #[cfg(test)]

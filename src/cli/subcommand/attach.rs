@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::attach::{self, AttachEnd, AttachSetup, EndReason};
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, lines, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, lines, notifying, steer};
 use crate::config::Flags;
 use crate::core::{Outcome, WhenLeft};
 use crate::driver::ChildEnv;
@@ -151,6 +151,7 @@ fn at_terminal(
         home: context.env.get("HOME").map(std::path::PathBuf::from),
         env: ChildEnv(env.collect()),
         seed: uuid::Uuid::new_v4().simple().to_string(),
+        ring: notifying::ring(&run, context),
     };
     let AttachEnd { left, terminal_is_blocked } = attach::attach(setup).map_err(|error| steer::unreachable(&error))?;
     let then = match left {

@@ -12,7 +12,7 @@ use crate::cli::start::{RunRequest, begin};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::config::prompt::BUILT_IN;
 use crate::config::{
-    CheckEntry, Consents, Dirs, Env, Flags, Layer, OutputFormat, Project, Provider, Span, Transport, resolve,
+    CheckEntry, Consents, Dirs, Env, Flags, Layer, Notify, OutputFormat, Project, Provider, Span, Transport, resolve,
 };
 use crate::demo::scenario;
 use crate::guard::SettingsOfAgent;
@@ -97,6 +97,8 @@ pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
             .into_iter()
             .map(|(name, value)| (OsString::from(name), OsString::from(value)))
             .collect(),
+        notify: Notify::default(),
+        keep_awake: false,
         hosted: false,
         interface: None,
         share_tree: false,

@@ -18,7 +18,7 @@ use crate::config::{Dirs, Flags, Project, Resolved, Settings, prompt, resolve};
 use crate::driver::unix_ms;
 use crate::guard::named;
 use crate::keeper;
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, Scope, run_command};
+use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Scope, run_command};
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, Keychain, ProbeVerdict, SharedTokens, without_credentials};
 use crate::ui::format::away;
@@ -26,6 +26,8 @@ use crate::ui::token_state::READY;
 use crate::ui::{clean, token_state};
 use crate::upkeep::{Load, RoomLimits, Size};
 
+/// How long the system may take to answer whether it can be kept awake.
+const INHIBITOR_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long git may take to answer.
 const GIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -133,7 +135,11 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
         findings.extend(agreement(resolved, context, project));
     }
     let of_machine = room(&keeper::load(), &keeper_world::room_of(in_force));
-    let of_machine: Vec<Finding> = of_machine.into_iter().chain(memory_limit(in_force, context, project)).collect();
+    let of_machine: Vec<Finding> = of_machine
+        .into_iter()
+        .chain(memory_limit(in_force, context, project))
+        .chain(keep_awake(in_force, context))
+        .collect();
     findings.push(match resolved {
         Ok(resolved) => configuration(&resolved),
         Err(error) => Finding::error("configuration", error.into()),
@@ -453,6 +459,40 @@ fn memory_limit(settings: &Settings, context: &Context, project: &Project) -> Op
             format!("is not enforced: {error}"),
             "agents run without a limit; where systemd runs, your user needs its own manager: systemctl --user status",
         ),
+    })
+}
+
+/// Whether the machine can be kept awake while runs work; `None` if that is not wanted.
+fn keep_awake(settings: &Settings, context: &Context) -> Option<Finding> {
+    const SUBJECT: &str = "keep_awake";
+    const ADVICE: &str = "a machine that goes to sleep stops its runs; change its power settings, or, if it never sleeps, set \
+        keep_awake to false";
+    if !settings.keep_awake {
+        return None;
+    }
+    let env: Vec<_> =
+        without_credentials(&context.env, &[]).pairs().map(|(name, value)| (name.into(), value.into())).collect();
+    let Some(inhibitor) = Inhibitor::find(&env) else {
+        return Some(Finding::warn(SUBJECT, "there is neither systemd-inhibit nor caffeinate on PATH", ADVICE));
+    };
+    let name = inhibitor.name();
+    let works = format!("{name} keeps the machine awake while runs work");
+    let Some((program, args)) = inhibitor.trial() else { return Some(Finding::ok(SUBJECT, works)) };
+    let spec = CommandSpec { program, args, env, timeout: INHIBITOR_TIMEOUT, ..CommandSpec::shell("", "/".into()) };
+    let tried = Cancel::new().map_err(|error| error.to_string());
+    let tried = tried.and_then(|cancel| run_command(&spec, &cancel).map_err(|error| error.to_string()));
+    Some(match tried {
+        Ok(result) if result.exit.code == Some(0) => Finding::ok(SUBJECT, works),
+        Ok(result) => {
+            let said = String::from_utf8_lossy(&result.tail);
+            let said = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gives no reason");
+            Finding::warn(
+                SUBJECT,
+                format!("{name} does not keep the machine awake: {}", clean::one_line(said, 200)),
+                ADVICE,
+            )
+        }
+        Err(error) => Finding::warn(SUBJECT, format!("{name}: {error}"), ADVICE),
     })
 }
 

@@ -177,15 +177,8 @@ pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> 
     let notes: Vec<String> = rows.iter().filter_map(waits).collect();
     let rows: Vec<[String; 7]> =
         rows.iter().map(|(level, agent)| cells(*level, agent, live.get(agent.dir.id()), now_unix_ms)).collect();
-    for line in table(&rows, context.printer.columns()) {
-        context.printer.line(line);
-    }
-    for note in notes {
-        context.printer.line(note);
-    }
-    for overlap in &overlaps {
-        context.printer.line(told(overlap));
-    }
+    let table = table(&rows, context.printer.columns());
+    context.printer.lines(table.into_iter().chain(notes).chain(overlaps.iter().map(told)));
     Ok(ExitCode::COMPLETED)
 }
 
@@ -203,7 +196,9 @@ fn told(overlap: &Overlap) -> String {
 /// The cells of an agent: name, state, age, iterations, cost, branch, task.
 fn cells(level: usize, agent: &Agent, live: Option<&Standing>, now_unix_ms: i64) -> [String; 7] {
     let record = &agent.record;
-    let age_ms = u64::try_from(now_unix_ms.saturating_sub(record.created_unix_ms)).unwrap_or(0);
+    // As in the dashboard: of one that has ended, how long it took.
+    let until = agent.summary.as_ref().and_then(|run| run.ended_unix_ms).unwrap_or(now_unix_ms);
+    let age_ms = u64::try_from(until.saturating_sub(record.created_unix_ms)).unwrap_or(0);
     let state = match live {
         Some(live) if !live.open.is_empty() => "asks".to_owned(),
         Some(live) if live.rests => "ready".to_owned(),

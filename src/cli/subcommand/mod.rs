@@ -23,6 +23,8 @@ pub mod look;
 pub mod man;
 pub mod merge;
 pub mod new;
+pub mod night;
+pub mod notify;
 pub mod nuke;
 pub mod pause;
 pub mod prompt;

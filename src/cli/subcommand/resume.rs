@@ -27,10 +27,11 @@ use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warni
 use crate::core::{
     Action, AgentArguments, Bound, CheckPlan, Core, Finish, Input, Needs, OperatorInput, Outcome, Plan, shell,
 };
-use crate::driver;
+use crate::driver::{self, Rebuilt};
 use crate::files::open_private;
 use crate::fleet::{AgentRecord, AgentTree, KeptDown, Queued, State};
 use crate::journal::{EntryKind, FileLock, JournalReader, LockError, RunDir, RunKind, RunSummary, run_kind};
+use crate::notify::Follower;
 use crate::ui::clean::lines as shown;
 use crate::ui::format::count;
 use crate::ui::raised;
@@ -88,6 +89,10 @@ pub struct ResumeArgs {
     /// The conversation goes on with the next message.
     #[arg(long, hide = true)]
     pub conversation: bool,
+
+    /// The bounds on money and on the clock are those that are given now: they are of the night, not of the run.
+    #[arg(long, hide = true)]
+    pub lift_bounds: bool,
 
     /// Continue although another run works in the run's directory or repository.
     #[arg(long)]
@@ -215,7 +220,12 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
             .hint("a run continues only from a journal that belongs to you")
     })?;
     let mut last_finish = None;
+    let mut follower = Follower::default();
     let rebuilt = driver::rebuild(&run_dir.journal(), |_, action| {
+        if let Some(show) = action.as_show() {
+            // It was told.
+            let _ = follower.follow(show);
+        }
         if let Action::Finish(finish) = action {
             last_finish = Some(finish.clone());
         }
@@ -346,13 +356,15 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         tokens: &tokens,
         prompt_origin: if args.reload { present.prompt_origin } else { "the run's journal".to_owned() },
         extra_env: Vec::new(),
+        notify: settings.notify.clone(),
+        keep_awake: settings.keep_awake,
         hosted: args.hosted,
         interface,
         share_tree: args.share_tree,
         settings_of_agent,
     };
-    let continuation =
-        Continuation { core: rebuilt.core, tail: rebuilt.tail, started_unix_ms: rebuilt.started_unix_ms, first_inputs };
+    let Rebuilt { core, tail, started_unix_ms, .. } = rebuilt;
+    let continuation = Continuation { core, tail, started_unix_ms, first_inputs, follower };
     go_on(continuation, run_dir, run_lock, &request, context)
 }
 
@@ -657,6 +669,13 @@ fn changed_plan(
         plan.clone()
     };
     if !(args.reload && present.given.is_some()) {
+        let mut before = present.given.clone();
+        if args.lift_bounds {
+            (changed.budgets.max_cost_usd, changed.budgets.until_unix_ms) = (None, None);
+            if let Some(before) = &mut before {
+                (before.layer.budgets.max_cost_usd, before.layer.budgets.until) = (None, None);
+            }
+        }
         set_given(&mut changed, &flags);
         if !args.checks().is_empty() {
             changed.checks = given_checks(args, changed.timeouts.tool_ms);
@@ -664,8 +683,7 @@ fn changed_plan(
         let configured = changed.configured_agent_args().to_vec();
         let given = args.agent_args_after(plan.agent, &changed.given_agent_args());
         changed.agent_args = configured.into_iter().chain(given).collect();
-        changed.given =
-            given_now(present.given.as_ref(), args, plan.agent).and_then(|given| serde_json::to_value(given).ok());
+        changed.given = given_now(before.as_ref(), args, plan.agent).and_then(|given| serde_json::to_value(given).ok());
     }
     if changed.critic != plan.critic {
         keep_prompt(&mut changed, run_dir)?;

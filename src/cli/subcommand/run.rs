@@ -10,7 +10,7 @@ use crate::cli::credentials::{self, RunTokens};
 use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
 use crate::cli::settled::overlaid;
-use crate::cli::start::{Made, RunRequest, begin};
+use crate::cli::start::{Made, RunRequest, begin, state_error};
 use crate::cli::subcommand::attach::{self, ConversationMode};
 use crate::cli::task::{self, TaskSource};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, inside, keeper_world, limit_check, native, trust};
@@ -24,7 +24,7 @@ use crate::core::{
 };
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
-use crate::journal;
+use crate::journal::{self, RunDir};
 use crate::process::{self, UserTerminal};
 use crate::tokens::{AgentSettings, Gathered, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format::date_and_time;
@@ -72,6 +72,10 @@ pub struct RunArgs {
     #[arg(long, hide = true)]
     pub conversation: bool,
 
+    /// The run's id, which its starter has noted before.
+    #[arg(long, hide = true)]
+    pub run_id: Option<String>,
+
     /// Start even if another run works in this directory or repository.
     #[arg(long, display_order = 900)]
     pub share_tree: bool,
@@ -110,6 +114,7 @@ impl RunArgs {
             detach,
             hosted,
             conversation,
+            run_id,
             share_tree,
             agent_args: _,
         } = self;
@@ -117,6 +122,7 @@ impl RunArgs {
         !switches.into_iter().any(|given| *given)
             && prompt.is_none()
             && prompt_file.is_none()
+            && run_id.is_none()
             && *settings.0 == Layer::default()
     }
 }
@@ -322,12 +328,17 @@ pub(in crate::cli) fn supervise(
         native: args.native,
         own_tree: claim.own_tree,
     })?;
+    if let Some(id) = &args.run_id {
+        plan.run_id = RunDir::at(&context.dirs()?.state, id).map_err(|error| state_error(&error))?.id().to_owned();
+    }
     let request = RunRequest {
         presentation: Presentation::of(settings, &Layer::default()).of_interface(args.native),
         credential_sentence: tokens.sentence(),
         tokens: &tokens,
         prompt_origin: prepared.prompt.origin.place(),
         extra_env: Vec::new(),
+        notify: settings.notify.clone(),
+        keep_awake: settings.keep_awake,
         hosted: args.hosted,
         interface,
         share_tree: args.share_tree,

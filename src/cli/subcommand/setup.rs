@@ -72,6 +72,7 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         queued: false,
         unless_kept_down: false,
         conversation: false,
+        lift_bounds: false,
         share_tree: false,
         replace_args: false,
         settings: Options(Box::default()),

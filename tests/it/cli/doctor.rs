@@ -25,6 +25,7 @@ fn with_all_in_place_the_doctor_is_content() {
     let sandbox = Sandbox::new();
     sandbox.script("bin/claude", "echo '2.1.329 (Claude Code)'");
     sandbox.script("bin/git", &format!("echo {}", sandbox.path("project").display()));
+    sandbox.script("bin/systemd-inhibit", "exit 0");
     let mut command = doctor(&sandbox, &["--json"]);
     command.env("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-made-up");
     let seen = sandbox.seen(command);

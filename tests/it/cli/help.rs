@@ -92,6 +92,7 @@ fn every_command_has_its_help() {
         "export",
         "explain",
         "init",
+        "notify",
         "prompt",
         "config",
         "doctor",

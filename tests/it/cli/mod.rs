@@ -11,6 +11,7 @@ mod help;
 mod hostile;
 mod init;
 mod library;
+mod notify;
 mod prompt;
 mod sandbox;
 mod state;

@@ -125,6 +125,8 @@ pub(crate) fn setup(
         hub: None,
         workers: Workers::default(),
         log: None,
+        notifier: None,
+        keep_awake: None,
         core: Core::new(plan),
         run_dir,
     }

@@ -20,5 +20,6 @@ mod resume;
 mod screen;
 mod secrets;
 mod signals;
+mod told;
 mod two;
 pub(crate) mod world;

@@ -142,3 +142,17 @@ fn a_command_that_cannot_start_says_why() {
         Err(SpawnError::NotFound { program: "no-such-program".into() })
     );
 }
+
+#[test]
+fn a_command_reads_its_input_or_is_not_hindered_by_it() {
+    let _turn = alone();
+    let mut reads = spec("wc -c");
+    // More than a pipe holds.
+    reads.input = vec![b'x'; 1 << 20];
+    let (result, text) = run(&reads);
+    assert_eq!((result.exit.code, text.trim()), (Some(0), "1048576"));
+    let mut ignores = spec("exit 3");
+    ignores.input = vec![b'x'; 1 << 20];
+    assert_eq!(run(&ignores).0.exit.code, Some(3));
+    assert_eq!(run(&spec("cat")).1, "", "without an input it is empty");
+}

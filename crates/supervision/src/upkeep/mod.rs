@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use agents::{AgentFact, GivenUp, Lost, Revival, Standing, Stopped};
 pub use queue::{LOAD_AGAIN_MS, Waiting, facts_of_room};
 pub use room::{AGENT_BYTES, Load, Memory, Room, RoomFacts, RoomLimits, Shortage, Size, YOUNG_MS, room};
-pub use usage::{Admission, Full, Level, TokenUsage, WindowUse, admission};
+pub use usage::{Admission, Full, Level, TokenUsage, WindowUse, admission, headroom_again};
 
 /// How long after an agent was first seen dead it is revived: its ccc may be between two steps of its start.
 pub const FIRST_REVIVAL_MS: i64 = 1_000;

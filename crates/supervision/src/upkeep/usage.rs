@@ -141,6 +141,13 @@ pub fn admission(usage: &[TokenUsage], ignore: bool, now_unix_ms: i64, rules: &R
     }
 }
 
+/// When a token may have headroom again, because of a reset; `None` if that is unknown.
+#[must_use]
+pub fn headroom_again(usage: &[TokenUsage], now_unix_ms: i64, rules: &Rules) -> Option<i64> {
+    let usable = usage.iter().filter(|token| !token.refused);
+    usable.filter_map(|token| token.next_reset(now_unix_ms, rules)).filter(|reset| *reset > now_unix_ms).min()
+}
+
 /// The percentage, rounded down to a tenth: a value below a threshold must not be shown as the threshold.
 fn percentage(percent: f64) -> String {
     let tenths = (percent * 10.0).floor() / 10.0;
