@@ -79,7 +79,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         },
         None => run::run(cli.run, args, context),
         Some(Command::Resume(given)) => resume::run(given, args, context),
-        Some(Command::Night(given)) => night::run(given, args, context),
+        Some(Command::Night(given)) => night::run(given, args, &Cli::command(), context),
         Some(Command::Setup(given)) => setup::run(given, args, context),
         Some(Command::Attach(args)) => attach::run(args, context),
         Some(Command::Follow(args)) => follow::run(args, context),
