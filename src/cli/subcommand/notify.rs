@@ -7,10 +7,11 @@ use redaction::Redactor;
 use serde_json::json;
 
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, inside, notifying, steer};
-use crate::config::{Flags, NotifyEntry, NotifyWay};
+use crate::config::{Flags, Notify, NotifyEntry, NotifyWay};
 use crate::core::shell::quoted;
 use crate::driver::unix_ms;
 use crate::notify::{Courier, Message, Terminal, deliver};
+use crate::ui::clean;
 
 /// The help on entries.
 const ENTRIES: &str = r#"Entries, in your ccc.json (`ccc config path` shows the file):
@@ -27,13 +28,15 @@ const ENTRIES: &str = r#"Entries, in your ccc.json (`ccc config path` shows the 
   The events are completed, needs_user, stuck, budget, limited, restarts, failed
   and approval. docs/notify.md says what each entry gets."#;
 
-/// Tell of a test on each of the ways that your configuration names in `notify`.
+/// List whom your runs tell what they come to, or send each a test.
+///
+/// The entries are those of `notify` in your configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = ENTRIES)]
 pub struct NotifyArgs {
-    /// What to do.
+    /// What to do; the entries are listed unless given.
     #[command(subcommand)]
-    pub what: NotifyCommand,
+    pub what: Option<NotifyCommand>,
 }
 
 /// What `ccc notify` does.
@@ -68,11 +71,12 @@ pub struct TestArgs {
 /// When there is nobody to tell, or somebody could not be told.
 pub fn run(args: NotifyArgs, context: &Context) -> Result<ExitCode, CliError> {
     match args.what {
-        NotifyCommand::Test(args) => {
+        None => list(context),
+        Some(NotifyCommand::Test(args)) => {
             inside::refuse("notify test", context)?;
             test(&args, context)
         }
-        NotifyCommand::Deliver { run } => {
+        Some(NotifyCommand::Deliver { run }) => {
             inside::refuse("notify deliver", context)?;
             deliver_left(&run, context)
         }
@@ -84,13 +88,35 @@ fn courier(redactor: Redactor, context: &Context) -> Result<Courier, CliError> {
         .ok_or_else(|| CliError::new(ErrorKind::Environment, "there is no home directory, or no descriptor is left"))
 }
 
-fn test(args: &TestArgs, context: &Context) -> Result<ExitCode, CliError> {
+/// The entries, of which there is one.
+fn entries(context: &Context) -> Result<Notify, CliError> {
     let notify = context.settings(Flags::default())?.settings.notify;
-    let all = notify.entries();
-    if all.is_empty() {
+    if notify.entries().is_empty() {
         return Err(CliError::new(ErrorKind::Usage, "nobody is told: your configuration has no entry in `notify`")
             .hint("to see how an entry is written: ccc help notify"));
     }
+    Ok(notify)
+}
+
+fn list(context: &Context) -> Result<ExitCode, CliError> {
+    let notify = entries(context)?;
+    for entry in notify.entries() {
+        let way = match &entry.way {
+            NotifyWay::Webhook { place, .. } => format!("webhook {place}"),
+            NotifyWay::Command(_) | NotifyWay::Desktop | NotifyWay::Bell => entry.way.key().to_owned(),
+        };
+        let events: Vec<&str> = entry.events.iter().map(|event| event.name()).collect();
+        context
+            .printer
+            .behind(&format!("{}: ", clean::one_line(&entry.name, 64)), format!("{way}: {}", events.join(", ")));
+    }
+    context.printer.talk("to try them: ccc notify test");
+    Ok(ExitCode::COMPLETED)
+}
+
+fn test(args: &TestArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let notify = entries(context)?;
+    let all = notify.entries();
     let wanted = |entry: &&NotifyEntry| args.name.as_ref().is_none_or(|name| *name == entry.name);
     let entries: Vec<&NotifyEntry> = all.iter().filter(wanted).collect();
     if let (Some(name), true) = (&args.name, entries.is_empty()) {

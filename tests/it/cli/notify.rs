@@ -34,6 +34,15 @@ fn each_entry_is_tried_and_the_exit_code_says_whether_all_were_told() {
 }
 
 #[test]
+fn the_entries_are_listed_with_what_they_are_told() {
+    let entries = json!([
+        {"name": "phone", "webhook": "https://ntfy.example/hush", "shape": "ntfy"},
+        {"bell": true, "events": ["approval", "completed"]},
+    ]);
+    insta::assert_snapshot!(seen(&with(&entries), &["notify"]));
+}
+
+#[test]
 fn without_an_entry_or_with_a_wrong_name_it_says_what_to_write() {
     insta::assert_snapshot!(
         [
