@@ -122,7 +122,7 @@ const ROOMS: &[&[&str]] = &[
     &["checkpoint", "guard", "notify", "publish", "tasks"],
     &["worktree"],
     &["fleet"],
-    &["keeper"],
+    &["keeper", "retention"],
     &["driver", "demo"],
     &["attach", "report"],
     &["watch"],

@@ -63,7 +63,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
     19:09:17 ✓ verdict 3 of 20: completed
                  Everything asked for is there.
                  I ran the tests.
-    Completed: the critic agrees that the task is done
+    Completed: the critic agrees that the task is done; 1 tool call was denied
       iterations 3
       restarts   1
       rotations  1
@@ -197,7 +197,8 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
                  I ran the tests.
     working · iteration 3 of 20 · 1h 02m · 6h 57m left · $0.42⏎
     ⌫⌫
-    Completed: the critic agrees that the task is done
+    Completed: the critic agrees that the task is done; 1 tool
+      call was denied
       iterations 3
       restarts   1
       rotations  1
