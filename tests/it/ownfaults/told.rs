@@ -39,7 +39,7 @@ fn a_run_that_is_killed_and_resumed_tells_nothing_twice_and_lets_the_machine_sle
     look_until("the restart to be told", || (told(&world).len() == 1).then_some(()));
     let run = world.run_id();
     let why = format!("--why=the run {run} works");
-    assert_eq!(awake(&world), [why.clone()]);
+    assert_eq!(awake(&world), std::slice::from_ref(&why));
     world.kill(running);
     look_until("the end of the lock", || (awake(&world).len() == 2).then_some(()));
     world.play(&json!({
