@@ -17,6 +17,7 @@ pub mod notify;
 pub mod process;
 pub mod publish;
 pub mod report;
+pub mod retention;
 pub mod tasks;
 pub mod tokens;
 pub mod ui;

@@ -11,6 +11,9 @@ fn main() -> ExitCode {
     ccc::process::use_one_heap();
     ccc::process::bear_file_limits();
     let context = ccc::cli::Context::of_process();
+    if ccc::cli::complete(&args, &context) {
+        return ExitCode::SUCCESS;
+    }
     ccc::cli::diagnostics(&context);
     ExitCode::from(ccc::cli::run(args, &context))
 }

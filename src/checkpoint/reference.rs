@@ -68,6 +68,32 @@ pub fn delete_reference(git: &Git, place: &Place, reference: &str, commit: &str)
     Ok(())
 }
 
+/// Removes references of ccc's, each of which is this commit, in one transaction: all of them go, or none.
+///
+/// # Errors
+/// [`CheckpointError::WrongReference`] unless all are ccc's, and when git fails or one has changed.
+pub fn delete_references<'a>(
+    git: &Git,
+    place: &Place,
+    references: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), CheckpointError> {
+    let mut input = String::from("start\0");
+    let mut is_empty = true;
+    for (reference, commit) in references {
+        if !reference.starts_with(REFERENCES) {
+            return Err(CheckpointError::WrongReference { reference: reference.to_owned() });
+        }
+        is_empty = false;
+        input.push_str(&format!("delete {reference}\0{commit}\0"));
+    }
+    if is_empty {
+        return Ok(());
+    }
+    input.push_str("commit\0");
+    git.run(place, &Call::new(["update-ref", "--no-deref", "-z", "--stdin"]).input(input))?;
+    Ok(())
+}
+
 /// The commit of a reference.
 fn value(git: &Git, place: &Place, reference: &str) -> Result<Option<String>, GitError> {
     let answer = git.ask(place, &Call::new(["rev-parse", "-q", "--verify", reference]))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::CheckpointError;
 use super::left_out::LeftOut;
-use super::reference::{Expected, REFERENCES, delete_reference, set_reference};
+use super::reference::{Expected, REFERENCES, delete_references, set_reference};
 use super::take::{TreeRequest, WrittenTree, commit_tree, write_tree};
 use crate::git::{Call, Git, GitError, Place, Repository};
 
@@ -103,17 +103,17 @@ fn entry(line: &str) -> Option<Entry> {
     })
 }
 
-/// Removes the checkpoints of a run. Git collects what only they have kept, when it next collects.
+/// Removes the checkpoints of a run, all or none of them. Git collects what only they have kept, when it next collects.
 ///
 /// # Errors
-/// When git fails; then some may be left.
+/// When git fails; then all are there.
 pub fn remove_all(git: &Git, repository: &Repository, run_id: &str) -> Result<usize, CheckpointError> {
     let place = repository.shared();
-    let entries = list(git, &place, run_id)?;
-    for entry in &entries {
-        delete_reference(git, &place, &reference(run_id, entry.number), &entry.commit)?;
-    }
-    Ok(entries.len())
+    let listed =
+        git.text(&place, &Call::new(["for-each-ref", "--format=%(objectname) %(refname)", &prefix(run_id)]))?;
+    let references: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once(' ')).collect();
+    delete_references(git, &place, references.iter().map(|(commit, reference)| (*reference, *commit)))?;
+    Ok(references.len())
 }
 
 fn prefix(run_id: &str) -> String {

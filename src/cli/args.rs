@@ -3,7 +3,7 @@ use clap::{Args, Parser, Subcommand};
 use super::ExitCode;
 use super::subcommand::{
     answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
-    init, interrupt, keeper, kill, list, look, man, merge, new, night, notify, nuke, pause, prompt, providers,
+    init, interrupt, keeper, kill, list, logs, look, man, merge, new, night, notify, nuke, pause, prompt, providers,
     questions, replay, report, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop,
     supervise, tokens, tree, trust, usage, wait, watch,
 };
@@ -93,7 +93,7 @@ pub enum Command {
     Kill(kill::KillArgs),
     #[command(about = "Remove all agents")]
     Nuke(nuke::NukeArgs),
-    #[command(about = "Remove the working trees that are needed no more")]
+    #[command(about = "Remove the working trees, runs and references that are needed no more")]
     Gc(gc::GcArgs),
     Watch(watch::WatchArgs),
     #[command(about = "Print how many agents work and ask, and the usage, in one line")]
@@ -108,6 +108,8 @@ pub enum Command {
     #[command(about = "Turn a recorded run into a terminal recording or a scrubbed test fixture")]
     Export(export::ExportArgs),
     Explain(explain::ExplainArgs),
+    #[command(about = "Show what the processes of a run wrote besides their answers")]
+    Logs(logs::LogsArgs),
     Init(init::InitArgs),
     Prompt(prompt::PromptArgs),
     Config(config::ConfigArgs),

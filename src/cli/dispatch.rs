@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
     answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
-    init, interrupt, keeper, kill, list, look, man, merge, new, night, notify, nuke, pause, prompt, providers,
+    init, interrupt, keeper, kill, list, logs, look, man, merge, new, night, notify, nuke, pause, prompt, providers,
     questions, replay, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise,
     tokens, tree, trust, usage, wait, watch,
 };
@@ -79,7 +79,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         },
         None => run::run(cli.run, args, context),
         Some(Command::Resume(given)) => resume::run(given, args, context),
-        Some(Command::Night(given)) => night::run(given, args, context),
+        Some(Command::Night(given)) => night::run(given, args, &Cli::command(), context),
         Some(Command::Setup(given)) => setup::run(given, args, context),
         Some(Command::Attach(args)) => attach::run(args, context),
         Some(Command::Follow(args)) => follow::run(args, context),
@@ -116,6 +116,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Trust(args)) => trust::run(args, context),
         Some(Command::Export(args)) => export::run(args, context),
         Some(Command::Explain(args)) => explain::run(args, context),
+        Some(Command::Logs(args)) => logs::run(&args, context),
         Some(Command::Init(args)) => init::run(args, context),
         Some(Command::Prompt(args)) => prompt::run(args, context),
         Some(Command::Config(args)) => config::run(args, context),
@@ -123,7 +124,7 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Some(Command::Usage(args)) => usage::run(args, context),
         Some(Command::Keeper(args)) => keeper::run(args, context),
         Some(Command::Demo(args)) => demo::run(args, context),
-        Some(Command::Completions(args)) => completions::run(args, Cli::command(), context),
+        Some(Command::Completions(args)) => completions::run(args, context),
         Some(Command::Man(args)) => man::run(args, Cli::command(), context),
         Some(Command::Help(args)) => help(&args.command, context),
         Some(Command::ScriptedAgent(args)) => Ok(scripted_agent::run(args)),
@@ -172,6 +173,7 @@ fn keeps_state(command: Option<&Command>) -> bool {
             | Command::Report(_)
             | Command::Export(_)
             | Command::Explain(_)
+            | Command::Logs(_)
             | Command::Trust(_)
             | Command::Usage(_)
             | Command::Keeper(_),

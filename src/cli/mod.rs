@@ -16,6 +16,7 @@ mod asking;
 #[cfg(test)]
 mod captured;
 mod command_tokens;
+mod completing;
 mod context;
 mod continue_interactively;
 mod continued;
@@ -41,8 +42,10 @@ mod night;
 mod notifying;
 pub mod options;
 mod overlap;
+mod pager;
 mod presentation;
 mod printer;
+mod pruning;
 mod publishing;
 mod queue;
 mod queued_start;
@@ -65,6 +68,7 @@ mod trust;
 mod zone;
 
 pub use args::{Cli, Command};
+pub use completing::complete;
 pub use context::{Context, Stdin};
 pub use diagnostics::diagnostics;
 pub use dispatch::run;

@@ -125,6 +125,21 @@ impl Printer {
         self.columns.columns()
     }
 
+    /// How many rows stdout's terminal has; `None` when it is no terminal of this process.
+    #[must_use]
+    pub fn rows(&self) -> Option<u16> {
+        match self.columns {
+            Width::OfStdout => rows_of(io::stdout()),
+            Width::OfStderr | Width::Fixed(_) => None,
+        }
+    }
+
+    /// The line as [`Printer::line`] writes it.
+    #[must_use]
+    pub fn in_columns(&self, line: &str) -> String {
+        shown("", line, self.color_out, self.columns())
+    }
+
     /// Whether stderr is a terminal, so that a person reads what is said there.
     #[must_use]
     pub fn is_read_by_a_person(&self) -> bool {
@@ -230,6 +245,12 @@ fn columns_of(stream: impl IsTerminal + AsFd) -> Option<u16> {
     }
     let said = rustix::termios::tcgetwinsize(&stream).map_or(0, |size| size.ws_col);
     Some(if said > 0 { said } else { DEFAULT_COLUMNS })
+}
+
+/// The height of the stream's terminal; `None` when it is no terminal, or does not say.
+fn rows_of(stream: impl IsTerminal + AsFd) -> Option<u16> {
+    let said = stream.is_terminal().then(|| rustix::termios::tcgetwinsize(&stream).ok());
+    said.flatten().map(|size| size.ws_row).filter(|rows| *rows > 0)
 }
 
 impl fmt::Debug for Printer {

@@ -17,16 +17,22 @@ pub const CCC_ATTEMPT: &str = "CCC_ATTEMPT";
 /// The program that reads the agent's login from the Keychain, instead of macOS's `security`.
 pub const CCC_SECURITY: &str = "CCC_SECURITY";
 
+/// Shows the conversation in lines.
+pub const CCC_PLAIN: &str = "CCC_PLAIN";
+/// The shell that asks what it completes; set by the scripts of `ccc completions`.
+pub const CCC_COMPLETE: &str = "CCC_COMPLETE";
 /// The first port that is reserved for an agent. The others are `CCC_PORT_1`, `CCC_PORT_2`, and so on.
 pub const CCC_PORT: &str = "CCC_PORT";
 
 /// The variables of ccc that are not settings, with their descriptions.
-pub const OTHERS: [(&str, &str); 7] = [
+pub const OTHERS: [(&str, &str); 9] = [
     (CCC_CONFIG_DIR, "the directory of your configuration file, instead of the platform's"),
     (CCC_STATE_DIR, "the directory of runs and shared state, instead of the platform's"),
     (CCC_LOG, "what to write to the diagnostic log, such as debug"),
     (CCC_RUN_ID, "the run that a process belongs to; ccc sets it for its agents"),
     (CCC_ATTEMPT, "the process of the run that a process descends from; ccc sets it for its agents"),
+    (CCC_PLAIN, "at a terminal: the conversation in lines, without anything that is drawn again"),
+    (CCC_COMPLETE, "the shell that asks what it completes; set by the scripts of `ccc completions`"),
     (CCC_PORT, "the first port that is reserved for an agent, then CCC_PORT_1 and so on; ccc sets them for its agents"),
     (CCC_SECURITY, "the program that is asked for the agent's login in the Keychain, instead of macOS's `security`"),
 ];

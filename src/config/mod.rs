@@ -24,6 +24,7 @@ mod git_dirs;
 mod memory;
 mod notify_entry;
 mod origin;
+pub mod pages;
 mod project;
 pub mod prompt;
 mod providers;

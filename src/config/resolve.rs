@@ -445,6 +445,6 @@ mod tests {
         let warnings = unknown_variables(&Env::from_pairs(given.map(|name| (name, "1"))));
         let named: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(named.len(), 2, "{named:?}");
-        assert!(named[0].contains("CCC_STATE_DRI") && named[1].contains("CCC_PORT_X"), "{named:?}");
+        assert!(named[0].contains("CCC_PORT_X") && named[1].contains("CCC_STATE_DRI"), "{named:?}");
     }
 }

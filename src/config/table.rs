@@ -26,6 +26,8 @@ const CRITIC_WATCH_MS: u64 = 250;
 const NOT_THE_PROJECTS: &str = "a project's file must not choose the provider under which your agent is started";
 /// Why a project's file must not say what agents may use.
 const NOT_THE_PROJECTS_MACHINE: &str = "a project's file must not decide how much of your machine agents use";
+/// Why a project's file must not say how long runs are kept.
+const NOT_THE_PROJECTS_RUNS: &str = "a project's file must not decide which of your runs are removed";
 /// Why a project's file must not say whom a run tells.
 const NOT_THE_PROJECTS_NOTIFY: &str = "a project's file must not decide whom your runs tell what they do";
 /// Why a project's file must not bound the fleet.
@@ -178,6 +180,14 @@ settings! {
     /// Keep the files of the project as a commit below `refs/ccc/` before the agent starts and each time it stops, so that
     /// `ccc restore` can take its work back.
     checkpoints: bool = true => free().variable("CCC_CHECKPOINTS");
+    /// How long runs are kept. Only `ccc gc` and `ccc runs prune` remove runs, and never one that is not finished.
+    retention = (RetentionLayer, RetentionSettings) {
+        /// How long a finished run is kept after its end.
+        max_age: Span = Span::from_secs(90 * 24 * 60 * 60) => never_from_project(NOT_THE_PROJECTS_RUNS).variable("CCC_RETENTION_MAX_AGE")
+            .in_file("To keep all runs, set a long time, such as 36500d.");
+        /// How many of the newest runs are kept, however old they are.
+        keep: u32 = 200 => never_from_project(NOT_THE_PROJECTS_RUNS).variable("CCC_RETENTION_KEEP");
+    }
     /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.
     no_wait: bool = false => free().variable("CCC_NO_WAIT").option("--no-wait", "");
     /// Take another token at the next stop when the current token has used this percentage of a usage window.

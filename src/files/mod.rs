@@ -8,6 +8,7 @@
 //! - [`read_within`] refuses a link that leads out of a directory, [`read_no_link`] any link.
 //! - [`open_private`] opens the files of ccc's own state: it follows no link, and accepts only files of the user in
 //!   directories that nobody else can write to.
+//! - [`trash`] deletes a directory so that it is there as a whole or not at all.
 //! - [`TimedLock`] is a lock between processes for a short time, waited for with a limit.
 //!
 //! This module does not interpret contents and prints nothing.
@@ -16,6 +17,7 @@ mod kind;
 mod private;
 mod read;
 mod timed_lock;
+pub mod trash;
 mod versioned;
 
 pub use kind::{

@@ -41,6 +41,7 @@ pub struct Call {
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) settings: Vec<(OsString, OsString)>,
+    pub(super) input: Vec<u8>,
     pub(super) limit: Duration,
 }
 
@@ -49,7 +50,7 @@ impl Call {
     #[must_use]
     pub fn new<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-        Self { args, env: Vec::new(), settings: Vec::new(), limit: LIMIT }
+        Self { args, env: Vec::new(), settings: Vec::new(), input: Vec::new(), limit: LIMIT }
     }
 
     /// Adds an argument.
@@ -83,6 +84,13 @@ impl Call {
     #[must_use]
     pub fn settings(mut self, settings: &[(OsString, OsString)]) -> Self {
         self.settings.extend_from_slice(settings);
+        self
+    }
+
+    /// What the command reads on stdin.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
         self
     }
 

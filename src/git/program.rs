@@ -204,7 +204,7 @@ impl Git {
             args: OPTIONS.iter().chain(options).map(OsString::from).chain(call.args.iter().cloned()).collect(),
             env,
             cwd: place.cwd().to_owned(),
-            input: Vec::new(),
+            input: call.input.clone(),
             timeout: call.limit,
             grace: GRACE,
             output_tail_limit_bytes: OUTPUT_LIMIT_BYTES,

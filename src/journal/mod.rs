@@ -69,6 +69,7 @@ pub mod disk;
 mod disk_thread;
 pub mod export;
 mod lock;
+mod log;
 mod lookup;
 mod reader;
 mod record;
@@ -82,6 +83,7 @@ mod writer;
 
 pub use decisions::{DatedDecision, Decisions, decisions};
 pub use lock::{FileLock, Holder, LockError};
+pub use log::{LogEntry, RunLog, Written, Wrote};
 pub use reader::{Entry, EntryKind, JournalReader, ReadError, Tail, Torn, run_kind};
 pub use record::{
     BLOB_THRESHOLD_BYTES, BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalAction, JournalInput,

@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::list::{Bare, TaskOptions};
+use super::entry::{Bare, TaskOptions};
 use super::{EntryFault, ListFault};
 
 /// The keys of an object.

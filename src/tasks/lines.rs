@@ -3,7 +3,7 @@
 //! What is indented below a task belongs to it, with blank lines in between. A text that has an item at its outermost level is a
 //! Markdown list, in which a line directly below an item belongs to it, and other lines at that level are no tasks.
 
-use super::list::Bare;
+use super::entry::Bare;
 
 /// Items and lines that are indented by this much more than the first item are nested.
 const NESTED_BY: usize = 2;

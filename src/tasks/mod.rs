@@ -4,12 +4,14 @@
 //! the directory of a list in the state directory, with its lock and its record. What is done next is decided in
 //! [`crate::agenda`]; this room starts nothing, asks nobody and prints nothing. It does not write to a list.
 
+mod entry;
 mod fault;
 mod json;
 mod lines;
 mod list;
 mod record;
 
+pub use entry::{TaskEntry, TaskOptions};
 pub use fault::{EntryFault, ListFault};
-pub use list::{List, TaskEntry, TaskOptions, read_list};
+pub use list::{List, read_list};
 pub use record::{NIGHTS_DIR, NightDir, NightRecord};

@@ -144,6 +144,25 @@ fn tokens(n: u64) -> String {
     }
 }
 
+/// An amount of bytes: `820 bytes`, `12 KiB`, `1.5 GiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut scaled = bytes as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().copied().unwrap_or_default();
+    for larger in units {
+        if scaled < 1023.95 {
+            break;
+        }
+        (scaled, unit) = (scaled / 1024.0, larger);
+    }
+    let digits = usize::from(scaled < 9.95);
+    format!("{scaled:.digits$} {unit}")
+}
+
 /// A number and `word`, in the plural unless the number is 1.
 pub(crate) fn count(n: usize, word: &str) -> String {
     match (n, word.ends_with('s')) {
@@ -168,6 +187,21 @@ mod tests {
 
     /// Fri 2026-11-20 18:06:57 UTC
     const NOW_MS: i64 = 1_795_198_017_000;
+
+    #[test]
+    fn an_amount_of_bytes_has_two_or_three_digits() {
+        for (amount, shown) in [
+            (0, "0 bytes"),
+            (1_023, "1023 bytes"),
+            (1_024, "1.0 KiB"),
+            (150_000, "146 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (1_610_612_736, "1.5 GiB"),
+            (u64::MAX, "16777216 TiB"),
+        ] {
+            assert_eq!(bytes(amount), shown);
+        }
+    }
 
     #[test]
     fn a_context_is_told_in_percent_and_without_its_window_in_tokens() {

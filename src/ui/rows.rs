@@ -54,6 +54,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "trust",
     "export",
     "explain",
+    "logs",
     "init",
     "prompt",
     "config",

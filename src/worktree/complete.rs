@@ -7,7 +7,7 @@ use super::merge;
 use super::record::{Stage, Worktrees, is_held};
 use super::remove::{RemoveRequest, Removed, remove};
 use super::take_back::take_back;
-use super::trash;
+use crate::files::trash;
 use crate::git::Git;
 use crate::journal::{Holder, LockError};
 
@@ -72,7 +72,7 @@ pub fn complete(
         }
         for name in trash::names(&dir).into_iter().filter(|name| !is_held(&dir.join(format!("{name}.lock")))) {
             if let Err(error) = trash::empty(&dir, &name) {
-                done.failed.push((name, error));
+                done.failed.push((name, error.into()));
             }
         }
     }

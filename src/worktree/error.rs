@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::checkpoint::CheckpointError;
+use crate::files::trash::TrashError;
 use crate::git::GitError;
 use crate::journal::LockError;
 
@@ -114,6 +115,15 @@ pub enum WorktreeError {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+impl From<TrashError> for WorktreeError {
+    fn from(error: TrashError) -> Self {
+        match error {
+            TrashError::Replaced { path } => Self::Replaced { path },
+            TrashError::Io { path, source } => Self::Io { path, source },
+        }
+    }
 }
 
 impl WorktreeError {

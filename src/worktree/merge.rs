@@ -17,9 +17,8 @@ use super::error::WorktreeError;
 use super::merged_tree::{self, Computed, Strategy};
 use super::record::{Worktree, Worktrees};
 use super::take_back::{forget_in_git, value};
-use super::trash;
 use crate::checkpoint::{Expected, set_reference};
-use crate::files::{WORKTREE_RECORD, make_private_dir, read_private, replace_json};
+use crate::files::{WORKTREE_RECORD, make_private_dir, read_private, replace_json, trash};
 use crate::git::{Call, Git, Place, Repository, contains, settings_without_programs};
 use crate::journal::{FileLock, Holder};
 

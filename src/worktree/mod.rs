@@ -68,7 +68,6 @@ mod salvage;
 mod stored;
 mod submodules;
 mod take_back;
-mod trash;
 mod work;
 
 pub use add::{AddRequest, Added, BranchWish, CloneWish, add};

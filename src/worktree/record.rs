@@ -14,8 +14,6 @@ use crate::journal::{FileLock, Holder, LockError, sha256_hex};
 
 /// The directory of the working trees in the state directory.
 pub const DIR: &str = "worktrees";
-/// The directory of the trees that are being deleted.
-pub(super) const TRASH: &str = ".trash";
 /// How long the lock of a repository is waited for. 24 agents that start at once need seconds.
 const REPOSITORY_WAIT: Duration = Duration::from_secs(5 * 60);
 /// How long the lock of one working tree is waited for.

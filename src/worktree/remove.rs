@@ -10,7 +10,7 @@ use super::error::WorktreeError;
 use super::record::{Stage, Worktree, Worktrees};
 use super::salvage::{self, Salvage, is_real_dir};
 use super::take_back::{forget_in_git, take_back, value};
-use super::trash;
+use crate::files::trash;
 use crate::git::{Call, Git, Place, contains};
 use crate::journal::Holder;
 

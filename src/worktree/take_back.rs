@@ -6,8 +6,7 @@ use std::path::Path;
 use super::admin;
 use super::error::WorktreeError;
 use super::record::{Stage, Worktree, Worktrees};
-use super::trash;
-use crate::files::{self, GIT_STATE};
+use crate::files::{self, GIT_STATE, trash};
 use crate::git::{Call, Git, GitError, Place};
 use crate::journal::{Holder, LockError};
 
@@ -52,7 +51,7 @@ pub(super) fn take_back(git: &Git, trees: &Worktrees, record: &Worktree) -> Resu
         }
     }
     trees.forget(record)?;
-    trash::empty(&dir, &record.id)
+    Ok(trash::empty(&dir, &record.id)?)
 }
 
 /// Makes git forget the working tree that was at `path`. An unfinished one may be known to git by its name alone.

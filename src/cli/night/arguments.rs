@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
-use clap::{CommandFactory as _, Parser as _};
+use clap::{Command, FromArgMatches as _};
 use jiff::Timestamp;
 
 use crate::agent::AgentKind;
 use crate::cli::subcommand::run::{RunArgs, prepare};
-use crate::cli::{Cli, CliError, Context, ErrorKind, misuse, steer};
+use crate::cli::{CliError, Context, ErrorKind, misuse, steer};
 use crate::config::Settings;
 use crate::tasks::{TaskEntry, TaskOptions};
 
@@ -24,6 +24,8 @@ pub(super) struct RunOptions {
     share_tree: bool,
     /// The form of the output is set anew at each start.
     output_format: Option<String>,
+    /// The definition of all commands, by which options are read.
+    root: Command,
 }
 
 impl RunOptions {
@@ -31,10 +33,10 @@ impl RunOptions {
     ///
     /// # Errors
     /// When they are no options of a run, or contradict the list.
-    pub(super) fn read(given: &[String], context: &Context) -> Result<RunOptions, CliError> {
+    pub(super) fn read(given: &[String], root: &Command, context: &Context) -> Result<RunOptions, CliError> {
         let at = given.iter().position(|word| word == "--").unwrap_or(given.len());
         let (words, agent_args) = given.split_at(at);
-        let args = parsed(words, "x", context)?;
+        let args = parsed(words, "x", root, context)?;
         let layer = &args.settings.0;
         let refused = [
             (
@@ -63,6 +65,7 @@ impl RunOptions {
             output_format: value_of(words, "--output-format"),
             words: without(words.to_vec(), "--max-cost-usd"),
             agent_args: agent_args.get(1..).unwrap_or_default().to_vec(),
+            root: root.clone(),
         })
     }
 
@@ -129,7 +132,7 @@ impl RunOptions {
         let (mut words, agent_args) = self.of_task(&task.options);
         words.push("--".to_owned());
         words.extend(agent_args);
-        let args = parsed(&words, &task.text, context)?;
+        let args = parsed(&words, &task.text, &self.root, context)?;
         Ok(prepare(&args, "ccc night FILE", context)?.resolved.settings)
     }
 }
@@ -155,26 +158,27 @@ pub(super) fn place(options: &TaskOptions, cwd: &Path) -> PathBuf {
 }
 
 /// These words as the arguments of a run.
-fn parsed(words: &[String], task: &str, context: &Context) -> Result<RunArgs, CliError> {
+fn parsed(words: &[String], task: &str, root: &Command, context: &Context) -> Result<RunArgs, CliError> {
     let typed = ["ccc", "--supervisor", "-p", task].into_iter().map(OsString::from);
     let typed: Vec<OsString> = typed.chain(words.iter().map(OsString::from)).collect();
     let no_option = || {
         CliError::new(ErrorKind::Usage, "what follows the two dashes are no options of a run")
             .hint("for example: ccc night tasks.md -- --check \"make test\"")
     };
-    let cli = Cli::try_parse_from(&typed).map_err(|error| {
+    let refused = |error: clap::Error| {
         let is_word = |value: &ContextValue| matches!(value, ContextValue::String(word) if !word.starts_with('-'));
         // The task is the list's: another one, or a command, has no place here.
         let is_stray = matches!(error.kind(), ClapKind::InvalidSubcommand | ClapKind::ArgumentConflict);
         if is_stray || error.get(ContextKind::InvalidArg).is_some_and(is_word) {
             return no_option();
         }
-        misuse::error(&error, &typed, &Cli::command(), steer::has_runs(context))
-    })?;
-    if cli.command.is_some() {
+        misuse::error(&error, &typed, root, steer::has_runs(context))
+    };
+    let matches = root.clone().try_get_matches_from(&typed).map_err(refused)?;
+    if matches.subcommand().is_some() {
         return Err(no_option());
     }
-    Ok(cli.run)
+    RunArgs::from_arg_matches(&matches).map_err(refused)
 }
 
 /// The words without this option, which has a value.
@@ -204,14 +208,17 @@ fn value_of(words: &[String], option: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
     use crate::cli::captured::Captured;
     use crate::tasks::read_list;
 
     fn read(given: &[&str]) -> Result<RunOptions, CliError> {
         let dir = tempfile::tempdir().expect("a directory");
         let given: Vec<String> = given.iter().map(|word| (*word).to_owned()).collect();
-        RunOptions::read(&given, &Captured::default().context(dir.path(), None))
+        RunOptions::read(&given, &Cli::command(), &Captured::default().context(dir.path(), None))
     }
 
     fn start(given: &[&str], list: &str) -> String {

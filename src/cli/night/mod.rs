@@ -13,6 +13,8 @@ mod page;
 mod performing;
 mod reading;
 mod showing;
+mod wanted;
 
 pub(super) use performing::Night;
 pub(super) use showing::status;
+pub(super) use wanted::Wanted;

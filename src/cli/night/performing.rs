@@ -14,8 +14,8 @@ use super::arguments::{RunBounds, RunOptions, place};
 use super::page;
 use super::reading::{list_in, list_on_stdin};
 use super::showing::{Shown, bounds_in_words, end_in_words, name_of, pause_in_words, read};
+use super::wanted::Wanted;
 use crate::agenda::{EndWhy, Facts, Found, Headroom, ListBounds, Listed, Stage, Step, WaitWhy};
-use crate::cli::subcommand::night::{NightArgs, OnFailure};
 use crate::cli::subcommand::run::refuse_past;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, keeper_world, zone};
 use crate::config::{Reserve, Settings};
@@ -91,11 +91,11 @@ impl<'a> Night<'a> {
     /// # Errors
     /// When one of them is wrong.
     pub(in crate::cli) fn new(
-        args: &NightArgs,
-        typed: &[OsString],
+        wanted: Wanted,
+        root: &clap::Command,
         context: &'a Context,
     ) -> Result<Night<'a>, CliError> {
-        refuse_past(args.until)?;
+        refuse_past(wanted.until)?;
         let now_unix_ms = driver::unix_ms();
         let state = &context.dirs()?.state;
         let here = context.cwd()?;
@@ -103,7 +103,7 @@ impl<'a> Night<'a> {
             CliError::new(ErrorKind::Environment, format!("{}: {error}", here.display()))
                 .hint("change to a directory that exists")
         })?;
-        let file = args.file.clone().unwrap_or_else(|| "-".into());
+        let file = wanted.file;
         let (source, list, dir) = if file == Path::new("-") {
             let (list, bytes) = list_on_stdin(context)?;
             (Source::Stdin, list, NightDir::of_text(state, &cwd, &bytes))
@@ -114,8 +114,8 @@ impl<'a> Night<'a> {
             (Source::File { typed: file, real }, list, dir)
         };
         let record = match read(&dir) {
-            Ok(Some(record)) if !args.again => record,
-            Err(error) if !args.again => return Err(error),
+            Ok(Some(record)) if !wanted.again => record,
+            Err(error) if !wanted.again => return Err(error),
             Ok(_) | Err(_) => {
                 let path = match &source {
                     Source::File { real, .. } => Some(real.clone()),
@@ -136,25 +136,25 @@ impl<'a> Night<'a> {
                 words(&record.cwd)
             )));
         }
-        let options = RunOptions::read(&args.run_options, context)?;
+        let options = RunOptions::read(&wanted.run_options, root, context)?;
         let (sender, events) = channel();
         Ok(Night {
             context,
-            typed: typed.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
-            dry_run: args.dry_run,
-            json: args.json,
-            again: args.again,
+            typed: wanted.typed,
+            dry_run: wanted.dry_run,
+            json: wanted.json,
+            again: wanted.again,
             source,
             list,
             dir,
             record,
             bounds: ListBounds {
-                until_unix_ms: args.until.map(|until| until.unix_ms(now_unix_ms, &zone::of_process())),
-                max_cost_usd: args.max_cost_usd.map(crate::config::Cost::usd),
-                stops_at_failure: args.on_failure == OnFailure::Stop,
+                until_unix_ms: wanted.until.map(|until| until.unix_ms(now_unix_ms, &zone::of_process())),
+                max_cost_usd: wanted.max_cost_usd.map(crate::config::Cost::usd),
+                stops_at_failure: wanted.stops_at_failure,
             },
             options,
-            reserve: args.reserve.map(u8::from),
+            reserve: wanted.reserve.map(u8::from),
             settings: None,
             interrupted: false,
             has_played: false,

@@ -9,14 +9,13 @@ use crate::attach::{self, AttachEnd, AttachSetup, EndReason};
 use crate::cli::event_printer::EventPrinter;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, lines, notifying, steer};
 use crate::config::Flags;
+use crate::config::env::CCC_PLAIN;
 use crate::core::{Outcome, WhenLeft};
 use crate::driver::ChildEnv;
 use crate::journal::{FileLock, RunDir};
 use crate::process::UserTerminal;
 use crate::tokens::without_credentials;
 
-/// If set and not empty, terminals are always attached without cursor movement.
-const PLAIN: &str = "CCC_PLAIN";
 /// Shown first in a conversation in lines.
 const GREETING: &str = "supervised conversation: type the task and Enter; a critic reviews each stop (/supervisor off stops that); \
                         /help lists commands; Ctrl-D leaves";
@@ -91,7 +90,7 @@ pub(in crate::cli) enum ConversationMode {
 impl ConversationMode {
     /// `None` if no user can type here.
     pub(in crate::cli) fn of(plain: bool, context: &Context) -> Option<ConversationMode> {
-        let is_plain = plain || context.env.get(PLAIN).is_some_and(|value| !value.is_empty());
+        let is_plain = plain || context.env.get(CCC_PLAIN).is_some_and(|value| !value.is_empty());
         let is_dumb = context.env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         if !is_plain && !is_dumb {
             return UserTerminal::find().map(ConversationMode::Screen);

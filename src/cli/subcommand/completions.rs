@@ -1,13 +1,22 @@
 //! `ccc completions SHELL`.
 
-use clap::{Args, Command};
+use clap::Args;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
-use crate::cli::{CliError, Context, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::config::env::CCC_COMPLETE;
 
 /// Print a completion script for a shell.
 ///
-/// For example: `ccc completions bash > ~/.local/share/bash-completion/completions/ccc`.
+/// The script completes commands, options, runs (by id and by name), agents and providers. It asks ccc while you type, so it
+/// always knows the newest runs; nothing is asked over the network, and no secret is read.
+///
+/// bash: `ccc completions bash > ~/.local/share/bash-completion/completions/ccc`
+///
+/// zsh: `ccc completions zsh > "${fpath[1]}/_ccc"`, in a directory of `fpath` that you can write to
+///
+/// fish: `ccc completions fish > ~/.config/fish/completions/ccc.fish`
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct CompletionsArgs {
     /// The shell.
@@ -15,13 +24,19 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// Prints the script; `root` is the definition of all commands.
+/// Prints the script.
 ///
 /// # Errors
-/// None at present.
-pub fn run(args: CompletionsArgs, mut root: Command, context: &Context) -> Result<ExitCode, CliError> {
+/// When the shell has none.
+pub fn run(args: CompletionsArgs, context: &Context) -> Result<ExitCode, CliError> {
+    let failed = |why: String| CliError::new(ErrorKind::Failed, why);
+    let shells = Shells::builtins();
+    let name = args.shell.to_string();
+    let shell = shells.completer(&name).ok_or_else(|| failed(format!("there is no script for {name}")))?;
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut root, "ccc", &mut script);
+    shell
+        .write_registration(CCC_COMPLETE, "ccc", "ccc", "ccc", &mut script)
+        .map_err(|error| failed(format!("the script cannot be written: {error}")))?;
     context.printer.bytes(&script);
     Ok(ExitCode::COMPLETED)
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::agent::AgentKind;
 use crate::cli::context::state_fault;
-use crate::cli::{CliError, Context, ExitCode, Paint, Printer, keeper_world, logout};
+use crate::cli::{CliError, Context, ExitCode, Paint, Printer, keeper_world, logout, pruning};
 use crate::cli::{credentials, trust};
 use crate::config::agent::{self, Tested, VERSION_TIMEOUT};
 use crate::config::prompt::NamedPrompt;
@@ -135,6 +135,7 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
         findings.extend(agreement(resolved, context, project));
     }
     let of_machine = room(&keeper::load(), &keeper_world::room_of(in_force));
+    let old_runs = runs(in_force, context);
     let of_machine: Vec<Finding> = of_machine
         .into_iter()
         .chain(memory_limit(in_force, context, project))
@@ -146,6 +147,7 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     });
     findings.push(critic_prompt(named_prompt.as_ref(), dirs, project));
     findings.push(state_directory(&dirs.state));
+    findings.push(old_runs);
     findings.push(writable("config directory", &dirs.config));
     findings.extend(logout::ends_runs(context).map(|file| {
         let text = format!("systemd ends runs in the background at logout (KillUserProcesses in {})", file.display());
@@ -154,6 +156,20 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     findings.push(git(context, project));
     findings.extend(of_machine);
     findings
+}
+
+/// How long runs are kept, and whether some are older.
+fn runs(settings: &Settings, context: &Context) -> Finding {
+    const SUBJECT: &str = "runs";
+    let (age, keep) = (settings.retention.max_age, settings.retention.keep);
+    match pruning::told(settings, context) {
+        Some(told) => Finding::warn(
+            SUBJECT,
+            told,
+            "to keep them for longer, set `retention.max_age`; nothing is removed by itself",
+        ),
+        None => Finding::ok(SUBJECT, format!("kept for {age} after their end, the newest {keep} for longer")),
+    }
 }
 
 fn agent(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &Project) -> Finding {

@@ -1,25 +1,38 @@
 //! `ccc gc`.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::cli::agent::record_error;
 use crate::cli::start::state_error;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, removal};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, pruning, removal};
+use crate::config::Flags;
 use crate::core::Outcome;
-use crate::fleet::{Agent, Roster, State};
-use crate::journal::Word;
+use crate::driver;
+use crate::fleet::{Agent, AgentRecord, Roster, State};
+use crate::git::{Git, Repository};
+use crate::journal::{RunDir, RunSummary, Word};
+use crate::retention::{Remover, orphans};
+use crate::ui::format;
 
-/// Remove the working trees that are needed no more.
+/// How old references of a run must be that is not there any more: it may belong to another state directory.
+const ORPHAN_AGE_S: i64 = 14 * 24 * 60 * 60;
+
+/// Remove what is needed no more: working trees, old runs, and references of runs that are gone.
 ///
-/// These are the trees of agents that have completed and whose work is merged, and what was left by a removal that was
-/// interrupted. Nothing is lost: what is not merged stays, or is kept under refs/ccc/salvage/.
+/// Working trees: of agents that have completed and whose work is merged, and what a removal that was interrupted has left. What is
+/// not merged stays, or is kept under refs/ccc/salvage/. Runs: those that `retention.max_age` and `retention.keep` do not keep, as
+/// `ccc runs prune` does. References: checkpoints and kept merges that are older than 14 days and whose run is gone, in the
+/// repository here and in those of all runs.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct GcArgs {
     /// Only say what would be removed.
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Print one JSON object for each agent.
+    /// Print one JSON object for each thing that is removed.
     #[arg(long)]
     pub json: bool,
 }
@@ -60,14 +73,119 @@ pub fn run(args: GcArgs, context: &Context) -> Result<ExitCode, CliError> {
             }
             Err(error) => {
                 context.printer.error(&error.message, error.hint.as_deref());
-                failed.push(name.as_str());
+                failed.push(name.clone());
             }
         }
     }
+    let git = pruning::git(context)?;
+    old_runs(&args, &git, &mut failed, context)?;
+    references(&args, &git, &mut failed, context)?;
     if failed.is_empty() {
         return Ok(ExitCode::COMPLETED);
     }
     Err(CliError::new(ErrorKind::Failed, format!("not removed: {}", failed.join(", "))))
+}
+
+/// Removes the runs that the settings do not keep, and completes removals that were interrupted.
+fn old_runs(args: &GcArgs, git: &Git, failed: &mut Vec<String>, context: &Context) -> Result<(), CliError> {
+    let rule = pruning::rule_of(&context.settings(Flags::default())?.settings);
+    let chosen = pruning::choose(&rule, context)?;
+    if args.dry_run {
+        for goes in &chosen.go {
+            let id = goes.run.dir.id();
+            if args.json {
+                context.printer.json(serde_json::json!({"run": id, "bytes": goes.bytes, "removed": false}));
+            } else {
+                context.printer.line(format_args!("would remove run {id} ({})", format::bytes(goes.bytes)));
+            }
+        }
+        return Ok(());
+    }
+    let remover = Remover::new(&context.dirs()?.state, git).map_err(|error| pruning::error_of(&error))?;
+    let (mut removed, mut not_removed) = remover.complete();
+    for goes in &chosen.go {
+        match remover.remove(&goes.run.dir, driver::unix_ms()) {
+            Ok(done) => removed.push(done),
+            Err(error) => {
+                failed.push(goes.run.dir.id().to_owned());
+                not_removed.push(error);
+            }
+        }
+    }
+    for done in &removed {
+        if args.json {
+            let (id, bytes, checkpoints) = (&done.id, done.bytes, done.checkpoints);
+            context.printer.json(serde_json::json!({
+                "run": id, "bytes": bytes, "checkpoints": checkpoints, "removed": true,
+            }));
+        } else {
+            context.printer.line(pruning::in_words(done));
+        }
+        if let Some(note) = pruning::note(done) {
+            context.printer.talk(note);
+        }
+    }
+    for error in &not_removed {
+        let error = pruning::error_of(error);
+        context.printer.error(&error.message, error.hint.as_deref());
+    }
+    Ok(())
+}
+
+/// Removes the references of runs that are gone.
+fn references(args: &GcArgs, git: &Git, failed: &mut Vec<String>, context: &Context) -> Result<(), CliError> {
+    let state = &context.dirs()?.state;
+    let before_unix_s = driver::unix_ms() / 1_000 - ORPHAN_AGE_S;
+    for (path, repository) in repositories(context)? {
+        let place = repository.shared();
+        let found = match orphans(git, &place, state, before_unix_s) {
+            Ok(found) => found,
+            // A repository that git does not read is no reason to leave the others as they are.
+            Err(error) => {
+                context.printer.warn(format_args!("{}: {error}", path.display()));
+                continue;
+            }
+        };
+        for orphan in found {
+            if !args.dry_run
+                && let Err(error) = orphan.remove(git, &place)
+            {
+                context.printer.error(format_args!("{}: {error}", path.display()), None);
+                failed.push(format!("references of {}", orphan.run));
+                continue;
+            }
+            let (run, number) = (&orphan.run, orphan.references.len());
+            if args.json {
+                context.printer.json(serde_json::json!({
+                    "gone_run": run, "repository": path, "references": number, "removed": !args.dry_run,
+                }));
+            } else {
+                let what = if args.dry_run { "would remove" } else { "removed" };
+                let number = format::count(number, "reference");
+                context
+                    .printer
+                    .line(format_args!("{what} {number} of run {run}, which is gone, in {}", path.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The repository here, and those of all runs, by the directory that their working trees share.
+fn repositories(context: &Context) -> Result<BTreeMap<PathBuf, Repository>, CliError> {
+    let mut dirs = vec![context.cwd()?.to_owned()];
+    for run in RunDir::unsorted(&context.dirs()?.state).map_err(|error| state_error(&error))? {
+        match AgentRecord::read(&run) {
+            Ok(Some(record)) => dirs.push(record.project),
+            Ok(None) | Err(_) => {
+                dirs.extend(RunSummary::read(&run.summary()).ok().map(|summary| PathBuf::from(summary.cwd)));
+            }
+        }
+    }
+    dirs.sort();
+    dirs.dedup();
+    let found = dirs.iter().filter_map(|dir| Repository::find(dir));
+    Ok(found.map(|repository| (repository.dirs.common.clone(), repository)).collect())
 }
 
 /// Why the working tree of an agent is needed no more; `None` if it is needed.

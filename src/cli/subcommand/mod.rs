@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod keeper;
 pub mod kill;
 pub mod list;
+pub mod logs;
 pub mod look;
 pub mod man;
 pub mod merge;

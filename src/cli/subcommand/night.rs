@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 
-use crate::cli::night::{self, Night};
+use crate::cli::night::{self, Night, Wanted};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
 use crate::config::{Cost, Percent, Until};
 
@@ -66,11 +66,11 @@ pub enum OnFailure {
     Continue,
 }
 
-/// Works through a list, or shows one.
+/// Works through a list, or shows one. `root` is the definition of all commands.
 ///
 /// # Errors
 /// When the list or an option is wrong, another ccc works on the list, or nothing can be remembered.
-pub fn run(args: NightArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
+pub fn run(args: NightArgs, typed: &[OsString], root: &Command, context: &Context) -> Result<ExitCode, CliError> {
     if args.json && !args.status && !args.dry_run {
         return Err(CliError::new(ErrorKind::Usage, "--json needs --status or --dry-run")
             .hint("for the output of the runs as JSON, put it behind the two dashes: -- --output-format stream-json"));
@@ -81,5 +81,17 @@ pub fn run(args: NightArgs, typed: &[OsString], context: &Context) -> Result<Exi
     if !args.dry_run {
         inside::refuse("night", context)?;
     }
-    Night::new(&args, typed, context)?.run()
+    let wanted = Wanted {
+        file: args.file.unwrap_or_else(|| "-".into()),
+        until: args.until,
+        max_cost_usd: args.max_cost_usd,
+        reserve: args.reserve,
+        stops_at_failure: args.on_failure == OnFailure::Stop,
+        again: args.again,
+        dry_run: args.dry_run,
+        json: args.json,
+        run_options: args.run_options,
+        typed: typed.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
+    };
+    Night::new(wanted, root, context)?.run()
 }

@@ -174,7 +174,8 @@ pub enum Since {
 }
 
 impl Since {
-    fn unix_ms(self, now_unix_ms: i64, zone: &TimeZone) -> i64 {
+    /// The time in unix milliseconds.
+    pub(super) fn unix_ms(self, now_unix_ms: i64, zone: &TimeZone) -> i64 {
         let begins = |day: Date| day.to_zoned(zone.clone()).map_or(0, |moment| moment.timestamp().as_millisecond());
         match self {
             Since::Day(day) => begins(day),

@@ -3,6 +3,7 @@
 // clippy.toml allows them inside test functions; what those share stands outside.
 #![allow(clippy::expect_used, reason = "a failed expectation is a failed test")]
 
+mod completions;
 mod config;
 mod doctor;
 mod errors;
@@ -12,10 +13,13 @@ mod hostile;
 mod init;
 mod library;
 mod notify;
+mod pages;
 mod prompt;
+mod runs;
 mod sandbox;
 mod state;
 mod tokens;
 mod trust;
 mod usage;
 mod words;
+mod workflow;

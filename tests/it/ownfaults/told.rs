@@ -26,6 +26,12 @@ fn told(world: &World) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a message")).collect()
 }
 
+/// How many messages of the last run are still to be sent.
+fn waiting(world: &World) -> usize {
+    let outbox = fs::read_dir(world.run_dir().join("notify")).expect("an outbox").flatten();
+    outbox.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).count()
+}
+
 fn awake(world: &World) -> Vec<String> {
     let text = fs::read_to_string(world.ground.home().join("awake")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
@@ -37,9 +43,10 @@ fn a_run_that_is_killed_and_resumed_tells_nothing_twice_and_lets_the_machine_sle
     let world = World::on(ground(), &json!({"agent": [crash, [forever()]], "critic": []}));
     let running = world.start(&[]);
     look_until("the restart to be told", || (told(&world).len() == 1).then_some(()));
+    look_until("the note of it", || (waiting(&world) == 0).then_some(()));
     let run = world.run_id();
     let why = format!("--why=the run {run} works");
-    assert_eq!(awake(&world), std::slice::from_ref(&why));
+    look_until("the lock", || (awake(&world) == [why.as_str()]).then_some(()));
     world.kill(running);
     look_until("the end of the lock", || (awake(&world).len() == 2).then_some(()));
     world.play(&json!({
@@ -54,12 +61,7 @@ fn a_run_that_is_killed_and_resumed_tells_nothing_twice_and_lets_the_machine_sle
     assert_eq!(told[1]["run"], run.as_str());
     assert_eq!(told[1]["command"], format!("ccc report {run}"));
     assert_eq!(awake(&world)[..2], [why.as_str(), "over"], "the lock ended by itself");
-    let outbox = world.run_dir().join("notify");
-    let left = fs::read_dir(outbox)
-        .expect("an outbox")
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json"));
-    assert_eq!(left.count(), 0);
+    assert_eq!(waiting(&world), 0);
 }
 
 #[test]

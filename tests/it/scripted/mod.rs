@@ -3,6 +3,7 @@
 mod agent;
 mod shapes;
 
+use ccc::config::pages;
 use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::Signal;
@@ -352,4 +353,24 @@ fn the_built_in_night_is_a_night_that_goes_through_everything() {
         "{result}"
     );
     assert_eq!(output.status.code(), Some(0));
+    let state = place.path().join("state");
+    let runs = std::fs::read_dir(state.join("runs")).expect("runs").flatten();
+    let runs: Vec<_> = runs.map(|entry| entry.path()).collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let unknown = [not_on_the_page(&state, pages::STATE), not_on_the_page(&runs[0], pages::RUN)].concat();
+    assert!(unknown.is_empty(), "add them to FILES in src/config/pages.rs: {unknown:?}");
+}
+
+/// What lies in this directory and is not named in this table of `docs/files.md`.
+fn not_on_the_page(dir: &std::path::Path, title: &str) -> Vec<String> {
+    let table = pages::FILES.iter().find(|group| group.title == title).expect("a table");
+    let fits = |name: &str| {
+        table.rows.iter().any(|(row, _)| match row.strip_suffix('*') {
+            Some(begin) => name.starts_with(begin),
+            None => row.trim_end_matches('/') == name,
+        })
+    };
+    let entries = std::fs::read_dir(dir).expect("listed").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !fits(name)).collect()
 }

@@ -1,87 +1,24 @@
-//! `ccc runs`.
+//! The table of runs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use clap::Args;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 
-use crate::cli::standing::{self, OpenRequest, Standing};
-use crate::cli::start::state_error;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
-use crate::fleet::State;
-use crate::journal::{FileLock, RunDir, RunKind, RunSummary, Word};
+use crate::cli::standing::{OpenRequest, Standing};
+use crate::fleet::{AgentRecord, State};
+use crate::journal::{RunDir, RunKind, RunSummary, Word};
 use crate::ui::{clean, columns, format};
 
-/// How many characters of a task are shown.
+/// How many characters of a task are shown in a pipe. A terminal shows as many as it has room for.
 const TASK_CHARS: usize = 60;
-
-/// List the runs, the newest first: id, state or outcome, start, iterations, cost, directory and task.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct RunsArgs {
-    /// Print one JSON array instead.
-    #[arg(long)]
-    pub json: bool,
-
-    /// List only the active runs, with their current state: whether they can be reached, and what they ask.
-    #[arg(long)]
-    pub live: bool,
-}
-
-/// Lists the runs.
-///
-/// # Errors
-/// When the state directory cannot be read.
-pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let mut list = RunDir::list(&context.dirs()?.state).map_err(|error| state_error(&error))?;
-    for (_, error) in &list.damaged {
-        context.printer.warn(error);
-    }
-    if args.live {
-        list.runs.retain(|(dir, _)| matches!(FileLock::holder(&dir.lock()), Ok(Some(_))));
-    }
-    let mut standing =
-        if args.live { standing::ask_all(list.runs.iter().map(|(dir, _)| dir)) } else { BTreeMap::new() };
-    if args.json {
-        let listed: Vec<Listed<'_>> =
-            list.runs.iter().map(|(dir, summary)| Listed { summary, live: standing.remove(dir.id()) }).collect();
-        let text = serde_json::to_string_pretty(&listed)
-            .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-        context.printer.json(text);
-        return Ok(ExitCode::COMPLETED);
-    }
-    if list.runs.is_empty() && args.live {
-        context.printer.talk("no run is active");
-    } else if list.runs.is_empty() {
-        context.printer.talk("no runs yet; to start one: ccc --supervisor -p \"TASK\"");
-    }
-    let zone = crate::cli::zone::of_process();
-    let rows = list.runs.iter().map(|(dir, run)| Row::of(dir, run, &zone).standing(standing.get(dir.id())));
-    let rows: Vec<Row> = rows.collect();
-    if !rows.is_empty() {
-        for line in table(&rows, context.printer.columns()) {
-            context.printer.line(line);
-        }
-    }
-    Ok(ExitCode::COMPLETED)
-}
-
 /// A terminal of at least this width has room for the local time of the start. The id has the time in UTC.
 const STARTED_COLUMNS_MIN: u16 = 110;
-
-/// One run in JSON: its summary, and the state that the run reports.
-#[derive(Serialize)]
-struct Listed<'a> {
-    #[serde(flatten)]
-    summary: &'a RunSummary,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    live: Option<Standing>,
-}
+/// A terminal of at least this width has room for iterations and cost.
+const SUMS_COLUMNS_MIN: u16 = 72;
 
 /// One run in the list.
 #[derive(Default)]
-struct Row {
+pub(super) struct Row {
     id: String,
     state: String,
     started: String,
@@ -89,14 +26,20 @@ struct Row {
     cost: String,
     mark: String,
     cwd: String,
+    /// The name of an agent's project and its own; empty for other runs.
+    agent: String,
     task: String,
     /// What it asks.
     open: Vec<OpenRequest>,
 }
 
 impl Row {
-    fn of(dir: &RunDir, run: &RunSummary, zone: &TimeZone) -> Row {
+    pub(super) fn of(dir: &RunDir, run: &RunSummary, columns: Option<u16>, zone: &TimeZone) -> Row {
         let state = State::of(dir, Some(run));
+        let agent = AgentRecord::read(dir).ok().flatten().map(|record| {
+            let project = record.project.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            clean::one_line(&format!("{project} ({})", record.name), 60)
+        });
         Row {
             id: dir.id().to_owned(),
             state: clean::one_line(state.in_words(), 20),
@@ -110,13 +53,14 @@ impl Row {
                 _ => String::new(),
             },
             cwd: clean::one_line(&run.cwd, 200),
-            task: clean::one_line(&run.task, TASK_CHARS),
+            agent: agent.unwrap_or_default(),
+            task: clean::one_line(&run.task, columns.map_or(TASK_CHARS, usize::from)),
             open: Vec::new(),
         }
     }
 
     /// The row with the state that the run itself reports.
-    fn standing(mut self, live: Option<&Standing>) -> Row {
+    pub(super) fn standing(mut self, live: Option<&Standing>) -> Row {
         let Some(live) = live else { return self };
         if !live.reachable {
             self.state = format!("{}, unreachable", self.state);
@@ -146,11 +90,15 @@ impl Row {
         self.open.iter().map(row).collect()
     }
 
-    /// The directory and the task. A pipe gets the full path, a terminal the directory's name.
+    /// The directory and the task. A pipe gets the full path, a terminal the directory's name; of an agent that of its project,
+    /// because its own working tree has the name of the run.
     fn what(&self, columns: Option<u16>) -> String {
-        let Row { mark, cwd, task, .. } = self;
+        let Row { mark, cwd, agent, task, .. } = self;
         if columns.is_none() {
             return format!("{cwd}  {mark}{task}");
+        }
+        if !agent.is_empty() {
+            return format!("{mark}{agent}: {task}");
         }
         let place = Path::new(cwd).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         format!("{mark}{place}: {task}")
@@ -159,8 +107,9 @@ impl Row {
 
 /// The heading and one line for each run. Columns are as wide as their widest value, and directory and task get the
 /// rest.
-fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
+pub(super) fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
     let with_start = columns.is_none_or(|columns| columns >= STARTED_COLUMNS_MIN);
+    let with_sums = columns.is_none_or(|columns| columns >= SUMS_COLUMNS_MIN);
     let widest = |heading: &str, of: fn(&Row) -> &str| {
         rows.iter().map(|row| columns::of(of(row))).chain([columns::of(heading)]).max().unwrap_or_default()
     };
@@ -172,7 +121,8 @@ fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
     let line = |cells: [&str; 5], what: &str| {
         let [a, b, c, d, e] = cells;
         let start = if with_start { format!("{c:<started$}  ") } else { String::new() };
-        let line = format!("{a:<id$}  {b:<state$}  {start}{d:>iterations$}  {e:>cost$}  {what}");
+        let sums = if with_sums { format!("{d:>iterations$}  {e:>cost$}  ") } else { String::new() };
+        let line = format!("{a:<id$}  {b:<state$}  {start}{sums}{what}");
         columns.map_or_else(|| line.clone(), |columns| columns::cut(&line, usize::from(columns)))
     };
     let what = if columns.is_none() { "DIRECTORY  TASK" } else { "DIRECTORY: TASK" };
@@ -187,7 +137,7 @@ fn table(rows: &[Row], columns: Option<u16>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::captured::Captured;
+    use crate::fleet::Role;
 
     #[test]
     fn what_a_run_asks_takes_no_room_from_the_columns_of_a_terminal() {
@@ -235,22 +185,29 @@ mod tests {
         of("20261120-191822-aaaa", "");
         of("20261121-191822-bbbb", r#","demo":true"#);
         of("20261122-191822-cccc", r#","kind":"command""#);
+        of("20261123-191822-ffff", "");
+        let agent = RunDir::at(state.path(), "20261123-191822-ffff").expect("a run");
+        let project = Path::new("/home/u/shop");
+        AgentRecord::new(agent.id(), "login", Role::Worker, 0, project).write(&agent).expect("written");
         // A run of a newer ccc.
         of("20261119-191822-dddd", r#","kind":"fleet","outcome":"dreamt","mood":[1]"#);
         let told = |columns: Option<u16>| {
-            let seen = Captured::default();
-            run(RunsArgs { json: false, live: false }, &seen.context(state.path(), columns)).expect("listed");
-            seen.text().lines().map(str::to_owned).collect::<Vec<_>>()
+            let list = RunDir::list(state.path()).expect("listed");
+            let zone = TimeZone::UTC;
+            let rows: Vec<Row> = list.runs.iter().map(|(dir, run)| Row::of(dir, run, columns, &zone)).collect();
+            table(&rows, columns)
         };
         for (columns, shown) in [(Some(80), told(Some(80))), (Some(120), told(Some(120))), (None, told(None))] {
             // A narrow terminal has no room for the start, which the id has too.
             let tells_start = columns.is_none_or(|columns: u16| columns > 80);
             assert!(shown[0].starts_with("RUN ") && shown[0].contains("STARTED") == tells_start, "{shown:#?}");
-            let what = shown[3].split_once("shop").expect("the directory").1;
+            let what = shown[4].split_once("shop").expect("the directory").1;
             assert!(what.trim_start_matches(": ").starts_with("  do a lot") || columns::of(what) >= 25, "{shown:#?}");
-            assert!(shown[1].contains("[command] ") && shown[2].contains("[demo] "), "{shown:#?}");
-            assert!(shown[4].contains("dreamt") && shown[4].contains("[fleet] "), "{shown:#?}");
-            assert!(shown[3].contains("died") && !shown[3].contains('['), "{shown:#?}");
+            assert!(shown[2].contains("[command] ") && shown[3].contains("[demo] "), "{shown:#?}");
+            assert!(shown[5].contains("dreamt") && shown[5].contains("[fleet] "), "{shown:#?}");
+            assert!(shown[4].contains("died") && !shown[4].contains('['), "{shown:#?}");
+            assert!(columns.is_none() || shown[1].contains("shop (login): do a lot"), "{shown:#?}");
+            assert!(columns.is_none() || shown[1..].iter().all(|row| row.ends_with('…')), "{shown:#?}");
             assert!(
                 shown.iter().all(|line| columns.is_none_or(|columns: u16| columns::of(line) <= usize::from(columns))),
                 "{shown:#?}"

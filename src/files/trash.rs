@@ -5,39 +5,71 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::error::WorktreeError;
-use super::record::TRASH;
-use crate::files::make_private_dir;
+use super::make_private_dir;
 
+/// The directory of what is being deleted.
+const TRASH: &str = ".trash";
 /// How many names are tried in the trash.
 const TRIES: u32 = 1_000;
 
-/// Moves a directory into the trash beside it. A link is refused.
-pub(super) fn throw(path: &Path) -> Result<PathBuf, WorktreeError> {
-    let replaced = || WorktreeError::Replaced { path: path.to_owned() };
+/// Why a directory is not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum TrashError {
+    /// It is no directory.
+    #[error("{} is not a directory any more; nothing is removed", path.display())]
+    Replaced {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system refuses.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+impl TrashError {
+    fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// Moves a directory into the trash beside it, and returns where it is now. A link is refused.
+///
+/// # Errors
+/// When it is no directory, or cannot be moved; then it is where it was.
+pub fn throw(path: &Path) -> Result<PathBuf, TrashError> {
+    let replaced = || TrashError::Replaced { path: path.to_owned() };
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(replaced()) };
-    let meta = fs::symlink_metadata(path).map_err(WorktreeError::io(path))?;
+    let meta = fs::symlink_metadata(path).map_err(TrashError::io(path))?;
     if !meta.is_dir() {
         return Err(replaced());
     }
     let trash = parent.join(TRASH);
-    make_private_dir(&trash).map_err(WorktreeError::io(&trash))?;
+    make_private_dir(&trash).map_err(TrashError::io(&trash))?;
     for number in 1..=TRIES {
         let mut to = trash.join(name).into_os_string();
         to.push(format!(".{number}"));
         let to = PathBuf::from(to);
         // The name is taken by an empty directory first, which the renamed one replaces.
         match fs::create_dir(&to) {
-            Ok(()) => return fs::rename(path, &to).map(|()| to).map_err(WorktreeError::io(path)),
+            Ok(()) => return fs::rename(path, &to).map(|()| to).map_err(TrashError::io(path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(WorktreeError::io(to)(error)),
+            Err(error) => return Err(TrashError::io(to)(error)),
         }
     }
-    Err(WorktreeError::io(trash)(io::ErrorKind::AlreadyExists.into()))
+    Err(TrashError::io(trash)(io::ErrorKind::AlreadyExists.into()))
 }
 
 /// Deletes what is in the trash of this directory for this name.
-pub(super) fn empty(dir: &Path, name: &str) -> Result<(), WorktreeError> {
+///
+/// # Errors
+/// When something cannot be deleted; it can be repeated.
+pub fn empty(dir: &Path, name: &str) -> Result<(), TrashError> {
     for path in thrown(dir) {
         let is_its_own = path
             .file_name()
@@ -51,19 +83,25 @@ pub(super) fn empty(dir: &Path, name: &str) -> Result<(), WorktreeError> {
 }
 
 /// The names for which something is in the trash.
-pub(super) fn names(dir: &Path) -> Vec<String> {
+#[must_use]
+pub fn names(dir: &Path) -> Vec<String> {
     let name = |path: PathBuf| Some(path.file_name()?.to_str()?.rsplit_once('.')?.0.to_owned());
     thrown(dir).into_iter().filter_map(name).collect()
 }
 
-fn thrown(dir: &Path) -> Vec<PathBuf> {
+/// What is in the trash of this directory.
+#[must_use]
+pub fn thrown(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir.join(TRASH)).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
 }
 
 /// Deletes a directory and all in it, also directories that cannot be written to, as the module caches of some tools are.
 /// Links are deleted, not followed.
-fn delete(path: &Path) -> Result<(), WorktreeError> {
+///
+/// # Errors
+/// When something cannot be deleted.
+pub fn delete(path: &Path) -> Result<(), TrashError> {
     let gone = |result: io::Result<()>| match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -71,9 +109,9 @@ fn delete(path: &Path) -> Result<(), WorktreeError> {
     match gone(fs::remove_dir_all(path)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             make_writable(path);
-            gone(fs::remove_dir_all(path)).map_err(WorktreeError::io(path))
+            gone(fs::remove_dir_all(path)).map_err(TrashError::io(path))
         }
-        result => result.map_err(WorktreeError::io(path)),
+        result => result.map_err(TrashError::io(path)),
     }
 }
 
