@@ -35,6 +35,4 @@ pub use of_run::{OfRun, of_run};
 pub use record::{Closing, Recorder};
 
 #[cfg(test)]
-mod browser;
-#[cfg(test)]
 mod tests;

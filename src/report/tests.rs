@@ -1,5 +1,7 @@
 //! Reports of the recorded runs, and of runs whose every text is hostile.
 
+mod browser;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -22,11 +24,11 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join("journal.jsonl")
 }
 
-pub(super) fn report(name: &str) -> Report {
+fn report(name: &str) -> Report {
     of_run(&fixture(name), &Redactor::new()).expect("a report").report
 }
 
-pub(super) fn html(report: &Report) -> String {
+fn html(report: &Report) -> String {
     page(report, &TimeZone::UTC).expect("a page")
 }
 
@@ -93,7 +95,7 @@ fn every_recorded_run_has_a_report_in_every_format() {
 }
 
 /// Two runs, and one whose every text is hostile.
-pub(super) fn nights_with_hostile_texts() -> Nights {
+fn nights_with_hostile_texts() -> Nights {
     let read = |name: &str| RunSummary::read(&fixture(name).with_file_name("run.json")).expect("a summary");
     let (demo, stuck) = (read("runs/demo"), read("runs/stuck-2.1.329"));
     let mut hostile = demo.clone();
@@ -317,7 +319,7 @@ fn hostile_changes(payload: &str) -> Changes {
 }
 
 /// The report of the demonstration, with `payload` in every text.
-pub(super) fn poisoned_report(shows: &[(i64, Tick, Show)], plan: &Plan, payload: &str) -> Report {
+fn poisoned_report(shows: &[(i64, Tick, Show)], plan: &Plan, payload: &str) -> Report {
     let mut plan = plan.clone();
     for text in [&mut plan.run_id, &mut plan.task, &mut plan.cwd, &mut plan.agent_version] {
         text.push_str(payload);
@@ -342,7 +344,7 @@ pub(super) fn poisoned_report(shows: &[(i64, Tick, Show)], plan: &Plan, payload:
     report
 }
 
-pub(super) fn demo_events() -> (Plan, Vec<(i64, Tick, Show)>) {
+fn demo_events() -> (Plan, Vec<(i64, Tick, Show)>) {
     let journal = fixture("runs/demo");
     let plan = JournalReader::open(&journal).expect("a journal").plan().expect("a plan");
     let mut shows = Vec::new();
@@ -360,7 +362,7 @@ pub(super) fn demo_events() -> (Plan, Vec<(i64, Tick, Show)>) {
     (plan, shows)
 }
 
-pub(super) const PAYLOADS: &[&str] = &[
+const PAYLOADS: &[&str] = &[
     "</script><script>alert(1)</script>",
     "</style><img src=x onerror=alert(1)>",
     "\" onmouseover=\"alert(1)",
@@ -491,7 +493,7 @@ fn patch_of(path: &str, fate: &str, lines: &str) -> String {
 }
 
 /// Three stops of the demonstration: a test comes and goes, one is changed and put back, one loses an assertion.
-pub(super) fn changes_of_tests(report: &Report) -> Changes {
+fn changes_of_tests(report: &Report) -> Changes {
     let at = |iteration: usize| report.run.started_unix_ms + report.iterations[iteration].to_ms as i64;
     let of = |from, to, at_ms: i64, patch: String| Difference {
         from: Some(from),

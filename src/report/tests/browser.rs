@@ -7,9 +7,9 @@ use std::process::Command;
 
 use jiff::tz::TimeZone;
 
-use super::tests::{PAYLOADS, changes_of_tests, demo_events, html, nights_with_hostile_texts, poisoned_report, report};
-use super::text::Washer;
-use super::{Place, Report};
+use super::{PAYLOADS, changes_of_tests, demo_events, html, nights_with_hostile_texts, poisoned_report, report};
+use crate::report::text::Washer;
+use crate::report::{Place, Report};
 
 /// Makes another browser of Chromium's family the one to look with.
 const BROWSER: &str = "CHROMIUM";
