@@ -4,6 +4,7 @@
 //! start that was killed has left is removed first.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::agent::{record_error, record_of};
 use super::credentials::{self, RunTokens};
@@ -14,10 +15,14 @@ use super::{CliError, Context, ErrorKind, ExitCode, agent_tree, detach, keeper_w
 use crate::config::{Flags, Layer, Project, Settings, resolve};
 use crate::core::Plan;
 use crate::driver;
+use crate::files::TimedLock;
 use crate::fleet::{AgentRecord, KeptDown, Queued};
 use crate::journal::{FileLock, JournalReader, RunDir, RunSummary};
 use crate::ui::format::date_and_time;
 use redaction::Redactor;
+
+/// How long another ccc is waited for that has taken the run between a failed start and its taking back.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// How the start was asked for.
 pub(super) struct Starting<'a> {
@@ -110,21 +115,30 @@ pub(super) fn start(
     };
     let unmade = Unmade { run_dir: &run_dir, record: &record, context };
     unmade.set_phase(&queued.plan, "starting")?;
-    let prepared = unmade.make(&queued, &settings, &place).and_then(|plan| {
-        // Making its working tree may take minutes, in which the user may have stopped it.
-        if let Some(down) = KeptDown::read(&run_dir) {
-            return Err(CliError::new(
-                ErrorKind::Usage,
-                format!("the agent was stopped before it started: {}", down.why),
-            ));
+    // Making its working tree may take minutes, in which the user may have stopped it.
+    let made = unmade.make(&queued, &settings, &place).and_then(|plan| match KeptDown::read(&run_dir) {
+        None => Ok(plan),
+        Some(down) => {
+            Err(CliError::new(ErrorKind::Usage, format!("the agent was stopped before it started: {}", down.why)))
         }
-        let claimed = Claimed { run_dir: run_dir.clone(), run_lock };
-        prepare_new(plan, Some(claimed), &request, context)
     });
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
+    let plan = match made {
+        Ok(plan) => plan,
         Err(error) => {
             unmade.take_back(&queued.plan);
+            // Until here nothing else ends or starts the agent.
+            drop(run_lock);
+            return Err(error);
+        }
+    };
+    let claimed = Claimed { run_dir: run_dir.clone(), run_lock };
+    let prepared = match prepare_new(plan, Some(claimed), &request, context) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // What ends or starts the agent now finds it as it was.
+            if let Ok(Some(_lock)) = TimedLock::take(&run_dir.lock(), LOCK_WAIT) {
+                unmade.take_back(&queued.plan);
+            }
             return Err(error);
         }
     };
@@ -199,19 +213,22 @@ impl Unmade<'_> {
         Ok(plan)
     }
 
-    /// Removes what was made for an agent whose run has not begun: it waits again.
+    /// Removes what was made for an agent whose run has not begun: it waits again, unless it was stopped or removed meanwhile. The
+    /// caller holds the run's lock.
     fn take_back(&self, plan: &Plan) {
         // A run with a journal has begun: it is kept, with its reason.
         if self.run_dir.journal().exists() {
             return;
         }
-        let record = AgentRecord { tree: None, ports: Vec::new(), ..self.record.clone() };
+        let now = AgentRecord::read(self.run_dir).ok().flatten();
+        let removed_unix_ms = now.and_then(|record| record.removed_unix_ms);
+        let record = AgentRecord { tree: None, ports: Vec::new(), removed_unix_ms, ..self.record.clone() };
         let cleared = agent_tree::clear_unstarted(&record, self.context);
         let unported = agent_tree::unmake(&record, false, self.context).map(drop);
         let written = record.write(self.run_dir).map_err(|error| record_error(&error));
-        for error in
-            [cleared, unported, written, self.set_phase(plan, QUEUED_PHASE)].into_iter().filter_map(Result::err)
-        {
+        let has_ended = RunSummary::read(&self.run_dir.summary()).is_ok_and(|run| run.outcome.is_some());
+        let waits = if has_ended { Ok(()) } else { self.set_phase(plan, QUEUED_PHASE) };
+        for error in [cleared, unported, written, waits].into_iter().filter_map(Result::err) {
             self.context.printer.warn(error.message);
         }
     }
