@@ -264,7 +264,7 @@ fn end_word(why: &EndWhy) -> &'static str {
 /// Why the work on a list ended, in a sentence.
 pub(super) fn end_in_words(why: &EndWhy) -> String {
     match why {
-        EndWhy::Done => "no task is left".to_owned(),
+        EndWhy::Done => "each task of the list was worked on".to_owned(),
         EndWhy::Failure => "a task was not completed (--on-failure stop)".to_owned(),
         EndWhy::NothingBegins => "the runs of two tasks in a row did not begin".to_owned(),
         EndWhy::Limited => "all tokens are limited, and the run does not wait".to_owned(),

@@ -18,13 +18,13 @@ use crate::retention::{Remover, orphans};
 use crate::ui::format;
 
 /// How old references of a run must be that is not there any more: it may belong to another state directory.
-const ORPHAN_AGE_S: i64 = 14 * 24 * 60 * 60;
+const ORPHAN_AGE_S: i64 = 90 * 24 * 60 * 60;
 
 /// Remove what is needed no more: working trees, old runs, and references of runs that are gone.
 ///
 /// Working trees: of agents that have completed and whose work is merged, and what a removal that was interrupted has left. What is
 /// not merged stays, or is kept under refs/ccc/salvage/. Runs: those that `retention.max_age` and `retention.keep` do not keep, as
-/// `ccc runs prune` does. References: checkpoints and kept merges that are older than 14 days and whose run is gone, in the
+/// `ccc runs prune` does. References: checkpoints and kept merges that are older than 90 days and whose run is gone, in the
 /// repository here and in those of all runs.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct GcArgs {
