@@ -13,6 +13,7 @@ mod agent_tree;
 mod answering;
 mod args;
 mod asking;
+mod awake;
 #[cfg(test)]
 mod captured;
 mod command_tokens;

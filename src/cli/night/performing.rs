@@ -17,7 +17,7 @@ use super::showing::{Shown, bounds_in_words, end_in_words, name_of, pause_in_wor
 use super::wanted::Wanted;
 use crate::agenda::{EndWhy, Facts, Found, Headroom, ListBounds, Listed, Stage, Step, WaitWhy};
 use crate::cli::subcommand::run::refuse_past;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, keeper_world, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, awake, keeper_world, zone};
 use crate::config::{Reserve, Settings};
 use crate::core::{Outcome, shell};
 use crate::driver;
@@ -516,6 +516,9 @@ impl<'a> Night<'a> {
             self.context.printer.talk(&what);
             self.said = Some(what);
         }
+        // It would sleep past the end of the wait.
+        let keeps_awake = self.settings.as_ref().is_none_or(|settings| settings.keep_awake);
+        let _awake = if keeps_awake { awake::hold("a list of tasks waits", self.context) } else { None };
         loop {
             let left = until_unix_ms.saturating_sub(driver::unix_ms());
             if left <= 0 || self.interrupted {

@@ -13,15 +13,14 @@ use clap::{Args, ValueEnum};
 use super::run::canonical;
 use crate::cli::command_tokens::{CommandTokens, agent_of, provider_of};
 use crate::cli::start::{lock_error, new_journal, no_event_loop, state_error, stdio_screen};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, notifying, serving, trust};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, awake, inside, notifying, serving, trust};
 use crate::config::{Flags, Percent, Project, Provider, Settings, Span, agent};
 use crate::control::{Hub, Served};
 use crate::core::supervised::{BeatPlan, CommandCore, CommandPlan, RestartOn};
 use crate::core::{EndWords, Finish};
 use crate::driver::{self, CommandEnd, CommandSetup, CommandWorkers, TokenSupply};
 use crate::journal::{self, Header, RunDir};
-use crate::process::{self, Awake, Inhibitor, UserTerminal};
-use crate::tokens::without_credentials;
+use crate::process::{self, UserTerminal};
 use crate::ui::{Form, Printer, Style};
 
 /// The heartbeat file that is watched by default if it exists.
@@ -185,7 +184,8 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
         caps: ["status", "follow", "away", "back", "choose", "stop"].to_vec(),
         ..serving::served(&run_dir, "command", &plan.cwd, started_unix_ms, context)?
     };
-    let awake = if settings.keep_awake { awake(&run_dir, context) } else { None };
+    let awake =
+        if settings.keep_awake { awake::hold(&format!("the run {} works", run_dir.id()), context) } else { None };
     let (to_tell, secrets) = (settings.notify.clone(), redactor.clone());
     let setup = CommandSetup {
         core: CommandCore::new(plan),
@@ -219,13 +219,6 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
         notifying::tell_end(&to_tell, &run_dir, cwd, finish, &secrets, context);
     }
     code
-}
-
-/// Keeps the machine awake, where the system offers it.
-fn awake(run_dir: &RunDir, context: &Context) -> Option<Awake> {
-    let env = without_credentials(&context.env, &[]);
-    let env: Vec<_> = env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Inhibitor::find(&env)?.hold(&format!("the run {} works", run_dir.id())).ok()
 }
 
 fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<ExitCode, CliError> {

@@ -11,6 +11,7 @@ use ccc::journal::RunSummary;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::ownfaults::told::kept_awake;
 use crate::ownfaults::world::World;
 use crate::usage::server::{Provider, Reply, now_ms};
 use crate::whole_runs::harness::{Ended, Ground, Running, look_until, send};
@@ -232,4 +233,24 @@ fn no_task_starts_while_the_rest_of_the_usage_is_kept_for_the_user() {
     }
     assert_eq!(nights.worked(), [""; 0]);
     nights.run(&[LIST, "--reserve", "10", "--until", "+1h"]).assert_code(0);
+}
+
+#[test]
+fn a_reset_that_comes_in_time_is_waited_for_and_the_machine_is_kept_awake() {
+    let provider = Provider::start();
+    let resets_at = jiff::Timestamp::from_second(now_ms() / 1_000 + 4).expect("a time").to_string();
+    let usage = json!({"five_hour": {"utilization": 85.0, "resets_at": resets_at}});
+    provider.answers("/api/oauth/usage", Reply::of(200, &usage.to_string()));
+    let ground = Ground::without_git()
+        .env("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-made-up-0123456789")
+        .env("ANTHROPIC_API_KEY", "")
+        .env("CCC_USAGE_BASE_URL", provider.url());
+    let nights = Nights::on(kept_awake(ground));
+    nights.list("one\n");
+    let ended = nights.run(&[LIST, "--reserve", "20", "--until", "+1h"]);
+    ended.assert_code(0);
+    assert!(ended.stderr.contains("waiting for its reset"), "{}", ended.stderr);
+    assert_eq!(nights.worked(), ["one"]);
+    let awake = fs::read_to_string(nights.0.ground.home().join("awake")).expect("locks");
+    assert!(awake.starts_with("--why=a list of tasks waits\nover\n--why=the run "), "{awake}");
 }

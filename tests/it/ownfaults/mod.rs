@@ -20,6 +20,6 @@ mod resume;
 mod screen;
 mod secrets;
 mod signals;
-mod told;
+pub(crate) mod told;
 mod two;
 pub(crate) mod world;

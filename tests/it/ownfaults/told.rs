@@ -13,6 +13,12 @@ fn ground() -> Ground {
     let home = ground.home();
     let events = ["completed", "needs_user", "restarts", "failed"];
     ground.user_config(&json!({"notify": [{"command": format!("cat >> {}/told", home.display()), "events": events}]}));
+    kept_awake(ground)
+}
+
+/// The same ground on a system that keeps the machine awake by a script, which notes it in the home's file `awake`.
+pub(crate) fn kept_awake(ground: Ground) -> Ground {
+    let home = ground.home();
     let awake = home.join("awake").display().to_string();
     ground.script("systemd-inhibit", &format!("echo \"$4\" >> {awake}; cat; echo over >> {awake}"));
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,0 +1,74 @@
+//! What a checkpoint takes of a working tree of 5,000 files, the most of it git's own time.
+//!
+//! `cargo bench --bench checkpoint`
+
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark may fail loudly, and has no readers of its items")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ccc::checkpoint::keep;
+use ccc::git::Git;
+use ccc::process::Cancel;
+use divan::Bencher;
+use tempfile::TempDir;
+
+const DIRECTORIES: usize = 50;
+const FILES_IN_EACH: usize = 100;
+
+/// A repository whose files are committed.
+struct Repository {
+    dir: TempDir,
+    git: Git,
+}
+
+impl Repository {
+    fn new() -> Repository {
+        let dir = tempfile::tempdir().expect("a directory");
+        for number in 0..DIRECTORIES * FILES_IN_EACH {
+            let path = file(dir.path(), number);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+            // About the size of a source file.
+            fs::write(path, format!("line of file {number}\n").repeat(200)).expect("written");
+        }
+        let own = ["-c", "user.name=b", "-c", "user.email=b@example.invalid"];
+        for args in [&["init", "-q"][..], &["add", "-A"], &["commit", "-q", "-m", "base"]] {
+            let git = Command::new("git").args(own).args(args).current_dir(dir.path()).status().expect("git runs");
+            assert!(git.success(), "{args:?}");
+        }
+        let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let git = Git::new(&env, "20261128-100000-aaaa", Cancel::new().expect("a pipe"));
+        Repository { dir, git }
+    }
+
+    fn keep(&self) {
+        keep(&self.git, self.dir.path(), "20261128-100000-aaaa", "bench").expect("a checkpoint");
+    }
+}
+
+fn file(top: &Path, number: usize) -> PathBuf {
+    top.join(format!("src/{}/file{number}.rs", number / FILES_IN_EACH))
+}
+
+/// So many files are changed between two checkpoints.
+#[divan::bench(args = [0, 1, 20], sample_count = 50, sample_size = 1)]
+fn of_5_000_files_with_changes(bencher: Bencher<'_, '_>, changed: usize) {
+    let repository = Repository::new();
+    repository.keep();
+    let mut round = 0;
+    bencher
+        .with_inputs(|| {
+            round += 1;
+            for number in 0..changed {
+                let text = format!("round {round} of file {number}\n").repeat(200);
+                fs::write(file(repository.dir.path(), number * 97), text).expect("written");
+            }
+        })
+        .bench_local_values(|()| repository.keep());
+}
+
+fn main() {
+    divan::main();
+}
