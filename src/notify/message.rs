@@ -28,7 +28,7 @@ pub struct Subject {
 /// A message: the JSON that a command gets on stdin, and a webhook of the shape `json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// [`VERSION`] of the writer.
+    /// The version of the form, as its writer knows it.
     pub version: u32,
     /// Tells this message from every other; one that is sent again has the same.
     pub id: String,

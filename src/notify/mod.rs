@@ -5,9 +5,10 @@
 //! first, so that nothing is told again; a replay has no follower.
 //!
 //! A [`Notifier`] makes a [`Message`] of the news and gives it to each entry. Bell and desktop are bytes for the terminal of the
-//! run, which the caller writes; a terminal that is attached to a run without one makes them itself ([`Ring`]). Everything else is first kept in the run's directory ([`Outbox`]) and then sent by threads of
-//! its own, with retries ([`backoff`]): the run waits for none of them. At its end it waits [`END_WAIT`]; what is not sent then
-//! stays in the outbox, from which another process sends it ([`deliver`]).
+//! run, which the caller writes; a terminal that is attached to a run without one makes them itself ([`Ring`]). Everything else is
+//! first kept in the run's directory (`outbox.rs`) and then sent by threads of its own, with retries (`backoff.rs`): the run waits
+//! for none of them. At its end it waits [`END_WAIT`]; what is not sent then stays in the outbox, from which another process sends
+//! it ([`deliver`]).
 //!
 //! A message is sent at least once: if ccc dies between a delivery and its removal from the outbox, it is sent again with the
 //! same id.

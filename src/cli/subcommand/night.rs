@@ -1,4 +1,5 @@
 //! `ccc night FILE`.
+#![allow(rustdoc::broken_intra_doc_links, reason = "in help texts a default stands in brackets")]
 
 use std::ffi::OsString;
 use std::path::PathBuf;

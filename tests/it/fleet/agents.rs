@@ -62,7 +62,7 @@ fn an_agent_works_on_a_branch_of_its_own_and_is_removed_without_loss() {
     assert!(started.stderr.contains("ccc look login"), "{}", started.stderr);
     let waited = world.run(&["wait", "login"]);
     waited.assert_code(0);
-    assert_eq!(waited.stdout.trim(), format!("{id}: completed"));
+    assert_eq!(waited.stdout.trim(), "login: completed");
     let agent = listed(&world).pop().expect("an agent");
     assert_eq!((agent["name"].as_str(), agent["state"].as_str()), (Some("login"), Some("completed")));
     let tree = tree_of(&agent);
