@@ -11,7 +11,7 @@ use crate::core::{Finish, Plan, Show};
 use crate::driver::unix_ms;
 use crate::fleet::AgentRecord;
 use crate::journal::{RunDir, RunSummary};
-use crate::notify::{At, Courier, Follower, Left, Notifier, Ring, Setting, Subject, Terminal};
+use crate::notify::{At, Courier, Follower, Left, Notifier, Ring, Setting, Subject, Terminal, has_left};
 use crate::process;
 
 /// The run, as it is called in what is told.
@@ -99,9 +99,20 @@ pub(super) fn at_the_end(notifier: Notifier, run_dir: &RunDir, context: &Context
         ));
     }
     if unsent {
-        let args = ["notify", "deliver", run_dir.id()].map(OsString::from);
-        if let Err(error) = process::leave_apart(&args, run_dir.path()) {
-            context.printer.warn(format_args!("not everybody was told what the run came to: {error}"));
-        }
+        deliver_apart(run_dir, context);
+    }
+}
+
+/// Sends what a ccc of the run that was killed has left, in a process of its own.
+pub(super) fn deliver_left(run_dir: &RunDir, context: &Context) {
+    if has_left(run_dir.path()) {
+        deliver_apart(run_dir, context);
+    }
+}
+
+fn deliver_apart(run_dir: &RunDir, context: &Context) {
+    let args = ["notify", "deliver", run_dir.id()].map(OsString::from);
+    if let Err(error) = process::leave_apart(&args, run_dir.path()) {
+        context.printer.warn(format_args!("not everybody was told what the run came to: {error}"));
     }
 }

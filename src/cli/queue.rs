@@ -40,6 +40,10 @@ pub(super) fn queued_error(error: &VersionedError) -> CliError {
 /// The error for what only an agent can do that has been started.
 pub(super) fn not_started(run: &RunDir) -> CliError {
     let id = run.id();
+    if RunSummary::read(&run.summary()).is_ok_and(|summary| summary.outcome.is_some()) {
+        return CliError::new(ErrorKind::Usage, format!("the agent of run {id} was stopped before it started"))
+            .hint(format!("to start it: ccc resume {id}"));
+    }
     CliError::new(ErrorKind::Usage, format!("the agent of run {id} has not started yet: it waits in the queue"))
         .hint(format!("to see what it waits for: ccc status {id}; to start it at once: ccc resume {id}"))
 }

@@ -9,7 +9,7 @@ use super::start::state_error;
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
-use crate::core::Plan;
+use crate::core::{Outcome, Plan};
 use crate::driver::unix_ms;
 use crate::fleet::{Queued, State};
 use crate::journal::{FileLock, JournalReader, RunDir, RunDirError, RunSummary};
@@ -115,9 +115,21 @@ pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Clien
             CliError::new(ErrorKind::Environment, format!("run {id} is still starting: it cannot be reached yet"))
                 .hint(format!("to see how it stands: ccc status {id}"))
         } else {
-            unreachable(&error)
+            of_run(run, &error)
         }
     })
+}
+
+/// As [`unreachable`], for this run: one that has completed is continued only with more to do.
+pub(super) fn of_run(run: &RunDir, error: &ClientError) -> CliError {
+    let is_completed =
+        || RunSummary::read(&run.summary()).is_ok_and(|run| run.outcome == Some(Outcome::Completed.into()));
+    if matches!(error, ClientError::NotRunning { .. }) && is_completed() {
+        let id = run.id();
+        return CliError::new(ErrorKind::Usage, format!("run {id} is not running: it has completed"))
+            .hint(format!("to give it more to do: ccc resume {id} -p \"TEXT\""));
+    }
+    unreachable(error)
 }
 
 /// Connects to a run. One that is just starting is waited for: it can be reached as soon as its working tree is made.

@@ -404,7 +404,7 @@ fn unknown_variables(env: &Env) -> Vec<Warning> {
         KEYS.iter().filter_map(|key| key.variable).chain(super::env::OTHERS.map(|(name, _)| name)).collect();
     env.names()
         .filter_map(|name| name.to_str())
-        .filter(|name| name.starts_with("CCC_") && !known.contains(name) && !is_further_port(name))
+        .filter(|name| name.starts_with("CCC_") && !known.contains(name) && !is_ours(name))
         .filter_map(|name| {
             let nearest = nearest(name, known.iter().copied())?;
             Some(Warning::UnknownVariable { name: name.to_owned(), nearest })
@@ -412,10 +412,11 @@ fn unknown_variables(env: &Env) -> Vec<Warning> {
         .collect()
 }
 
-/// Whether this is the variable of an agent's second or a later port.
-fn is_further_port(name: &str) -> bool {
+/// Whether ccc sets this variable for its agents, besides those that are listed: the mark of a process, and the ports from the
+/// second on.
+fn is_ours(name: &str) -> bool {
     let number = name.strip_prefix(super::env::CCC_PORT).and_then(|rest| rest.strip_prefix('_'));
-    number.is_some_and(|number| number.parse::<u32>().is_ok())
+    name == crate::process::SPAWN_VARIABLE || number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 /// The candidate most similar to `name`. A key's last part is also compared, because a right name in the wrong group
@@ -441,7 +442,7 @@ mod tests {
 
     #[test]
     fn a_mistyped_variable_is_named_and_the_ports_of_an_agent_are_not() {
-        let given = ["CCC_STATE_DRI", "CCC_PORT", "CCC_PORT_1", "CCC_PORT_22", "CCC_PORT_X", "MODEL"];
+        let given = ["CCC_SPAWN", "CCC_STATE_DRI", "CCC_PORT", "CCC_PORT_1", "CCC_PORT_22", "CCC_PORT_X", "MODEL"];
         let warnings = unknown_variables(&Env::from_pairs(given.map(|name| (name, "1"))));
         let named: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(named.len(), 2, "{named:?}");

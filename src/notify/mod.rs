@@ -28,6 +28,6 @@ mod terminal;
 pub use courier::{Courier, Failure};
 pub use follower::{Follower, News};
 pub use message::{Message, Subject};
-pub use notifier::{At, END_WAIT, Left, Notifier, Setting, deliver};
+pub use notifier::{At, END_WAIT, Left, Notifier, Setting, deliver, has_left};
 pub use ring::Ring;
 pub use terminal::Terminal;

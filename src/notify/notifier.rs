@@ -53,6 +53,12 @@ pub enum At {
     Background,
 }
 
+/// Whether messages of the run are left that a ccc which was killed has not sent.
+#[must_use]
+pub fn has_left(run_dir: &Path) -> bool {
+    Outbox::of(run_dir).holds_any()
+}
+
 /// Tells what one run comes to.
 #[derive(Debug)]
 pub struct Notifier {

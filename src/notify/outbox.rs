@@ -1,6 +1,7 @@
 //! What is still to be sent: a file for each message and entry in the run's directory, until it is delivered or given up.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,6 +61,12 @@ impl Outbox {
     /// The outbox of the run with this directory. Nothing is made.
     pub(super) fn of(run_dir: &Path) -> Outbox {
         Outbox { dir: run_dir.join("notify") }
+    }
+
+    /// Whether anything is kept, for whatever entry.
+    pub(super) fn holds_any(&self) -> bool {
+        let is_item = |entry: fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "json");
+        fs::read_dir(&self.dir).is_ok_and(|entries| entries.flatten().any(is_item))
     }
 
     fn path(&self, item: &Item) -> PathBuf {

@@ -8,6 +8,10 @@ use crate::checkpoint::{self, Summary};
 use crate::cli::kept::{KeptRun, Range, failed};
 use crate::cli::{CliError, Context, ExitCode, agent_tree, steer};
 use crate::fleet::AgentRecord;
+use crate::ui::clean;
+
+/// How many characters of a path are shown.
+const PATH_CHARS: usize = 400;
 
 /// Show what a run has changed, committed or not, as a patch.
 ///
@@ -63,11 +67,20 @@ pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
         }
     };
     match shown {
-        Shown::Patch(patch) => context.printer.data(&String::from_utf8_lossy(&patch)),
+        Shown::Patch(patch) => print(&patch, context),
         Shown::Counts(sums) if args.json => json(dir.id(), record.as_ref(), &sums, context),
         Shown::Counts(sums) => stat(&sums, context),
     }
     Ok(ExitCode::COMPLETED)
+}
+
+/// Prints a patch. On a terminal what an agent wrote must not act on it; a program gets the patch as it is.
+fn print(patch: &[u8], context: &Context) {
+    if context.printer.columns().is_some() {
+        context.printer.data(&clean::lines(&String::from_utf8_lossy(patch)));
+    } else {
+        context.printer.bytes(patch);
+    }
 }
 
 /// What is shown of a difference.
@@ -82,7 +95,9 @@ fn stat(sums: &Summary, context: &Context) {
             Some((added, removed)) => format!("+{added}\t-{removed}"),
             None => "binary\t".to_owned(),
         };
-        context.printer.line(format_args!("{lines}\t{}", file.path.display()));
+        context
+            .printer
+            .line(format_args!("{lines}\t{}", clean::one_line(&file.path.display().to_string(), PATH_CHARS)));
     }
 }
 
@@ -107,4 +122,23 @@ fn json(id: &str, record: Option<&AgentRecord>, sums: &Summary, context: &Contex
         "branch": tree.map(|tree| &tree.branch),
         "files": files,
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::captured::Captured;
+
+    #[test]
+    fn a_patch_cannot_act_on_a_terminal_and_a_program_gets_it_as_it_is() {
+        let patch = b"+\x1b]52;c;ZXZpbA==\x07\x1b[2J\xe2\x80\xae\n";
+        let shown = |columns| {
+            let seen = Captured::default();
+            print(patch, &seen.context(Path::new("/"), columns));
+            seen.text()
+        };
+        let on_terminal = shown(Some(80));
+        assert!(!on_terminal.contains(['\x1b', '\x07', '\u{202e}']) && on_terminal.starts_with('+'), "{on_terminal:?}");
+        assert_eq!(shown(None).as_bytes(), patch);
+    }
 }

@@ -89,12 +89,17 @@ pub fn run(args: KeeperArgs, context: &Context) -> Result<ExitCode, CliError> {
             inside::refuse("keeper uninstall", context)?;
             uninstall(args.json, context)
         }
+        // A keeper below an agent would be refused what a keeper does, and works with the agent's environment.
         What::Start => {
+            inside::refuse("keeper start", context)?;
             let started = keeper::start(&context.dirs()?.state);
             started.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
             Ok(ExitCode::COMPLETED)
         }
-        What::Run(args) => be_keeper(&args, context),
+        What::Run(args) => {
+            inside::refuse("keeper run", context)?;
+            be_keeper(&args, context)
+        }
     }
 }
 

@@ -188,7 +188,8 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     let name = &record.name;
     let checks = checks(record, args, context)?;
     let strategy = if args.rebase { Strategy::Rebase } else { Strategy::Merge };
-    for file in agent_tree::uncommitted(record, context)? {
+    let uncommitted = agent_tree::uncommitted(record, context)?;
+    for file in &uncommitted {
         context.printer.warn(format_args!("{name}: not committed, so not merged: {}", file.display()));
     }
     let mut check = |place: &Path| checked(&checks, place, context);
@@ -199,7 +200,10 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
             let commit = merged.commit.get(..12).unwrap_or(&merged.commit);
             (true, "merged", format!("merged into {into} as {commit}"))
         }
-        MergeOutcome::NothingToMerge => (true, "nothing", "has nothing to merge".to_owned()),
+        MergeOutcome::NothingToMerge if uncommitted.is_empty() => (true, "nothing", "has nothing to merge".to_owned()),
+        MergeOutcome::NothingToMerge => {
+            (false, "nothing", "has nothing to merge: its work is not committed".to_owned())
+        }
         MergeOutcome::Conflict { files } => {
             let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
             (false, "conflict", format!("conflicts with the branch in {}", files.join(", ")))
@@ -212,13 +216,17 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     } else if is_merged {
         context.printer.line(format_args!("{name}: {what}"));
     } else {
-        let is_the_agents = matches!(outcome, MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. });
+        let is_the_agents = matches!(
+            outcome,
+            MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. } | MergeOutcome::NothingToMerge
+        );
         let hint = format!("to have the agent correct it, as its next turn: ccc merge {name} --tell");
         context.printer.error(format_args!("{name}: {what}"), (is_the_agents && !args.tell).then_some(hint.as_str()));
     }
     Ok(match outcome {
-        MergeOutcome::Merged(_) | MergeOutcome::NothingToMerge => Attempt::Merged,
-        MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. } => {
+        MergeOutcome::Merged(_) => Attempt::Merged,
+        MergeOutcome::NothingToMerge if is_merged => Attempt::Merged,
+        MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. } | MergeOutcome::NothingToMerge => {
             if args.tell {
                 tell_agent(dir, record, &what, context);
             }

@@ -21,7 +21,8 @@ use crate::cli::start::{
     state_error,
 };
 use crate::cli::{
-    CliError, Context, ErrorKind, ExitCode, agent, detach, inside, limit_check, native, steer, telling, trust,
+    CliError, Context, ErrorKind, ExitCode, agent, detach, inside, limit_check, native, notifying, steer, telling,
+    trust,
 };
 use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{
@@ -257,6 +258,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         && !args.conversation
     {
         mend_summary(&run_dir, finish);
+        notifying::deliver_left(&run_dir, context);
         return Err(CliError::new(
             ErrorKind::Usage,
             format!("run {} is completed: there is nothing to continue", run_dir.id()),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, queue, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, inside, queue, steer};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::driver;
@@ -49,6 +49,8 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
         // No run is there that could refuse an agent.
         inside::refuse("stop", context)?;
     }
+    // Its ccc has died, and the keeper would continue it.
+    let was_to_go_on = continued::by_keeper(&run, context);
     keep_down(&run)?;
     let mut client = loop {
         if queue::leave(&run, "ccc stop", context)? {
@@ -59,7 +61,15 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
             Ok(client) => break client,
             // It was just leaving the queue, and is back in it because it is to be stopped.
             Err(ClientError::NotRunning { .. }) if Queued::is_there(&run) => {}
-            Err(error) => return Err(steer::unreachable(&error)),
+            Err(ClientError::NotRunning { .. }) if was_to_go_on => {
+                let id = run.id();
+                steer::tell(
+                    format_args!("its ccc has died, and nothing continues it now; to continue it: ccc resume {id}"),
+                    context,
+                );
+                return Ok(ExitCode::COMPLETED);
+            }
+            Err(error) => return Err(steer::of_run(&run, &error)),
         }
     };
     if args.wait {

@@ -219,6 +219,27 @@ fn work_that_is_merged_is_cleared_away_and_no_other() {
 }
 
 #[test]
+fn work_that_is_not_committed_is_not_merged_and_the_command_that_asks_for_it_is_told() {
+    let world = world(&json!([bash("echo one > one.txt"), {"say": "Done."}]));
+    new(&world, &["--name", "open", "--no-supervisor"]).assert_code(0);
+    world.run(&["wait", "open"]).assert_code(0);
+    let merged = world.run(&["merge", "open"]);
+    merged.assert_code(1);
+    for part in [
+        "not committed, so not merged: one.txt",
+        "nothing to merge: its work is not committed",
+        "ccc merge open --tell",
+    ] {
+        assert!(merged.stderr.contains(part), "{part}: {}", merged.stderr);
+    }
+    let paused = world.run(&["pause", "open"]);
+    paused.assert_code(2);
+    for part in ["it has completed", "ccc resume", "-p \"TEXT\""] {
+        assert!(paused.stderr.contains(part), "{part}: {}", paused.stderr);
+    }
+}
+
+#[test]
 fn running_agents_that_change_the_same_file_are_named() {
     let world = World::on(Ground::new(), &Value::Null);
     let write = bash("name=$(basename $(git branch --show-current)); echo $name > same.txt; echo mine > $name.txt");

@@ -248,6 +248,11 @@ fn an_agent_that_waits_is_stopped_and_removed_like_any_other() {
     waited.assert_code(130);
     let status = world.run(&["status", "two"]);
     assert!(status.stdout.contains("ccc stop, before it started"), "{}", status.stdout);
+    for command in ["look", "report", "pause"] {
+        let refused = world.run(&[command, "two"]);
+        refused.assert_code(2);
+        assert!(refused.stderr.contains("was stopped before it started"), "{command}: {}", refused.stderr);
+    }
     world.run(&["kill", "three", "--yes"]).assert_code(0);
     let states: Vec<String> = listed(&world).iter().map(|agent| text(&agent["state"])).collect();
     assert_eq!(states, ["working", "interrupted", "queued"]);

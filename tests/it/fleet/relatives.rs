@@ -251,6 +251,8 @@ fn an_agent_gets_nothing_run_outside_of_its_permissions_by_other_commands() {
         format!("ccc supervise --no-tokens -- {touch}"),
         "ccc keeper install".to_owned(),
         "ccc keeper uninstall".to_owned(),
+        "setsid ccc keeper run".to_owned(),
+        "ccc keeper start".to_owned(),
     ];
     let all: Vec<String> = tries
         .iter()

@@ -285,6 +285,24 @@ fn an_agent_whose_ccc_has_died_is_waited_for_and_the_next_command_brings_the_kee
 }
 
 #[test]
+fn an_agent_whose_ccc_has_died_is_stopped_before_the_keeper_continues_it() {
+    let fleet = Fleet::new(10.0);
+    let keeper = fleet.keeper();
+    let agent = fleet.agent(Role::Worker);
+    // The keeper does not see the death.
+    send(keeper.0.id(), Signal::STOP);
+    send(host(&agent).expect("a ccc"), Signal::KILL);
+    look_until("its death", || host(&agent).is_none().then_some(()));
+    fleet.world.run(&["stop", agent.id()]).assert_code(0);
+    send(keeper.0.id(), Signal::CONT);
+    fleet.go();
+    fleet.world.run(&["wait", agent.id()]).assert_code(1);
+    assert_eq!(lives(&agent), 1, "{}", fleet.log());
+    fleet.world.run(&["resume", agent.id(), "--detach"]).assert_code(0);
+    fleet.world.run(&["wait", agent.id()]).assert_code(0);
+}
+
+#[test]
 fn an_agent_that_the_user_has_stopped_is_left_alone_and_the_keeper_ends() {
     let fleet = Fleet::new(10.0);
     let mut keeper = fleet.keeper_for("15000");

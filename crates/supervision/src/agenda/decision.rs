@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agenda, LEAST_USD, MOST_UNBEGUN, Stage};
+use super::{Agenda, MOST_UNBEGUN, Stage};
 use crate::upkeep::Full;
 
 /// How long a full window is believed: it may be reset early, and others use it, too.
@@ -142,7 +142,7 @@ impl Agenda {
             return Step::End(EndWhy::Time);
         }
         let left = self.left_usd();
-        if left.is_some_and(|left| left < LEAST_USD) {
+        if self.is_money_spent() {
             return Step::End(EndWhy::Money);
         }
         // Nothing is waited for past the end.

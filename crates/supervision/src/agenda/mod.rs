@@ -102,6 +102,12 @@ impl Agenda {
         self.tasks.iter().map(Task::spent_usd).sum()
     }
 
+    /// Whether the money is spent. A bound below the least amount is spent once anything is.
+    fn is_money_spent(&self) -> bool {
+        let least = self.bounds.max_cost_usd.map_or(LEAST_USD, |most| most.min(LEAST_USD));
+        self.left_usd().is_some_and(|left| left < least)
+    }
+
     /// What may still be spent; `None` without a bound.
     fn left_usd(&self) -> Option<f64> {
         self.bounds.max_cost_usd.map(|most| most - self.spent_usd())
@@ -183,8 +189,7 @@ impl Agenda {
                     }
                     Outcome::Budget => {
                         task.failed(*outcome, reason);
-                        let most = self.bounds.max_cost_usd;
-                        let is_cut = is_late || most.is_some_and(|most| most - self.spent_usd() < LEAST_USD);
+                        let is_cut = is_late || self.is_money_spent();
                         if is_cut && let Some(task) = self.tasks.get_mut(at) {
                             task.stage = Stage::Interrupted;
                         }

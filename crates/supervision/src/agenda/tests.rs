@@ -171,6 +171,15 @@ fn a_run_gets_what_is_left_of_the_money_and_a_run_that_is_cut_by_it_is_continued
 }
 
 #[test]
+fn a_bound_below_the_least_amount_is_not_spent_before_anything_is() {
+    let bounds = ListBounds { max_cost_usd: Some(LEAST_USD / 2.0), ..ListBounds::default() };
+    let mut agenda = begun(&["a", "b"], bounds);
+    assert_eq!(next(&agenda), Step::Start { task: 0, max_cost_usd: Some(LEAST_USD / 2.0) });
+    play(&mut agenda, &ended(COMPLETED, LEAST_USD / 4.0));
+    assert_eq!(next(&agenda), Step::End(EndWhy::Money));
+}
+
+#[test]
 fn the_money_of_a_night_that_was_killed_stays_spent() {
     let bounds = ListBounds { max_cost_usd: Some(3.0), ..ListBounds::default() };
     let mut agenda = begun(&["a", "b"], bounds);
