@@ -140,13 +140,14 @@ fn status(as_json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let unusable = |error: String| {
         CliError::new(ErrorKind::Io, error).hint("the keeper moves a damaged file aside when it starts")
     };
-    let holder = keeper::holder(state).map_err(|error| unusable(error.to_string()))?;
     let notes = Notes::read(state).map_err(|error| unusable(error.to_string()))?;
     let upkeep = notes.upkeep();
     let now = driver::unix_ms();
     let stopped: Vec<&String> = upkeep.stopped.keys().filter(|run| notes.is_taken_up_later(run)).collect();
     let agents = roster(context)?.agents;
+    // This starts a keeper if an agent needs one.
     let waiting = queue::waiting(&agents, context);
+    let holder = keeper::holder(state).map_err(|error| unusable(error.to_string()))?;
     let given_up: Vec<(&String, &str)> = upkeep
         .revivals
         .keys()
