@@ -36,7 +36,7 @@ pub use error::CheckpointError;
 pub use left_out::{LeftOut, LeftOutWhy};
 pub use lfs::{POINTER, Pointer};
 pub use reference::{Expected, REFERENCES, delete_reference, delete_references, next_reference, set_reference};
-pub use restore::{RestorePlan, plan_restore, restore};
+pub use restore::{RestorePlan, has_path, plan_restore, restore};
 pub use series::{
     AT_STOP, BEFORE_PROCESS, BEFORE_START, Entry, Kept, UNTRACKED_LIMIT_BYTES, keep, list, reference, remove_all,
 };

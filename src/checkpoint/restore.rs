@@ -70,6 +70,15 @@ pub fn plan_restore(
     Ok(found)
 }
 
+/// Whether a tree or commit has a file or directory at this path.
+///
+/// # Errors
+/// When git fails.
+pub fn has_path(git: &Git, repository: &Repository, tree: &str, path: &Path) -> Result<bool, GitError> {
+    let call = Call::new(["ls-tree", "-z", "--name-only", "--full-tree", tree, "--"]).arg(path);
+    Ok(!git.run(&repository.shared(), &call)?.is_empty())
+}
+
 /// Makes the files what the plan says, which was made from `now`. The caller keeps what is there first, as a checkpoint.
 ///
 /// # Errors

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +12,7 @@ use crate::files::{DirFault, private_dir_fault, private_subdir_fault};
 use crate::guard::ConsentStore;
 use crate::keeper::KEEPER_DIR;
 use crate::tasks::NIGHTS_DIR;
+use crate::tokens::without_credentials;
 use crate::ui::Style;
 
 /// Everything that a command takes from its process. Tests pass their own, so commands use no global state.
@@ -136,6 +138,12 @@ impl Context {
             self.printer.warn(warning);
         }
         Ok(resolved)
+    }
+
+    /// The environment for programs of the system and of the user: without any provider's credential.
+    #[must_use]
+    pub fn bare_env(&self) -> Vec<(OsString, OsString)> {
+        without_credentials(&self.env, &[]).pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 }
 

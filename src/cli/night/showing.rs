@@ -297,5 +297,6 @@ pub(super) fn bounds_in_words(record: &NightRecord, reserve_percent: u8, now_uni
 
 /// How long a pause is, in words.
 pub(super) fn pause_in_words(ms: i64) -> String {
-    bound_in_words(u64::try_from(ms).unwrap_or(0))
+    // Whole seconds, because it counts down.
+    bound_in_words(u64::try_from(ms).unwrap_or(0).div_ceil(1_000).saturating_mul(1_000))
 }

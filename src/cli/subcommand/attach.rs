@@ -14,7 +14,6 @@ use crate::core::{Outcome, WhenLeft};
 use crate::driver::ChildEnv;
 use crate::journal::{FileLock, RunDir};
 use crate::process::UserTerminal;
-use crate::tokens::without_credentials;
 
 /// Shown first in a conversation in lines.
 const GREETING: &str = "supervised conversation: type the task and Enter; a critic reviews each stop (/supervisor off stops that); \
@@ -139,8 +138,6 @@ fn at_terminal(
     if has_interface && !read_only {
         context.printer.talk(OF_INTERFACE);
     }
-    let env = without_credentials(&context.env, &[]);
-    let env = env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let setup = AttachSetup {
         run: run.clone(),
         terminal,
@@ -148,7 +145,7 @@ fn at_terminal(
         colour: context.style(&io::stdout()).colour,
         state: context.dirs()?.state.clone(),
         home: context.env.get("HOME").map(std::path::PathBuf::from),
-        env: ChildEnv(env.collect()),
+        env: ChildEnv(context.bare_env()),
         seed: uuid::Uuid::new_v4().simple().to_string(),
         ring: notifying::ring(&run, context),
     };

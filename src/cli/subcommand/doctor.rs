@@ -466,8 +466,7 @@ fn memory_limit(settings: &Settings, context: &Context, project: &Project) -> Op
             "write a size, such as 4G",
         ));
     };
-    let env: Vec<_> =
-        without_credentials(&context.env, &[]).pairs().map(|(name, value)| (name.into(), value.into())).collect();
+    let env = context.bare_env();
     Some(match Scope::find(bytes, &env, &project.cwd) {
         Ok(_) => Finding::ok(SUBJECT, format!("systemd limits each process of an agent to {}", Size(bytes))),
         Err(error) => Finding::warn(
@@ -486,8 +485,7 @@ fn keep_awake(settings: &Settings, context: &Context) -> Option<Finding> {
     if !settings.keep_awake {
         return None;
     }
-    let env: Vec<_> =
-        without_credentials(&context.env, &[]).pairs().map(|(name, value)| (name.into(), value.into())).collect();
+    let env = context.bare_env();
     let Some(inhibitor) = Inhibitor::find(&env) else {
         return Some(Finding::warn(SUBJECT, "there is neither systemd-inhibit nor caffeinate on PATH", ADVICE));
     };
@@ -524,7 +522,7 @@ fn git(context: &Context, project: &Project) -> Finding {
     let spec = CommandSpec {
         program,
         args: vec!["rev-parse".into(), "--show-toplevel".into()],
-        env: without_credentials(&context.env, &[]).pairs().map(|(name, value)| (name.into(), value.into())).collect(),
+        env: context.bare_env(),
         timeout: GIT_TIMEOUT,
         errors: CommandErrors::Apart { tail_limit_bytes: 0 },
         ..CommandSpec::shell("", project.cwd.clone())

@@ -14,7 +14,6 @@ use crate::core::Outcome;
 use crate::fleet::{AgentRecord, State};
 use crate::journal::{RunDir, Word};
 use crate::process::{Cancel, CommandEnding, CommandSpec, Cookie, run_command};
-use crate::tokens::without_credentials;
 use crate::ui::clean;
 use crate::worktree::{MergeOutcome, Refusal, Strategy};
 
@@ -289,10 +288,10 @@ fn checks(
 
 /// Runs the checks in this directory; the error says which failed, and what it printed.
 fn checked(checks: &[(String, std::time::Duration)], place: &Path, context: &Context) -> Result<(), String> {
-    let bare = without_credentials(&context.env, &[]);
+    let bare = context.bare_env();
     for (command, timeout) in checks {
         let spec = CommandSpec {
-            env: bare.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            env: bare.clone(),
             timeout: *timeout,
             cookie: Cookie { run_id: String::new(), attempt: 0 },
             ..CommandSpec::shell(command, place.to_owned())

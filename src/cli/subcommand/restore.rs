@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::kill::agreed;
-use crate::checkpoint::{self, RestorePlan};
+use crate::checkpoint::{self, Entry, RestorePlan};
 use crate::cli::kept::{KeptRun, failed, refused};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, inside};
 use crate::journal::FileLock;
@@ -66,7 +66,11 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     let plan_from = |now: &str| {
         checkpoint::plan_restore(&kept.git, &kept.repository, now, &entry.tree, &paths).map_err(|error| failed(&error))
     };
-    let plan = plan_from(&kept.now()?)?;
+    let now = kept.now()?;
+    for path in &paths {
+        refuse_unknown(path, &now, entry, &kept)?;
+    }
+    let plan = plan_from(&now)?;
     for path in &plan.submodules {
         context.printer.warn(format_args!("the submodule {} stays as it is", path.display()));
     }
@@ -100,6 +104,21 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::COMPLETED)
+}
+
+/// Refuses a path that neither the checkpoint nor the files as they are have: it is mistyped.
+fn refuse_unknown(path: &Path, now: &str, entry: &Entry, kept: &KeptRun) -> Result<(), CliError> {
+    for tree in [now, entry.tree.as_str()] {
+        if checkpoint::has_path(&kept.git, &kept.repository, tree, path).map_err(|error| failed(&error))? {
+            return Ok(());
+        }
+    }
+    let (path, number) = (clean::one_line(&path.display().to_string(), 200), entry.number);
+    Err(CliError::new(
+        ErrorKind::Usage,
+        format!("--path {path} is neither in checkpoint {number} nor among the files now"),
+    )
+    .hint(format!("to see which files differ: ccc restore {} {number} --dry-run", kept.dir.id())))
 }
 
 /// What was done, or would be. `before`: the checkpoint that has what was there.

@@ -12,9 +12,11 @@ use crate::core::Outcome;
 use crate::fleet::{AgentRecord, State};
 use crate::journal::{RunDir, RunSummary, Word};
 
-/// The pause between two looks at an agent that the keeper starts or continues, and after how many of them it is made sure that a
-/// keeper works.
+/// The pause between two looks at an agent that the keeper starts or continues.
 const LOOK: Duration = Duration::from_millis(200);
+/// The same at one that it continues when the usage is reset.
+const RESET_LOOK: Duration = Duration::from_secs(5);
+/// After so many looks it is made sure that a keeper works.
 const KEEPER_LOOKS: u32 = 50;
 
 /// Wait until agents or other runs have ended.
@@ -73,8 +75,8 @@ fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), 
                 ensure_keeper(context);
             }
             looks = (looks + 1) % KEEPER_LOOKS;
-            // Nothing reports a start to a process that has no part in it.
-            std::thread::park_timeout(LOOK);
+            // Nothing reports a start to a process that has no part in it. A reset may be hours away.
+            std::thread::park_timeout(if matches!(state, State::Ended(_)) { RESET_LOOK } else { LOOK });
             continue;
         }
         match state {

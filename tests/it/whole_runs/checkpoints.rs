@@ -61,6 +61,12 @@ fn a_run_keeps_its_tree_at_each_stop_and_a_restore_can_be_taken_back() {
     assert!(unknown.stderr.contains("no checkpoint 9: it has 1 to 3"), "{}", unknown.stderr);
     assert!(unknown.stderr.contains("ccc checkpoints "), "{}", unknown.stderr);
 
+    let mistyped = world.run(&["restore", "last", "1", "--yes", "--path", "none.txt"]);
+    mistyped.assert_code(2);
+    assert!(mistyped.stderr.contains("--path none.txt is neither in checkpoint 1"), "{}", mistyped.stderr);
+    let partly = world.run(&["restore", "last", "1", "--dry-run", "--path", "one.txt"]);
+    partly.assert_code(0);
+    assert!(partly.stdout.contains("would change 1 file"), "{}", partly.stdout);
     let asked = world.run(&["restore", "last", "1"]);
     asked.assert_code(2);
     assert!(asked.stderr.contains("--yes") && world.ground.project().join("one.txt").exists(), "{}", asked.stderr);
