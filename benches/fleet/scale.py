@@ -175,7 +175,7 @@ def new(world):
 def burst(world):
     world.plays([{"say": "Done."}])
     begin = time.monotonic()
-    args = [world.ccc, "new", "do it", "--agent", world.quick]
+    args = [world.ccc, "new", "do it", "--agent", world.quick, *at_once(world)]
     started = [subprocess.Popen(args, cwd=world.project, env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(50)]
     said = [one.communicate() for one in started]
     taken = time.monotonic() - begin
