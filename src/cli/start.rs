@@ -19,14 +19,16 @@ use crate::config::{Env, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
 use crate::core::shell::words;
-use crate::core::{Core, CriticPrompt, Finish, OperatorInput, Outcome, Plan, SessionStart, Tick};
+use crate::core::{Core, CriticPrompt, Finish, Guard, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, Control, End, Interface, KeepAwake, Program, Setup, Visibility, Workers};
 use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
-use crate::guard::{SettingsOfAgent, lock_tree as lock_working_tree};
+use crate::guard::{
+    self, Places, RunWalls, SettingsOfAgent, Withheld, lock_tree as lock_working_tree, production_credentials,
+};
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
 use crate::notify::{At, Follower};
-use crate::process::{self, Detached, Inhibitor, Recording, Scope, TypedEcho, UserTerminal};
+use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, TypedEcho, UserTerminal};
 use crate::tokens::without_credentials;
 use crate::ui::format;
 use crate::ui::format::count;
@@ -134,6 +136,7 @@ pub(super) fn prepare_new(
     let state = &context.dirs()?.state;
     // Fail here, before anything of the run exists.
     critic_settings(&plan)?;
+    let means = RunWalls::means(plan.walls.guard).map_err(no_walls)?;
     let session_lock = lock_session(&plan, planned_session(&plan, context)?, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
     let Claimed { run_dir, run_lock } = match claimed {
@@ -145,7 +148,11 @@ pub(super) fn prepare_new(
     keep_critic_settings(&mut plan, &run_dir)?;
     keep_interface_settings(&mut plan, &run_dir)?;
     let redactor = request.tokens.redactor();
-    let journal = new_journal(&run_dir, Header::new(&plan, env!("CARGO_PKG_VERSION")), redactor.clone())?;
+    let walls = walls(means, &plan, &run_dir, request, context)?;
+    plan.critic.on_a_copy = walls.copy_the_tree();
+    let header = Header::new(&plan, env!("CARGO_PKG_VERSION"));
+    let header = header.map(|header| Header { walls: Some(walls.to_string()), ..header });
+    let journal = new_journal(&run_dir, header, redactor.clone())?;
     let lives = Life {
         core: Core::new(plan),
         from: Tick::ZERO,
@@ -156,7 +163,7 @@ pub(super) fn prepare_new(
         follower: Follower::default(),
     };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
-    prepare(lives, held, journal, redactor, request, context)
+    prepare(lives, held, walls, journal, redactor, request, context)
 }
 
 /// Writes the critic's prompt into the run's directory, because the critic gets it as a file.
@@ -236,13 +243,15 @@ fn critic_settings(plan: &Plan) -> Result<Option<String>, CliError> {
 /// # Errors
 /// When its journal or its session is not available.
 pub(super) fn go_on(
-    continuation: Continuation,
+    mut continuation: Continuation,
     run_dir: RunDir,
     run_lock: FileLock,
     request: &RunRequest<'_>,
     context: &Context,
 ) -> Result<ExitCode, CliError> {
-    let plan = continuation.core.plan().clone();
+    let plan =
+        continuation.first_inputs.iter().fold(continuation.core.plan().clone(), |plan, given| given.applied_to(&plan));
+    let means = RunWalls::means(plan.walls.guard).map_err(no_walls)?;
     let session_id = match continuation.core.session_id() {
         Some(known) => Some(known.to_owned()),
         None => planned_session(&plan, context)?,
@@ -262,6 +271,14 @@ pub(super) fn go_on(
     let redactor = request.tokens.redactor();
     let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
+    guard::remove_copies(run_dir.path());
+    let walls = walls(means, &plan, &run_dir, request, context)?;
+    // The run may continue on another system, or with other settings.
+    if plan.critic.on_a_copy != walls.copy_the_tree() {
+        let mut plan = plan.clone();
+        plan.critic.on_a_copy = walls.copy_the_tree();
+        continuation.first_inputs.push(OperatorInput::Plan(Box::new(plan)));
+    }
     let life = Life {
         core: continuation.core,
         from: continuation.tail.last_tick,
@@ -272,7 +289,7 @@ pub(super) fn go_on(
         follower: continuation.follower,
     };
     let held = Held { run_dir, run_lock, session_lock, tree_lock };
-    prepare(life, held, journal, redactor, request, context)?.supervise(request, context)
+    prepare(life, held, walls, journal, redactor, request, context)?.supervise(request, context)
 }
 
 /// The directory and locks that this ccc holds until the run ends.
@@ -353,6 +370,7 @@ pub(super) struct Prepared {
 fn prepare(
     life: Life,
     held: Held,
+    walls: RunWalls,
     journal: JournalWriter,
     redactor: Redactor,
     request: &RunRequest<'_>,
@@ -374,12 +392,16 @@ fn prepare(
         }
         tell_of_missing_programs(&plan, &bare_env, &redactor, context);
         tell_of_checks_without_rule(&plan, &redactor, context);
+        tell_of_production_credentials(&plan, &whole, context);
     };
     let scope = scope(&plan, &bare_env);
     if let Err(why) = &scope {
         context
             .printer
             .warn(format_args!("agent.memory_max is not enforced, and the agent runs without a limit: {why}"));
+    }
+    if let Some(warning) = walls.warning(&plan, &context.dirs()?.home) {
+        context.printer.warn(warning);
     }
     let host = if request.hosted {
         tell_of_plan();
@@ -404,7 +426,9 @@ fn prepare(
     printer.in_zone(crate::cli::zone::of_process());
     let screen = if host.is_some() { detach::no_screen() } else { stdio_screen() }?;
     let resumed_task = life.resumed.then(|| RunSummary::task_of(&plan.task, &redactor));
-    let banner = Banner { resumed_task, ..banner(&plan, &run_dir, session_id, request, &redactor) };
+    let walls_sentence = if plan.walls.guard == Guard::Off { "off".to_owned() } else { walls.to_string() };
+    let banner =
+        Banner { resumed_task, walls: walls_sentence, ..banner(&plan, &run_dir, session_id, request, &redactor) };
     printer.clock(life.from, driver::unix_ms());
     for piece in printer.start(life.from, &banner) {
         // The interface starts below the banner.
@@ -417,6 +441,7 @@ fn prepare(
     if host.is_none() {
         tell_of_plan();
     }
+    let withheld = withheld(&plan, &whole, &run_dir)?;
     let env = if of_repository(&plan) { bare_env.clone() } else { whole };
     let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
     let hub = Hub::new(life.n);
@@ -462,6 +487,8 @@ fn prepare(
             Transport::Pipe => process::Transport::Pipe,
         },
         scope,
+        walls,
+        withheld,
         session_lock,
         printer,
         screen,
@@ -626,6 +653,56 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
     (finish, result_lost)
 }
 
+/// The walls of the run, with the directories that they need.
+fn walls(
+    means: Means,
+    plan: &Plan,
+    run_dir: &RunDir,
+    request: &RunRequest<'_>,
+    context: &Context,
+) -> Result<RunWalls, CliError> {
+    let dirs = context.dirs()?;
+    let ChildEnv(env) = child_env(request, run_dir, context);
+    let places = Places {
+        home: &dirs.home,
+        state: &dirs.state,
+        run: run_dir.path(),
+        agent: &dirs.of_agent(plan.agent, &context.env),
+        env: &env,
+    };
+    Ok(RunWalls::with(means, plan, &places))
+}
+
+/// What the processes of the run do not get of this environment.
+fn withheld(plan: &Plan, ChildEnv(env): &ChildEnv, run_dir: &RunDir) -> Result<Withheld, CliError> {
+    Withheld::of(&plan.walls, env, run_dir.path()).map_err(|error| {
+        let message = format!(
+            "the hooks that keep the agent from pushing cannot be made in {}: {error}",
+            run_dir.path().display()
+        );
+        CliError::new(ErrorKind::Io, message)
+            .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+    })
+}
+
+/// Names variables that look like credentials of production systems. Their values are never shown.
+fn tell_of_production_credentials(plan: &Plan, ChildEnv(env): &ChildEnv, context: &Context) {
+    let names = production_credentials(&plan.walls, env);
+    if let [_, ..] = names.as_slice() {
+        let deny = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        context.printer.warn(format_args!(
+            "the agent gets variables that look like credentials of production systems: {}; to withhold them, write into your \
+             ccc.json: \"env\": {{\"deny\": [{deny}]}}",
+            names.join(", ")
+        ));
+    }
+}
+
+fn no_walls(error: guard::NoWalls) -> CliError {
+    CliError::new(ErrorKind::Environment, error.to_string())
+        .hint("to see what this system has: ccc doctor; to start without walls: --guard auto, or --guard off")
+}
+
 /// How the processes of the agent get a scope, if the plan limits their memory. Asks systemd, and only then.
 fn scope(plan: &Plan, ChildEnv(env): &ChildEnv) -> Result<Option<Scope>, String> {
     match plan.agent_memory_max_bytes {
@@ -656,6 +733,7 @@ fn banner(
         tool_timeout_ms: plan.timeouts.tool_ms,
         checks: plan.checks.iter().map(|check| redactor.text(&check.command).to_string()).collect(),
         prompt_origin: request.prompt_origin.clone(),
+        walls: String::new(),
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) use table::{RESUME_OPTIONS, RUN_OPTIONS};
 pub use token_entry::{TokenEntry, TokenEntryKind, TokenPlace};
 pub use trust::{Consents, FromProject, Wish};
 pub use until::{Until, UntilFault};
-pub use values::{AgentName, Cost, CriticPromptAs, OutputFormat, Percent, Transport};
+pub use values::{AgentName, Cost, CriticPromptAs, GuardMode, OutputFormat, Percent, PushTo, Transport};
 pub use when_alone::{WhenAlone, WhenAloneFault};
 
 pub use crate::words::Provider;

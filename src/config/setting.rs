@@ -9,8 +9,8 @@ use clap::value_parser;
 use serde_json::{Number, Value};
 
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, MemorySize, Notify, OutputFormat, Percent, PercentOrOff,
-    Providers, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, GuardMode, MemorySize, Notify, OutputFormat, Percent,
+    PercentOrOff, Providers, PushTo, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
 
 /// A setting: its name in files, the variable and the option that override it, and its description.
@@ -138,7 +138,7 @@ macro_rules! setting_types {
 }
 
 setting_types! {
-    Text: String, AgentName, MemorySize, Span, Seconds, Until, WhenAlone, Transport, CriticPromptAs, OutputFormat;
+    Text: String, AgentName, MemorySize, Span, Seconds, Until, WhenAlone, Transport, CriticPromptAs, OutputFormat, GuardMode, PushTo;
     Number: u32, Percent, PercentOrOff, Cost;
 }
 

@@ -14,10 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, MemorySize, Notify, OutputFormat, Percent, PercentOrOff, Providers,
-    Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, GuardMode, MemorySize, Notify, OutputFormat, Percent, PercentOrOff,
+    Providers, PushTo, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
-use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt};
+use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt, Guard, Push, WallsPlan};
 
 /// How long the tree is watched for files that change by themselves before the critic gets its brief. The critic's
 /// process takes longer than this to start.
@@ -30,6 +30,9 @@ const NOT_THE_PROJECTS_MACHINE: &str = "a project's file must not decide how muc
 const NOT_THE_PROJECTS_RUNS: &str = "a project's file must not decide which of your runs are removed";
 /// Why a project's file must not say whom a run tells.
 const NOT_THE_PROJECTS_NOTIFY: &str = "a project's file must not decide whom your runs tell what they do";
+/// Why a project's file must not say what agents may write or which credentials they get.
+const NOT_THE_PROJECTS_WALLS: &str =
+    "a project's file must not decide what agents may write, or what they get of your environment";
 /// Why a project's file must not bound the fleet.
 const NOT_THE_PROJECTS_FLEET: &str = "a project's file must not decide how many agents are started with your tokens";
 
@@ -76,6 +79,26 @@ settings! {
         ask: bool = true => free().variable("CCC_APPROVALS_ASK");
         /// What ccc does with a request while no terminal is attached: `deny`, or wait before it denies, for example `wait 10m`.
         unattended: WhenAlone = WhenAlone::DENY => free().variable("CCC_APPROVALS_UNATTENDED");
+    }
+    /// The walls around agents, critics and checks: what they may write.
+    guard = (GuardLayer, GuardSettings) {
+        /// The walls around agent, critic and checks: `auto` raises what this system has, `landlock` starts nothing without
+        /// Landlock, `off` raises none. Behind them only the working tree, git's directory, the agent's own files, temporary
+        /// files and caches can be written.
+        mode: GuardMode = GuardMode::Auto => never_from_project(NOT_THE_PROJECTS_WALLS)
+            .variable("CCC_GUARD").option("--guard", "HOW")
+            .in_file("See [walls.md](walls.md).");
+        /// Files and directories that may be written behind the walls, too, with all below them.
+        write: Vec<String> = Vec::new() => never_from_project(NOT_THE_PROJECTS_WALLS)
+            .in_file("`~/` is the home directory. What does not exist when a process starts is left out.");
+    }
+    /// Where agents may push with your credentials: `none`, `agent-branches` (below `agent/`) or `all`. Without it they get no
+    /// credentials for git; `ccc merge --push` pushes with yours.
+    push: PushTo = PushTo::None => never_from_project(NOT_THE_PROJECTS_WALLS).variable("CCC_PUSH");
+    /// The environment of agents, critics and checks.
+    env = (EnvironmentLayer, EnvironmentSettings) {
+        /// Variables that they do not get: names, or beginnings with a star, such as `AWS_*`.
+        deny: Vec<String> = Vec::new() => never_from_project(NOT_THE_PROJECTS_WALLS);
     }
     /// How the agent's output reaches ccc: pty or pipe.
     transport: Transport = Transport::Pty => free().variable("CCC_TRANSPORT").option("--transport", "HOW");
@@ -278,6 +301,7 @@ pub(crate) const RUN_OPTIONS: &[&str] = &[
     "interactive",
     "transport",
     "agent.path",
+    "guard.mode",
     "hand_over",
 ];
 
@@ -340,6 +364,26 @@ impl From<&CriticSettings> for CriticPlan {
             },
             without_hooks: true,
             settings_file: None,
+            on_a_copy: false,
+        }
+    }
+}
+
+impl From<&Settings> for WallsPlan {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            guard: match settings.guard.mode {
+                GuardMode::Auto => Guard::Auto,
+                GuardMode::Landlock => Guard::Landlock,
+                GuardMode::Off => Guard::Off,
+            },
+            write: settings.guard.write.clone(),
+            push: match settings.push {
+                PushTo::None => Push::None,
+                PushTo::AgentBranches => Push::AgentBranches,
+                PushTo::All => Push::All,
+            },
+            env_deny: settings.env.deny.clone(),
         }
     }
 }

@@ -72,6 +72,30 @@ pub enum Transport {
     Pipe,
 }
 
+/// Whether there are walls around agents, critics and checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuardMode {
+    /// What this system has; a run says so when that is nothing.
+    Auto,
+    /// Landlock; without it, a run does not start.
+    Landlock,
+    /// None.
+    Off,
+}
+
+/// Where agents may push with your credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PushTo {
+    /// Nowhere.
+    None,
+    /// Branches below `agent/`.
+    AgentBranches,
+    /// Everywhere.
+    All,
+}
+
 /// How SUPERVISOR.md reaches the critic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -37,11 +37,11 @@ use crate::core::{
     Action, CheckId, Core, ExitFact, Finish, Input, MeasureId, OperatorInput, Plan, ProcId, Show, Spawn, SpawnFault,
     Tick, TokenFact, TokenId,
 };
-use crate::guard::SettingsOfAgent;
+use crate::guard::{RunWalls, SettingsOfAgent, Withheld};
 use crate::journal::disk::JOURNAL_DELETED;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, LockError, RunDir, RunSummary};
 use crate::notify::Notifier;
-use crate::process::{Cancel, Child, Scope, Transport, TypedEcho};
+use crate::process::{Cancel, Child, Copied, Scope, Transport, TypedEcho};
 use crate::ui::{Awaited, Printer, Screen, ScreenOutput};
 use redaction::{Redactor, SharedRedactor};
 
@@ -98,6 +98,10 @@ pub struct Setup {
     pub transport: Transport,
     /// How the processes of agent and critic get a scope of their own; `Err` is why they get none, although they should.
     pub scope: Result<Option<Scope>, String>,
+    /// The walls around agent, critic and checks.
+    pub walls: RunWalls,
+    /// What they do not get of the environment.
+    pub withheld: Withheld,
     /// The session and its lock, if the session is known; else the session that the agent most likely continues.
     pub session_lock: Option<(String, FileLock)>,
     /// Renders what is shown.
@@ -217,6 +221,9 @@ impl Run {
             settings: setup.settings,
             transport: setup.transport,
             scope,
+            walls: setup.walls,
+            withheld: setup.withheld,
+            copied: HashMap::new(),
             session_lock: setup.session_lock.map(|(id, lock)| (id, Some(lock))),
             printer: setup.printer,
             screen: setup.screen,
@@ -274,6 +281,10 @@ pub(super) struct World {
     pub(super) settings: SettingsOfAgent,
     pub(super) transport: Transport,
     pub(super) scope: Option<Scope>,
+    pub(super) walls: RunWalls,
+    pub(super) withheld: Withheld,
+    /// What critics have changed in their copies of the tree.
+    pub(super) copied: HashMap<ProcId, Copied>,
     /// The session, and its lock once it is acquired.
     pub(super) session_lock: Option<(String, Option<FileLock>)>,
     pub(super) printer: Printer,
@@ -390,6 +401,7 @@ impl World {
                         Some(Event::CheckFinished { check, .. }) => drop(self.checks.remove(&check)),
                         Some(Event::Exited { proc, .. }) => {
                             self.children.remove(&proc);
+                            self.remove_copy(proc);
                             self.interface.iter_mut().for_each(|interface| interface.gone(proc));
                         }
                         Some(Event::Fetched { token, .. }) => drop(self.fetching.remove(&token)),
@@ -858,6 +870,7 @@ impl engine::World for World {
             Event::WriteFailed { proc, message } => feed(self, Input::WriteFailed { proc, message }),
             Event::Exited { proc, exit } => {
                 self.children.remove(&proc);
+                self.remove_copy(proc);
                 self.interface.iter_mut().for_each(|interface| interface.gone(proc));
                 self.look_up_turn(proc, exit);
             }

@@ -26,8 +26,8 @@ use crate::core::{
 };
 use crate::process::{
     Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, InteractiveChild, InteractiveSpec,
-    LeftRunning, Scoped, Signal as ProcessSignal, SpawnError, SystemPtys, Transport, missing_program, run_command,
-    spawn_or_pipe,
+    LeftRunning, Scoped, Signal as ProcessSignal, SpawnError, SystemPtys, Transport, Walls, missing_program,
+    run_command, spawn_or_pipe,
 };
 use crate::stream::LineLimit;
 use crate::tokens::Credential;
@@ -289,6 +289,7 @@ impl World {
             })
             .collect();
         env.extend(launch.env_set.iter().map(|(name, value)| (name.into(), value.into())));
+        let env = self.withheld.applied_to(env);
         if spawn.role == Role::Agent && self.interface.is_some() {
             return self.spawn_interface(spawn, env);
         }
@@ -299,6 +300,7 @@ impl World {
             cwd: PathBuf::from(&launch.cwd),
             transport: self.transport,
             cookie: self.cookie(proc),
+            walls: self.walls_of(proc, spawn.role),
             scope: self.scope.clone().map(|scope| {
                 let plan = self.run.core.plan();
                 Scoped { scope, unit: format!("ccc-{}-{}-{proc}.scope", plan.run_id, std::process::id()) }
@@ -342,6 +344,7 @@ impl World {
             env,
             cwd: PathBuf::from(&spawn.launch.cwd),
             cookie: self.cookie(proc),
+            walls: self.walls_of(proc, spawn.role),
         };
         let Some(interface) = &mut self.interface else {
             let message = "there is no terminal for it".to_owned();
@@ -350,6 +353,29 @@ impl World {
         match interface.spawn(proc, spec) {
             Ok(pid) => Input::Spawned { proc, pid, transport: "terminal".to_owned() },
             Err(error) => Input::SpawnFailed { proc, fault: fault_of(&error), message: error.to_string() },
+        }
+    }
+
+    /// The walls around this process.
+    fn walls_of(&mut self, proc: ProcId, role: Role) -> Option<Arc<Walls>> {
+        match role {
+            Role::Agent => self.walls.around_agent(),
+            Role::Critic => {
+                let (walls, copied) = self.walls.around_critic(&proc.to_string())?;
+                self.copied.extend(copied.map(|copied| (proc, copied)));
+                Some(walls)
+            }
+        }
+    }
+
+    /// The process has ended with all that it had started: what it changed in its copy of the tree is removed.
+    pub(super) fn remove_copy(&mut self, proc: ProcId) {
+        if let Some(copied) = self.copied.remove(&proc) {
+            self.workers.copies.give(move || {
+                if let Err(error) = copied.remove() {
+                    tracing::warn!(%error, "the critic's copy of the tree cannot be removed");
+                }
+            });
         }
     }
 
@@ -395,6 +421,11 @@ impl World {
         spec.grace = CHECK_GRACE;
         spec.output_tail_limit_bytes = CHECK_TAIL_BYTES;
         spec.cookie = Cookie { run_id: self.run.core.plan().run_id.clone(), attempt: 0 };
+        // The commands of the setup come before the agent, from the tree as the user has it, and install what it needs.
+        if self.run.core.is_set_up() {
+            spec.walls = self.walls.around_agent();
+            spec.env = self.withheld.applied_to(spec.env);
+        }
         let line = command.to_owned();
         let path = spec.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
         let inbox = self.inbox.clone();
@@ -495,6 +526,6 @@ pub(super) fn fault_of(error: &SpawnError) -> SpawnFault {
         SpawnError::PermissionDenied { .. } => SpawnFault::NotExecutable,
         SpawnError::BadCwd { .. } => SpawnFault::BadDirectory,
         SpawnError::NoPty { .. } => SpawnFault::Exhausted,
-        SpawnError::Other { .. } => SpawnFault::Other,
+        SpawnError::NoWalls { .. } | SpawnError::Other { .. } => SpawnFault::Other,
     }
 }

@@ -34,6 +34,8 @@ pub struct Workers {
     pub settings: Worker,
     /// Checkpoints of the working tree.
     pub checkpoints: Worker,
+    /// Critics' copies of the working tree, which are removed.
+    pub copies: Worker,
     /// Locks of sessions whose ids become known only during the run.
     pub locks: Worker,
     /// The timeouts for their answers.
@@ -59,6 +61,7 @@ impl Default for Workers {
             records: Worker::new("records"),
             settings: Worker::new("settings"),
             checkpoints: Worker::new("checkpoints"),
+            copies: Worker::new("copies"),
             locks: Worker::new("locks"),
             timeouts: WorkerTimeouts::default(),
         }

@@ -210,6 +210,7 @@ impl Git {
             output_tail_limit_bytes: OUTPUT_LIMIT_BYTES,
             errors: CommandErrors::Apart { tail_limit_bytes: ERRORS_LIMIT_BYTES },
             cookie: self.cookie.clone(),
+            walls: None,
         };
         let result = run_command(&spec, &self.give_up).map_err(|error| GitError::failed(error.to_string()))?;
         answered(name, call.limit, result)

@@ -68,6 +68,9 @@ pub struct Header {
     /// The kind of the run.
     #[serde(default, skip_serializing_if = "RunKind::is_agent")]
     pub kind: RunKind,
+    /// The walls around the run's processes when it began, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walls: Option<String>,
     /// Whether the journal has `synced` lines. Set by the writer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marks: bool,
@@ -88,6 +91,7 @@ impl Header {
             prompt_sha256: sha256_hex(plan.critic.prompt.as_bytes()),
             version: version.to_owned(),
             kind: RunKind::Agent,
+            walls: None,
             marks: false,
             plan: serde_json::value::to_raw_value(plan)?,
         })
@@ -105,6 +109,7 @@ impl Header {
             prompt_sha256: String::new(),
             version: version.to_owned(),
             kind: RunKind::Command,
+            walls: None,
             marks: false,
             plan: serde_json::value::to_raw_value(plan)?,
         })

@@ -204,7 +204,8 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
     let ended = Wake::new().map_err(no_descriptors)?;
     let scoped = spec.scope.as_ref().and_then(|scoped| scoped.around(&spec.program, &spec.args, &spec.cwd));
     let (program, args) = scoped.as_ref().map_or((&spec.program, &spec.args), |(program, args)| (program, args));
-    let order = Order { program, args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
+    let order =
+        Order { program, args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie, walls: spec.walls.as_deref() };
     let stdios = Stdios {
         stdin: stdin_read.into(),
         stdout: child_stdout,

@@ -34,6 +34,12 @@ pub enum SpawnError {
         /// The error of the system.
         reason: String,
     },
+    /// The walls around it could not be raised, so nothing was executed.
+    #[error("`{}` was not started: the walls around it could not be raised", program.display())]
+    NoWalls {
+        /// The program as it was given.
+        program: PathBuf,
+    },
     /// Any other error number: no memory, too many processes, too long an argument list.
     #[error("`{}` could not be started: {}", program.display(), io::Error::from_raw_os_error(*errno))]
     Other {

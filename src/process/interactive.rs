@@ -179,8 +179,14 @@ pub fn spawn_interactive(
         kept: false,
         marks: pair.iter().map(|pair| pair.name.clone().into_os_string()).collect(),
     };
-    let order =
-        Order { program: &spec.program, args: &spec.args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
+    let order = Order {
+        program: &spec.program,
+        args: &spec.args,
+        env: &spec.env,
+        cwd: &spec.cwd,
+        cookie: &spec.cookie,
+        walls: spec.walls.as_deref(),
+    };
     let registered = launch(&order, stdios)?;
     let terminal = pair.map(|pair| InteractiveTerminal(Arc::new(pair.master)));
     let program = Arc::new(Mutex::new(None));

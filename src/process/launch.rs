@@ -14,6 +14,7 @@ use super::error::SpawnError;
 use super::registry::{self, Registered};
 use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
+use super::walls::Walls;
 use super::{monitor, system};
 
 /// What to start, apart from the descriptors.
@@ -23,6 +24,7 @@ pub(super) struct Order<'a> {
     pub(super) env: &'a [(OsString, OsString)],
     pub(super) cwd: &'a Path,
     pub(super) cookie: &'a Cookie,
+    pub(super) walls: Option<&'a Walls>,
 }
 
 /// A child's first three descriptors.
@@ -58,6 +60,10 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .stdin(stdios.stdin)
         .stdout(stdios.stdout)
         .stderr(stdios.stderr);
+    let raise = match order.walls.map(|walls| system::Raise::prepare(walls, order.cwd)).transpose() {
+        Ok(raise) => raise,
+        Err(_) => return Err(SpawnError::NoWalls { program: order.program.to_owned() }),
+    };
     let controlling = stdios.controlling;
     let keeper_of = stdios.kept.then(std::process::id);
     // Keep it open until the child has its copy.
@@ -79,7 +85,7 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
                 system::split(ccc)?;
             }
             close_others_on_exec();
-            Ok(())
+            raise.as_ref().map_or(Ok(()), system::Raise::raise)
         });
     }
     let registered = registry::register(&order.cookie.run_id, stdios.marks, |spawn_id| {
@@ -93,6 +99,9 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
 
 fn classify(program: &Path, error: &io::Error) -> SpawnError {
     let program = program.to_owned();
+    if error.raw_os_error() == Some(system::NOT_RAISED) {
+        return SpawnError::NoWalls { program };
+    }
     match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
         Some(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => SpawnError::NotFound { program },
         Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => SpawnError::PermissionDenied { program },

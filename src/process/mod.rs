@@ -32,6 +32,12 @@
 //! After ccc was killed, the next ccc uses the cookie ([`sweep_run`]) and the record of the children's descendants
 //! ([`record_descendants`], [`end_recorded`]), which identifies a daemon without the cookie by its pid and start time.
 //!
+//! # Walls
+//!
+//! A child may be started behind [`Walls`], which say what it may write, with everything that it starts. They are raised in the
+//! child itself, after the processes that ccc puts between (monitor and keeper) have split off. If they cannot be raised, nothing
+//! is executed ([`SpawnError::NoWalls`]).
+//!
 //! # What this module relies on
 //!
 //! * A sink's methods return soon and never wait for the child: while stdout's sink is busy, the child's output is not read.
@@ -84,6 +90,7 @@ mod sweep;
 mod system;
 mod user_terminal;
 mod wake;
+mod walls;
 
 pub use apart::{EndedApart, Others, booted_unix_ms, is_below_ccc, leave_apart, let_go, ring, run_apart};
 pub use awake::{Awake, Inhibitor};
@@ -116,3 +123,4 @@ pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end
 pub use system::{ChangedEntry, DirWatch, MachineLoad, is_ignored, machine_load, use_one_heap, watch_names};
 pub use user_terminal::{TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};
 pub(crate) use wake::poll;
+pub use walls::{Copied, Means, Walls};

@@ -24,6 +24,7 @@ use super::signal::Signal;
 use super::spec::{Cookie, Names};
 use super::sweep;
 use super::wake::{Wake, now, poll};
+use super::walls::Walls;
 
 /// The default grace period from SIGTERM to SIGKILL, in milliseconds.
 const GRACE_MS: u64 = 5_000;
@@ -76,6 +77,8 @@ pub struct CommandSpec {
     pub errors: CommandErrors,
     /// Marks the command and all its descendants.
     pub cookie: Cookie,
+    /// The walls around it, if there are any.
+    pub walls: Option<Arc<Walls>>,
 }
 
 impl CommandSpec {
@@ -92,6 +95,7 @@ impl CommandSpec {
             output_tail_limit_bytes: OUTPUT_TAIL_LIMIT_BYTES,
             errors: CommandErrors::WithOutput,
             cookie: Cookie { run_id: String::new(), attempt: 0 },
+            walls: None,
         }
     }
 }
@@ -110,6 +114,7 @@ impl fmt::Debug for CommandSpec {
             .field("output_tail_limit_bytes", &self.output_tail_limit_bytes)
             .field("errors", &self.errors)
             .field("cookie", &self.cookie)
+            .field("walls", &self.walls)
             .finish()
     }
 }
@@ -199,8 +204,14 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         }
     };
     let ended = Arc::new(Wake::new().map_err(failed)?);
-    let order =
-        Order { program: &spec.program, args: &spec.args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie };
+    let order = Order {
+        program: &spec.program,
+        args: &spec.args,
+        env: &spec.env,
+        cwd: &spec.cwd,
+        cookie: &spec.cookie,
+        walls: spec.walls.as_deref(),
+    };
     let (stdin, input) = stdin(&spec.input).map_err(failed)?;
     let stdios = Stdios {
         stdin,

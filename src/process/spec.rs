@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::scope::Scoped;
+use super::walls::Walls;
 
 /// Environment variable with the id of the run that a process belongs to; [`super::sweep_run`] searches for it.
 pub const RUN_ID_VARIABLE: &str = "CCC_RUN_ID";
@@ -54,6 +56,8 @@ pub struct ChildSpec {
     pub cookie: Cookie,
     /// The scope in which it is started, if it gets one.
     pub scope: Option<Scoped>,
+    /// The walls around it, if there are any.
+    pub walls: Option<Arc<Walls>>,
 }
 
 impl fmt::Debug for ChildSpec {
@@ -67,6 +71,7 @@ impl fmt::Debug for ChildSpec {
             .field("transport", &self.transport)
             .field("cookie", &self.cookie)
             .field("scope", &self.scope)
+            .field("walls", &self.walls)
             .finish()
     }
 }
@@ -84,6 +89,8 @@ pub struct InteractiveSpec {
     pub cwd: PathBuf,
     /// Marks the program and all its descendants.
     pub cookie: Cookie,
+    /// The walls around it, if there are any.
+    pub walls: Option<Arc<Walls>>,
 }
 
 impl fmt::Debug for InteractiveSpec {
@@ -95,6 +102,7 @@ impl fmt::Debug for InteractiveSpec {
             .field("env", &Names(&self.env))
             .field("cwd", &self.cwd)
             .field("cookie", &self.cookie)
+            .field("walls", &self.walls)
             .finish()
     }
 }

@@ -115,6 +115,7 @@ pub(super) fn run(
         output_tail_limit_bytes: OUTPUT_LIMIT_BYTES,
         errors: CommandErrors::Apart { tail_limit_bytes: OUTPUT_LIMIT_BYTES },
         cookie: Cookie { run_id: String::new(), attempt: 0 },
+        walls: None,
     };
     let cancel = Cancel::new().map_err(|error| format!("cannot be run: {error}"))?;
     let result = run_command(&spec, &cancel).map_err(|error| format!("cannot be run: {error}"))?;

@@ -50,6 +50,10 @@ struct SettingsSource {
     helper: bool,
     /// The permission mode in which a session begins.
     default_mode: Option<String>,
+    /// Whether the CLI runs commands in its own sandbox.
+    sandbox: Option<bool>,
+    /// It is a file of the project.
+    of_project: bool,
     /// Empty values are kept, because they also override the variable.
     env: Vec<(&'static str, SecretString)>,
 }
@@ -96,9 +100,11 @@ impl AgentSettings {
         let mut settings = Self::default();
         settings.file(places.managed);
         settings.argument(places.argument, places.cwd);
+        let before = settings.sources.len();
         for file in places.project_files() {
             settings.file(&file);
         }
+        settings.sources.iter_mut().skip(before).for_each(|source| source.of_project = true);
         if places.reads("user") {
             settings.file(&places.users_file());
         }
@@ -142,7 +148,9 @@ impl AgentSettings {
             };
             Some((name, SecretString::from(text)))
         });
-        self.sources.push(SettingsSource { place, helper, default_mode, env: env.collect() });
+        let sandbox = settings.pointer("/sandbox/enabled").and_then(Value::as_bool);
+        let env = env.collect();
+        self.sources.push(SettingsSource { place, helper, default_mode, sandbox, of_project: false, env });
     }
 
     /// The helper command with which the CLI gets a key by itself.
@@ -156,6 +164,13 @@ impl AgentSettings {
     #[must_use]
     pub fn default_mode(&self) -> Option<(&str, &str)> {
         self.sources.iter().find_map(|source| Some((source.default_mode.as_deref()?, source.place.as_str())))
+    }
+
+    /// Where the CLI's own sandbox is switched on, and whether that is a file of the project.
+    #[must_use]
+    pub fn own_sandbox(&self) -> Option<(&str, bool)> {
+        let source = self.sources.iter().find(|source| source.sandbox.is_some())?;
+        (source.sandbox == Some(true)).then_some((source.place.as_str(), source.of_project))
     }
 
     /// All values.
@@ -231,6 +246,22 @@ mod tests {
     const KEY: &str = "ANTHROPIC_API_KEY";
     const BEARER: &str = "ANTHROPIC_AUTH_TOKEN";
     const OAUTH: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+
+    #[test]
+    fn the_strongest_file_says_whether_the_clis_own_sandbox_is_on() {
+        let sandbox = |on: bool| json!({"sandbox": {"enabled": on}});
+        let read = |files: &[(&str, Value)]| {
+            let home = home(files);
+            let settings = read_in(home.path(), None, None);
+            let found = settings.own_sandbox();
+            found.map(|(place, of_project)| (place.rsplit('/').next().unwrap_or_default().to_owned(), of_project))
+        };
+        let (users, projects) = (".claude/settings.json", "project/.claude/settings.json");
+        assert_eq!(read(&[(users, sandbox(true))]), Some(("settings.json".to_owned(), false)));
+        assert_eq!(read(&[(users, sandbox(true)), (projects, sandbox(false))]), None);
+        assert_eq!(read(&[(projects, sandbox(true))]), Some(("settings.json".to_owned(), true)));
+        assert_eq!(read(&[(users, json!({}))]), None);
+    }
 
     /// A home directory with a project and these files.
     fn home(files: &[(&str, Value)]) -> tempfile::TempDir {

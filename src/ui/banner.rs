@@ -35,6 +35,8 @@ pub struct Banner {
     pub checks: Vec<String>,
     /// Where the critic's prompt comes from, for example `./SUPERVISOR.md` or `built-in`.
     pub prompt_origin: String,
+    /// The walls around the run's processes.
+    pub walls: String,
 }
 
 /// How many characters of a value the banner shows.
@@ -74,6 +76,7 @@ impl Banner {
             ("bounds", bounds.collect::<Vec<_>>().join(", ")),
             ("timeouts", timeouts),
             ("critic", format!("prompt: {}", self.prompt_origin)),
+            ("walls", self.walls.clone()),
         ]);
         if self.checks.is_empty() {
             rows.push(("checks", "none".to_owned()));

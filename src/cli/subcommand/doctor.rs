@@ -14,11 +14,11 @@ use crate::cli::{CliError, Context, ExitCode, Paint, Printer, keeper_world, logo
 use crate::cli::{credentials, trust};
 use crate::config::agent::{self, Tested, VERSION_TIMEOUT};
 use crate::config::prompt::NamedPrompt;
-use crate::config::{Dirs, Flags, Project, Resolved, Settings, prompt, resolve};
+use crate::config::{Dirs, Flags, GuardMode, Project, Resolved, Settings, prompt, resolve};
 use crate::driver::unix_ms;
 use crate::guard::named;
 use crate::keeper;
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Scope, run_command};
+use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Means, Scope, run_command};
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, Keychain, ProbeVerdict, SharedTokens, without_credentials};
 use crate::ui::format::away;
@@ -138,6 +138,7 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     let old_runs = runs(in_force, context);
     let of_machine: Vec<Finding> = of_machine
         .into_iter()
+        .chain([walls(in_force)])
         .chain(memory_limit(in_force, context, project))
         .chain(keep_awake(in_force, context))
         .collect();
@@ -453,6 +454,37 @@ fn room(load: &Load, limits: &RoomLimits) -> Option<Finding> {
             "to have it, start the kernel with psi=1; to bound the number of agents, set agent.max_running",
         ),
     })
+}
+
+/// Which walls this system has, found out by raising them.
+fn walls(settings: &Settings) -> Finding {
+    const SUBJECT: &str = "walls";
+    if settings.guard.mode == GuardMode::Off {
+        return Finding::warn(
+            SUBJECT,
+            "off (guard.mode): agents and checks can write whatever you can",
+            "to raise them, set guard.mode to auto",
+        );
+    }
+    let means = Means::find();
+    let Some(version) = means.landlock else {
+        let text = "this system has no Landlock that can be used: agents and checks can write whatever you can";
+        let advice = "Landlock needs Linux 5.19 or newer, and `landlock` among the kernel's `lsm=`";
+        return match settings.guard.mode {
+            GuardMode::Landlock => Finding::fail(SUBJECT, text, advice),
+            GuardMode::Auto | GuardMode::Off => Finding::warn(SUBJECT, text, advice),
+        };
+    };
+    if means.mounts {
+        return Finding::ok(SUBJECT, format!("Landlock {version}, with mounts"));
+    }
+    Finding::warn(
+        SUBJECT,
+        format!(
+            "Landlock {version}, without mounts: git's hooks and configuration can be written, and critics get no copy of the tree"
+        ),
+        "you may make no user namespaces here; on Ubuntu, see `sysctl kernel.apparmor_restrict_unprivileged_userns`",
+    )
 }
 
 /// Whether the limit on the agents' memory can be enforced; `None` without a limit.

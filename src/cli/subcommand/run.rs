@@ -20,7 +20,8 @@ use crate::config::prompt::{self, Prompt};
 use crate::config::{Dirs, Flags, Layer, Project, Resolved, Span, Until};
 use crate::core::shell::{self, words};
 use crate::core::{
-    Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, SetupPlan, Timeouts, Unattended, derive_uuid,
+    Approvals, Budgets, CheckPlan, CriticPlan, Plan, SessionStart, SetupPlan, Timeouts, Unattended, WallsPlan,
+    derive_uuid,
 };
 use crate::driver;
 use crate::guard::{PromptNews, SeenPrompt, SettingsOfAgent};
@@ -500,6 +501,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             .memory_max
             .and_then(keeper_world::memory_of)
             .and_then(|memory| memory.bytes_of(process::machine_load().total_bytes)),
+        walls: WallsPlan::from(settings),
         conversation_patience_ms: 24 * 3_600_000,
         interface_settings: None,
         given: parts.given.and_then(|given| serde_json::to_value(given).ok()),

@@ -185,6 +185,8 @@ impl World {
             env,
             cwd: PathBuf::from(&self.run.core.plan().cwd),
             cookie: Cookie { run_id: self.run.core.plan().run_id.clone(), attempt: life },
+            // The user started this command, and it does what the user could do.
+            walls: None,
         };
         let likeness = self.terminal.as_ref().and_then(UserTerminal::likeness);
         let reader = OutputReader {

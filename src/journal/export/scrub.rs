@@ -19,7 +19,7 @@ use crate::agent::{AgentKind, Vocabulary};
 use crate::core::supervised::{BeatPlan, CommandInput, CommandPlan};
 use crate::core::{
     COMPLETED_MARKER, CheckPlan, CriticPlan, Finish, Input, LINE_ENDS, NEEDS_USER_MARKER, NUMBER_WORDS, Plan,
-    SessionStart, SetupPlan, TIME_UNITS, TextEditor, spells_a_marker,
+    SessionStart, SetupPlan, TIME_UNITS, TextEditor, WallsPlan, spells_a_marker,
 };
 use crate::journal::RunSummary;
 use crate::stream::Raw;
@@ -361,9 +361,12 @@ impl Scrubber {
             checkpoints: _,
             conversation_patience_ms: _,
             agent_memory_max_bytes: _,
+            walls,
             interface_settings,
             given,
         } = &mut plan;
+        // Paths and names of the user, on which no decision depends.
+        *walls = WallsPlan { guard: walls.guard, push: walls.push, ..WallsPlan::default() };
         self.replace_all(interface_settings.as_mut_slice());
         self.replace(task);
         self.replace_all(earlier_turns);
@@ -392,8 +395,17 @@ impl Scrubber {
     }
 
     fn critic(&mut self, critic: &mut CriticPlan) {
-        let CriticPlan { prompt, prompt_as: _, prompt_file, model, allow, limits: _, without_hooks: _, settings_file } =
-            critic;
+        let CriticPlan {
+            prompt,
+            prompt_as: _,
+            prompt_file,
+            model,
+            allow,
+            limits: _,
+            without_hooks: _,
+            settings_file,
+            on_a_copy: _,
+        } = critic;
         self.replace(prompt);
         self.replace_all(prompt_file.as_mut_slice());
         self.replace_all(model.as_mut_slice());

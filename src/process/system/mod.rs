@@ -21,9 +21,9 @@ pub(in crate::process) use table::{Process, Table};
 use this::environment;
 pub use this::{DirWatch, is_ignored, machine_load, use_one_heap, watch_names};
 pub(super) use this::{
-    HAS_TABLE, adopted, become_subreaper, children, close_range, close_range_on_exec, end_with_parent, here, holds,
-    is_out_of_memory, is_subreaper, kill_by, look_up, name, open_pidfd, owner, read_table, split, stop_being_subreaper,
-    unix_ms, written_bytes,
+    HAS_TABLE, NOT_RAISED, Raise, adopted, become_subreaper, children, close_range, close_range_on_exec,
+    end_with_parent, here, holds, is_out_of_memory, is_subreaper, kill_by, landlock_version, look_up, name, open_pidfd,
+    owner, read_table, split, stop_being_subreaper, try_in_a_child, unix_ms, written_bytes,
 };
 
 /// The present descendants of `pid`, excluding `pid`; at most `limit` processes.

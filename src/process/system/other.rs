@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::changed::ChangedEntry;
 use super::machine::MachineLoad;
 use super::table::{Process, Table};
+use crate::process::walls::Walls;
 
 pub(in crate::process) const HAS_TABLE: bool = false;
 
@@ -100,6 +101,31 @@ pub(in crate::process) fn close_range(_: c_int) -> bool {
 }
 
 pub(in crate::process) fn close_range_on_exec(_: c_int) -> bool {
+    false
+}
+
+/// No step between fork and exec fails with it.
+pub(in crate::process) const NOT_RAISED: c_int = c_int::MAX;
+
+pub(in crate::process) fn landlock_version() -> Option<u32> {
+    None
+}
+
+/// There are no walls.
+#[derive(Debug)]
+pub(in crate::process) struct Raise(());
+
+impl Raise {
+    pub(in crate::process) fn prepare(_: &Walls, _: &Path) -> io::Result<Raise> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(in crate::process) fn raise(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+pub(in crate::process) fn try_in_a_child(_: &Raise) -> bool {
     false
 }
 

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use ccc::config::{Dirs, Env, Project};
 use ccc::core::{Core, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use ccc::driver::{self, ChildEnv, Control, Controller, Credentials, End, Program, Run, Setup, Workers};
-use ccc::guard::SettingsOfAgent;
+use ccc::guard::{RunWalls, SettingsOfAgent, Withheld};
 use ccc::journal::{FileSink, Header, JournalWriter, RunDir};
 use ccc::process::{Transport, TypedEcho};
 use ccc::tokens::{Credential, CredentialKind, Pool, Provider, SharedTokens};
@@ -102,6 +102,8 @@ pub(crate) fn setup(
     let null = || fs::OpenOptions::new().write(true).open("/dev/null").expect("/dev/null").into();
     Setup {
         scope: Ok(None),
+        walls: RunWalls::default(),
+        withheld: Withheld::default(),
         from: Tick::ZERO,
         resumed: false,
         first_inputs: Vec::new(),

@@ -128,6 +128,7 @@ pub(crate) fn shell(script: &str, transport: Transport) -> ChildSpec {
         cwd: std::env::temp_dir(),
         transport,
         cookie: Cookie { run_id: run_id("child"), attempt: 3 },
+        walls: None,
     }
 }
 

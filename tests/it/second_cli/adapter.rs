@@ -46,6 +46,7 @@ impl Adapter for SecondCli {
             tested: ["1.0.0", "1.0.0"],
             dir_variable: DIR_VARIABLE,
             dir: ".second",
+            files: &[],
             records: ("sessions", 3),
             settings_files: false,
         }

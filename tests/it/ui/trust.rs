@@ -68,6 +68,7 @@ fn written(form: Form, live: bool, evil: &str) -> String {
         credential: evil.into(),
         checks: vec![evil.into()],
         prompt_origin: evil.into(),
+        walls: evil.into(),
         ..banner()
     };
     let finish = Finish {

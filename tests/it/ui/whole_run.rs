@@ -23,6 +23,7 @@ pub(super) fn banner() -> Banner {
         tool_timeout_ms: 900_000,
         checks: vec!["cargo test".into()],
         prompt_origin: "./SUPERVISOR.md".into(),
+        walls: "Landlock 7, with mounts; the critic gets a copy of the tree".into(),
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Brief<'a> {
     pub scheduled: &'a [String],
     /// Files that changed while an earlier critic ran commands, and that may still be as that critic left them.
     pub altered: &'a [String],
+    /// The reviewer works on a copy of the tree that is thrown away.
+    pub on_a_copy: bool,
 }
 
 impl Brief<'_> {
@@ -136,6 +138,13 @@ impl Brief<'_> {
     }
 
     fn circumstances(&self, text: &mut String) {
+        if self.on_a_copy {
+            text.push_str(
+                "## Your working directory is a copy\n\nIt holds the agent's work as it is now, and is thrown away after your \
+                 answer. Run whatever shows whether the work is right, such as the build and the tests; what you write there \
+                 changes nothing for the agent, so do not mend anything yourself.\n\n",
+            );
+        }
         if let Some(feedback) = self.last_feedback {
             let _ = writeln!(
                 text,
@@ -271,7 +280,16 @@ mod tests {
             too_long: false,
             scheduled: &[],
             altered: &[],
+            on_a_copy: false,
         }
+    }
+
+    #[test]
+    fn a_critic_on_a_copy_is_told_that_it_may_run_everything() {
+        let said = [(TurnKind::Task, "x".to_owned())];
+        assert!(!brief(&said, &[]).compose().contains("is a copy"));
+        let text = Brief { on_a_copy: true, ..brief(&said, &[]) }.compose();
+        assert!(text.contains("## Your working directory is a copy"), "{text}");
     }
 
     #[test]

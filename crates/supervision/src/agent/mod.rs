@@ -62,6 +62,8 @@ pub struct Installation {
     pub dir_variable: &'static str,
     /// The default of that directory, below the user's home directory.
     pub dir: &'static str,
+    /// The files beside that directory that the CLI writes, too.
+    pub files: &'static [&'static str],
     /// Where the session records are: a folder below the CLI's own directory, and how many levels below it the files
     /// are. [`Adapter::is_record`] identifies them by name.
     pub records: (&'static str, usize),
@@ -127,6 +129,8 @@ pub struct LaunchRequest<'a> {
     pub allowed_commands: &'a [String],
     /// Tool patterns that a critic may use besides the read-only ones.
     pub critic_allow: &'a [String],
+    /// Whether the critic may run every command, because it works on a copy of the tree.
+    pub critic_runs_all: bool,
     /// The agent is prevented from moving to another working tree by itself.
     pub one_tree: bool,
     /// A critic runs without the hooks from the user's settings.
@@ -162,6 +166,7 @@ impl<'a> LaunchRequest<'a> {
             system_prompt_file: None,
             allowed_commands: &[],
             critic_allow: &[],
+            critic_runs_all: false,
             one_tree: false,
             without_hooks: false,
             hookless_settings: None,

@@ -83,7 +83,10 @@ pub use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;
 pub use needs::Needs;
 pub use outcome::{EndWords, GoesOn, Outcome, OutcomeRow, Tone};
-pub use plan::{Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Plan, SetupPlan, Timeouts, Unattended};
+pub use plan::{
+    Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Guard, Plan, Push, SetupPlan, Timeouts, Unattended,
+    WallsPlan,
+};
 pub use question::{About, Answer, AtLimit, Choice, Question};
 pub use steered::{Refused, Taken, is_one_word};
 pub use strum::VariantNames;

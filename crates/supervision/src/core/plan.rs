@@ -94,6 +94,9 @@ pub struct Plan {
     /// How much memory the processes of the agent and the critic may use, each with what it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_memory_max_bytes: Option<u64>,
+    /// What the run's processes may write, and what of the user's environment they get. Runs before 1.5 have no walls.
+    #[serde(default, skip_serializing_if = "WallsPlan::is_default")]
+    pub walls: WallsPlan,
     /// A settings file for the agent's interface, absolute: the content of the file that the user's arguments name, and the
     /// hooks that report to ccc.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +143,7 @@ impl Plan {
             without_critic: false,
             conversation_patience_ms: default_patience_ms(),
             agent_memory_max_bytes: None,
+            walls: WallsPlan::default(),
             interface_settings: None,
             given: None,
         }
@@ -181,6 +185,56 @@ impl Plan {
             ..other
         }
     }
+}
+
+/// What the processes of a run may write, and what of the user's environment they get. The driver raises the walls; no decision
+/// depends on them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WallsPlan {
+    /// Whether there are walls.
+    #[serde(default)]
+    pub guard: Guard,
+    /// What may be written besides the working tree and the usual places, as the user has written it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub write: Vec<String>,
+    /// Where the agent may push.
+    #[serde(default)]
+    pub push: Push,
+    /// The variables that the processes do not get: names, with `*` for any rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_deny: Vec<String>,
+}
+
+impl WallsPlan {
+    fn is_default(&self) -> bool {
+        *self == WallsPlan::default()
+    }
+}
+
+/// Whether a run's processes are kept from writing where they should not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// By what the system has; where it has nothing, they are not.
+    Auto,
+    /// By Landlock; without it, the run does not start.
+    Landlock,
+    /// They are not.
+    #[default]
+    Off,
+}
+
+/// Where an agent may push with the user's credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Push {
+    /// Nowhere: it gets no credentials for it.
+    None,
+    /// Branches of agents.
+    AgentBranches,
+    /// Everywhere.
+    #[default]
+    All,
 }
 
 /// How the agent's requests are handled.
@@ -284,6 +338,9 @@ pub struct CriticPlan {
     /// A settings file, absolute, that replaces the one that the user's arguments name: the same settings without hooks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings_file: Option<String>,
+    /// Whether the critic works on a copy of the tree that is thrown away, so that it may run everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_a_copy: bool,
 }
 
 impl CriticPlan {
@@ -299,6 +356,7 @@ impl CriticPlan {
             limits: CriticLimits::DEFAULT,
             without_hooks: false,
             settings_file: None,
+            on_a_copy: false,
         }
     }
 }

@@ -364,6 +364,7 @@ impl Core {
             unusable: review.unusable(),
             too_long: review.is_too_long(),
             scheduled: &scheduled,
+            on_a_copy: self.plan.critic.on_a_copy,
         }
         .compose();
         let turn = self.brief_of(proc);

@@ -175,6 +175,7 @@ impl Core {
                 .and_then(|critic| critic.prompt_file.as_deref()),
             allowed_commands: &checks,
             critic_allow: critic.map_or(&[], |critic| &critic.allow),
+            critic_runs_all: critic.is_some_and(|critic| critic.on_a_copy),
             one_tree: plan.one_tree,
             without_hooks: critic.is_some_and(|critic| critic.without_hooks),
             hookless_settings: critic.and_then(|critic| critic.settings_file.as_deref()),

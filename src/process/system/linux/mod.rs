@@ -3,6 +3,7 @@
 mod keeper;
 mod load;
 mod scope;
+mod walls;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString, c_int, c_uint};
@@ -22,6 +23,7 @@ use rustix::process::{Pid, Signal};
 pub(in crate::process) use keeper::split;
 pub use load::machine_load;
 pub(in crate::process) use scope::is_out_of_memory;
+pub(in crate::process) use walls::{NOT_RAISED, Raise, landlock_version, try_in_a_child};
 
 use super::changed::ChangedEntry;
 use super::table::{Process, Table};

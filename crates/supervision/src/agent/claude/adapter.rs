@@ -50,6 +50,7 @@ impl Adapter for Claude {
             tested: ["2.1.197", "2.1.332"],
             dir_variable: "CLAUDE_CONFIG_DIR",
             dir: ".claude",
+            files: &[".claude.json"],
             // `projects/<directory>/<session>.jsonl` (facts §2). All directories are searched, because the newest CLI
             // continues the record in the directory where the session began (facts 2.1.329, A).
             records: ("projects", 1),

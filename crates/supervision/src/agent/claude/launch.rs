@@ -65,6 +65,9 @@ const BYPASS_MODE: &str = "bypassPermissions";
 /// The tools that write files, for any path.
 const WRITING_TOOLS: [&str; 3] = ["Edit(//**)", "Write(//**)", "NotebookEdit(//**)"];
 
+/// The tool that runs commands.
+const SHELL_TOOL: &str = "Bash";
+
 /// The tool by which the agent would move to a worktree. The checks, the critic and the tree measurement would stay
 /// in the run's directory and judge a tree in which nothing was done. The critic does not get it either, otherwise
 /// its tools would differ.
@@ -111,16 +114,23 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
         // Patterns keep the prompt prefix identical; bare tool names would not (facts §7). Deny rules override the
         // allow rules of the user's settings files, which a fork also reads; measured on both versions, they also
         // block `touch` and output redirections.
-        push(&["--disallowedTools"]);
-        push(&WRITING_TOOLS);
-        if request.one_tree {
-            push(&[MOVING_TOOL]);
-        }
-        if !request.critic_allow.is_empty() {
-            // The option is variadic: it takes every argument up to the next option as a value, so an option or
-            // nothing must follow.
-            push(&["--allowedTools"]);
-            push(&request.critic_allow.iter().map(String::as_str).collect::<Vec<_>>());
+        let denied: Vec<&str> = WRITING_TOOLS
+            .into_iter()
+            .filter(|_| !request.critic_runs_all)
+            .chain([MOVING_TOOL].into_iter().filter(|_| request.one_tree))
+            .collect();
+        let allowed: Vec<&str> = [SHELL_TOOL]
+            .into_iter()
+            .filter(|_| request.critic_runs_all)
+            .chain(request.critic_allow.iter().map(String::as_str))
+            .collect();
+        for (option, tools) in [("--disallowedTools", denied), ("--allowedTools", allowed)] {
+            if !tools.is_empty() {
+                // The option is variadic: it takes every argument up to the next option as a value, so an option or
+                // nothing must follow.
+                push(&[option]);
+                push(&tools);
+            }
         }
         if let Some(file) = request.system_prompt_file {
             push(&["--append-system-prompt-file", file]);

@@ -1,0 +1,235 @@
+//! Landlock, and the mount namespace of a child.
+//!
+//! Everything is prepared in ccc. The child, which was forked from one thread of many, only makes system calls: it allocates
+//! nothing and takes no lock.
+
+use std::ffi::{CString, c_int};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::ptr;
+
+use landlock::{ABI, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::process::{WaitOptions, getegid, geteuid, waitpid};
+
+use crate::process::monitor::{exit_at_once, split_off};
+use crate::process::walls::Walls;
+
+/// The rights that are handled: all that write, as of the version that added the last of them. What an older kernel does not
+/// know is left out by the library.
+const RIGHTS: ABI = ABI::V3;
+/// Of `landlock_create_ruleset`: report the version instead.
+const REPORT_VERSION: u32 = 1;
+/// Of `landlock_add_rule`: the rule is a path, with all below it.
+const PATH_BENEATH: c_int = 1;
+/// The error number that says: the walls could not be raised. No other step between fork and exec fails with it.
+pub(in crate::process) const NOT_RAISED: c_int = libc::ENOTRECOVERABLE;
+
+/// The version of Landlock's interface; `None` without Landlock.
+pub(in crate::process) fn landlock_version() -> Option<u32> {
+    #[allow(unsafe_code, reason = "neither rustix nor the library reports it")]
+    // SAFETY: with this flag the call reads nothing.
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<u8>(), 0_usize, REPORT_VERSION) };
+    u32::try_from(version).ok().filter(|version| *version > 0)
+}
+
+/// The argument of `landlock_add_rule`.
+#[repr(C, packed)]
+struct PathRule {
+    allowed: u64,
+    parent: c_int,
+}
+
+/// The walls of one child, prepared.
+#[derive(Debug)]
+pub(in crate::process) struct Raise {
+    rules: OwnedFd,
+    mounts: Option<Mounts>,
+}
+
+/// What the child mounts.
+#[derive(Debug)]
+struct Mounts {
+    /// The maps of a new user namespace, in which the child has the right to mount; `None` for a user who has it anyway.
+    user: Option<Maps>,
+    pinned: Vec<CString>,
+    read_only: Vec<CString>,
+    copied: Option<Overlay>,
+    /// The child's working directory, which it enters again: the old one is the directory below the mounts.
+    cwd: CString,
+}
+
+#[derive(Debug)]
+struct Maps {
+    users: CString,
+    groups: CString,
+}
+
+#[derive(Debug)]
+struct Overlay {
+    tree: CString,
+    options: CString,
+    /// The rights that are allowed below it. Its rule is added in the child, because only there it exists.
+    rights: u64,
+}
+
+impl Raise {
+    /// Prepares these walls for a child with this working directory.
+    pub(in crate::process) fn prepare(walls: &Walls, cwd: &Path) -> io::Result<Raise> {
+        let rights = AccessFs::from_write(RIGHTS);
+        let ruleset = Ruleset::default().handle_access(rights).and_then(|rules| rules.scope(Scope::Signal));
+        let mut rules = ruleset.and_then(Ruleset::create).map_err(io::Error::other)?;
+        for path in &walls.write {
+            // What is not there cannot be written, and what cannot be opened could not be written, either.
+            let Ok(path) = PathFd::new(path) else { continue };
+            rules = rules.add_rule(PathBeneath::new(path, rights)).map_err(io::Error::other)?;
+        }
+        let rules: Option<OwnedFd> = rules.into();
+        let rules = rules.ok_or(io::ErrorKind::Unsupported)?;
+        let mounts = if walls.need_mounts() { Some(Mounts::of(walls, cwd, rights.bits())?) } else { None };
+        Ok(Raise { rules, mounts })
+    }
+
+    /// Called between fork and exec. A child for which it fails must not be executed.
+    pub(in crate::process) fn raise(&self) -> io::Result<()> {
+        let raised = self.mounts.as_ref().map_or(Ok(()), |mounts| mounts.make(&self.rules));
+        raised.and_then(|()| self.restrict()).map_err(|_| io::Error::from_raw_os_error(NOT_RAISED))
+    }
+
+    fn restrict(&self) -> io::Result<()> {
+        rustix::thread::set_no_new_privs(true)?;
+        #[allow(unsafe_code, reason = "the library's call may allocate")]
+        // SAFETY: two integers.
+        done(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.rules.as_raw_fd(), 0_u32) })
+    }
+}
+
+impl Mounts {
+    fn of(walls: &Walls, cwd: &Path, rights: u64) -> io::Result<Mounts> {
+        // A user namespace in which only one user exists would take root's rights on other users' files, so root gets none.
+        let user = if geteuid().is_root() {
+            None
+        } else {
+            let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+            Some(Maps {
+                users: CString::new(format!("{uid} {uid} 1"))?,
+                groups: CString::new(format!("{gid} {gid} 1"))?,
+            })
+        };
+        let paths =
+            |paths: &[std::path::PathBuf]| paths.iter().map(|path| c_path(path)).collect::<io::Result<Vec<_>>>();
+        let copied = walls.copied.as_ref().map(|copied| {
+            Ok::<_, io::Error>(Overlay { tree: c_path(&copied.tree)?, options: copied.options()?, rights })
+        });
+        Ok(Mounts {
+            user,
+            pinned: paths(&walls.pinned)?,
+            read_only: paths(&walls.read_only)?,
+            copied: copied.transpose()?,
+            cwd: c_path(cwd)?,
+        })
+    }
+
+    fn make(&self, rules: &OwnedFd) -> io::Result<()> {
+        let mut spaces = libc::CLONE_NEWNS;
+        if self.user.is_some() {
+            spaces |= libc::CLONE_NEWUSER;
+        }
+        #[allow(unsafe_code, reason = "rustix wants a promise about other threads")]
+        // SAFETY: this process was just forked and has one thread; it shares nothing that the call takes apart.
+        done(i64::from(unsafe { libc::unshare(spaces) }))?;
+        if let Some(maps) = &self.user {
+            write(c"/proc/self/setgroups", b"deny")?;
+            write(c"/proc/self/uid_map", maps.users.as_bytes())?;
+            write(c"/proc/self/gid_map", maps.groups.as_bytes())?;
+        }
+        // What the user mounts later appears here, too; what is mounted here appears nowhere else.
+        mount(None, c"/", None, libc::MS_REC | libc::MS_SLAVE, None)?;
+        for path in &self.pinned {
+            bind(path)?;
+        }
+        for path in &self.read_only {
+            bind(path)?;
+            make_read_only(path)?;
+        }
+        if let Some(copied) = &self.copied {
+            mount(Some(c"overlay"), &copied.tree, Some(c"overlay"), 0, Some(&copied.options))?;
+            let tree = openat(CWD, &*copied.tree, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let rule = PathRule { allowed: copied.rights, parent: tree.as_raw_fd() };
+            #[allow(unsafe_code, reason = "the library's call may allocate")]
+            // SAFETY: the rule lives during the call, which only reads it.
+            done(unsafe {
+                libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), PATH_BENEATH, &raw const rule, 0_u32)
+            })?;
+        }
+        rustix::process::chdir(&*self.cwd)?;
+        Ok(())
+    }
+}
+
+/// Raises the walls in a child that ends at once, and says whether they stand.
+pub(in crate::process) fn try_in_a_child(raise: &Raise) -> bool {
+    match split_off() {
+        Ok(None) => exit_at_once(c_int::from(raise.raise().is_err())),
+        Ok(Some(child)) => loop {
+            match waitpid(Some(child), WaitOptions::empty()) {
+                Ok(Some((_, status))) => return status.exit_status() == Some(0),
+                Ok(None) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        },
+        Err(_) => false,
+    }
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}
+
+fn done(result: i64) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn write(file: &std::ffi::CStr, text: &[u8]) -> io::Result<()> {
+    let file = openat(CWD, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let written = rustix::io::write(&file, text)?;
+    if written == text.len() { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EIO)) }
+}
+
+fn bind(path: &CString) -> io::Result<()> {
+    mount(Some(path), path, None, libc::MS_BIND | libc::MS_REC, None)
+}
+
+fn mount(
+    from: Option<&std::ffi::CStr>,
+    to: &std::ffi::CStr,
+    kind: Option<&std::ffi::CStr>,
+    flags: libc::c_ulong,
+    options: Option<&std::ffi::CStr>,
+) -> io::Result<()> {
+    let pointer = |text: Option<&std::ffi::CStr>| text.map_or(ptr::null(), std::ffi::CStr::as_ptr);
+    #[allow(unsafe_code, reason = "rustix has it behind a feature that nothing else here needs")]
+    // SAFETY: all texts end with a zero byte and live during the call.
+    let result = unsafe { libc::mount(pointer(from), to.as_ptr(), pointer(kind), flags, pointer(options).cast()) };
+    done(i64::from(result))
+}
+
+/// Makes this mount read-only, and none below it. Changing its other flags, as a remount does, may be forbidden.
+fn make_read_only(path: &CString) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    #[allow(unsafe_code, reason = "rustix has no form of it")]
+    // SAFETY: path and attributes live during the call, which only reads them.
+    done(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            0_u32,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    })
+}

@@ -1,0 +1,295 @@
+//! What a child, and everything that it starts, may write: raised in the child between fork and exec, and inherited by all that
+//! it starts, whatever their session, group or environment. Nothing inside can take a wall down.
+//!
+//! Two means of Linux make a wall. **Landlock** denies every write that is not below a listed path, changing files by other paths
+//! (links, renames), tracing of processes outside and signals to them. It can only allow: below a path that may be written,
+//! nothing can be taken out. So what must not be written *within* such a path ([`Walls::read_only`], [`Walls::pinned`],
+//! [`Walls::copied`]) is mounted, in a **mount namespace** of the child's own, before Landlock forbids every further mount.
+//! Where a user may make no namespaces, those three must be empty, and [`Means::mounts`] says so.
+
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::system;
+
+/// The walls around a child.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Walls {
+    /// The files and directories that may be written, with all below them. Those that do not exist are left out.
+    pub write: Vec<PathBuf>,
+    /// Directories that can be neither renamed nor removed, the outer ones first. Needs mounts.
+    pub pinned: Vec<PathBuf>,
+    /// Files and directories that cannot be written although they are below one that may, the inner ones first. What is pinned
+    /// below one of them stays as it is. Needs mounts.
+    pub read_only: Vec<PathBuf>,
+    /// A directory of which the child sees a copy, made of the directory itself and of what the child changes. Needs mounts.
+    pub copied: Option<Copied>,
+}
+
+/// A directory that a child may change without a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The directory.
+    pub tree: PathBuf,
+    /// The child's changes are kept here, in two directories that [`Copied::make`] makes.
+    pub changes: PathBuf,
+}
+
+/// What this system has for walls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Means {
+    /// The version of Landlock's interface; `None` if there is none, or one that would break ordinary work.
+    pub landlock: Option<u32>,
+    /// Whether a child can have mounts of its own.
+    pub mounts: bool,
+}
+
+/// The first version of Landlock that allows renames between directories.
+const FIRST_WITH_RENAMES: u32 = 2;
+/// The first version that keeps a file from being truncated by its path.
+const FIRST_WITH_TRUNCATE: u32 = 3;
+/// The first version that keeps signals inside.
+const FIRST_WITH_SIGNALS: u32 = 6;
+
+impl Means {
+    /// What this system has, found out by trying it in a child.
+    #[must_use]
+    pub fn find() -> Self {
+        let landlock = system::landlock_version().filter(|version| *version >= FIRST_WITH_RENAMES);
+        let walls = Walls { pinned: vec!["/dev/null".into()], ..Walls::default() };
+        Self { landlock, mounts: landlock.is_some() && walls.stand(Path::new("/")) }
+    }
+
+    /// Whether files outside are kept from being truncated by their path.
+    #[must_use]
+    pub fn keeps_truncation_off(self) -> bool {
+        self.landlock.is_some_and(|version| version >= FIRST_WITH_TRUNCATE)
+    }
+
+    /// Whether processes outside get no signals from inside.
+    #[must_use]
+    pub fn keeps_signals_inside(self) -> bool {
+        self.landlock.is_some_and(|version| version >= FIRST_WITH_SIGNALS)
+    }
+}
+
+impl Walls {
+    /// Whether these walls can be raised here, around a child with this working directory; found out by raising them.
+    #[must_use]
+    pub fn stand(&self, cwd: &Path) -> bool {
+        system::Raise::prepare(self, cwd).is_ok_and(|raise| system::try_in_a_child(&raise))
+    }
+
+    /// Whether they need a mount namespace.
+    pub(super) fn need_mounts(&self) -> bool {
+        !self.pinned.is_empty() || !self.read_only.is_empty() || self.copied.is_some()
+    }
+}
+
+impl Copied {
+    /// Where the changed files are.
+    #[must_use]
+    pub fn upper(&self) -> PathBuf {
+        self.changes.join("changed")
+    }
+
+    /// What the system needs beside them.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.changes.join("work")
+    }
+
+    /// Makes the empty directories for the changes.
+    ///
+    /// # Errors
+    /// When they cannot be made, or exist.
+    pub fn make(&self) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.mode(0o700);
+        for dir in [&self.changes, &self.upper(), &self.work()] {
+            builder.create(dir)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the changes. The child and all that it has started must have ended.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn remove(&self) -> io::Result<()> {
+        remove_all(&self.changes)
+    }
+
+    /// The options of the mount. A comma or a colon in a path would be read as a separator.
+    pub(super) fn options(&self) -> io::Result<CString> {
+        let (lower, upper, work) = (self.tree.as_os_str(), self.upper(), self.work());
+        let mut options = OsString::from("userxattr");
+        for (name, path) in [(",lowerdir=", lower), (",upperdir=", upper.as_os_str()), (",workdir=", work.as_os_str())]
+        {
+            if path.as_bytes().iter().any(|byte| matches!(byte, b',' | b':' | b'\\')) {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            options.push(name);
+            options.push(path);
+        }
+        Ok(CString::new(options.as_bytes())?)
+    }
+}
+
+/// Removes a directory also where the child, or the system, has taken the owner's rights on it away.
+fn remove_all(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::symlink_metadata(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700))?;
+        for entry in std::fs::read_dir(&dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    std::fs::remove_dir_all(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Copied, Means, Walls};
+    use crate::process::{Cancel, CommandSpec, run_command};
+
+    /// The exit code of a line behind these walls.
+    fn behind(walls: &Walls, cwd: &Path, line: &str) -> Option<i32> {
+        let mut spec = CommandSpec::shell(line, cwd.to_owned());
+        spec.env = vec![("PATH".into(), std::env::var_os("PATH").unwrap_or_default())];
+        spec.walls = Some(walls.clone().into());
+        let result = run_command(&spec, &Cancel::new().unwrap()).unwrap();
+        assert!(result.exit.code != Some(0) || result.exit.leaked == 0);
+        result.exit.code
+    }
+
+    fn means() -> Option<Means> {
+        let means = Means::find();
+        if means.landlock.is_none() {
+            eprintln!("NOT TESTED: this kernel has no Landlock that can be used");
+        }
+        means.landlock.map(|_| means)
+    }
+
+    #[test]
+    fn only_what_is_listed_can_be_written() {
+        let Some(means) = means() else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, home) = (dir.path().join("tree"), dir.path().join("home"));
+        std::fs::create_dir_all(tree.join("sub")).unwrap();
+        std::fs::create_dir_all(home.join("Documents")).unwrap();
+        std::fs::write(home.join("file"), "theirs").unwrap();
+        std::fs::write(home.join("state"), "{}").unwrap();
+        let walls = Walls {
+            write: vec![tree.clone(), home.join("state"), home.join("missing"), "/dev/null".into()],
+            ..Walls::default()
+        };
+        for line in [
+            "echo x > made && mv made sub/made && rm sub/made && echo > /dev/null",
+            "echo changed > ../home/state",
+            "cat ../home/file",
+            "sleep 60 & kill $!",
+        ] {
+            assert_eq!(behind(&walls, &tree, line), Some(0), "{line}");
+        }
+        for line in [
+            "echo x > ../home/file",
+            "echo x >> ../home/file",
+            "rm ../home/state",
+            "rm -rf ../home/Documents",
+            "mkdir ../home/missing",
+            "mv ../home/file .",
+            "ln ../home/file linked && echo x > linked",
+            "ln -s ../home/file link; echo x > link",
+            "setsid sh -c 'echo x > ../home/file'",
+            "mount -t tmpfs none .",
+        ] {
+            assert_ne!(behind(&walls, &tree, line), Some(0), "{line}");
+        }
+        if means.keeps_truncation_off() {
+            assert_ne!(behind(&walls, &tree, "truncate -s 0 ../home/file"), Some(0));
+        }
+        if means.keeps_signals_inside() {
+            assert_ne!(behind(&walls, &tree, &format!("kill -0 {}", std::process::id())), Some(0));
+        }
+        assert_eq!(std::fs::read_to_string(home.join("file")).unwrap(), "theirs");
+        assert!(home.join("Documents").is_dir() && !home.join("missing").exists());
+    }
+
+    #[test]
+    fn what_is_read_only_or_pinned_stays_where_its_surroundings_may_be_written() {
+        let Some(_) = means().filter(|means| means.mounts) else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let git = dir.path().join("tree/.git");
+        std::fs::create_dir_all(git.join("hooks")).unwrap();
+        std::fs::write(git.join("config"), "[core]\n").unwrap();
+        let tree = dir.path().join("tree");
+        let walls = Walls {
+            write: vec![dir.path().to_owned()],
+            pinned: vec![tree.clone(), git.clone()],
+            read_only: vec![git.join("hooks"), git.join("config")],
+            ..Walls::default()
+        };
+        assert_eq!(
+            behind(&walls, &tree, "echo x > .git/index.lock && mv .git/index.lock .git/index && echo x > x"),
+            Some(0)
+        );
+        for line in [
+            "echo x > .git/hooks/pre-commit",
+            "echo x >> .git/config",
+            "echo x > .git/config.lock && mv .git/config.lock .git/config",
+            "rm -rf .git/hooks",
+            "mv .git gone",
+            "cd .. && mv tree gone",
+        ] {
+            assert_ne!(behind(&walls, &tree, line), Some(0), "{line}");
+        }
+        assert_eq!(std::fs::read_to_string(git.join("config")).unwrap(), "[core]\n");
+        assert!(std::fs::read_dir(git.join("hooks")).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_copied_tree_is_changed_without_a_trace() {
+        let Some(_) = means().filter(|means| means.mounts) else { return };
+        // The system's own directory for temporary files may be one in which no copy can be kept.
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        std::fs::create_dir_all(tree.join("src")).unwrap();
+        std::fs::write(tree.join("src/kept"), "before").unwrap();
+        let copied = Copied { tree: tree.clone(), changes: dir.path().join("changes") };
+        copied.make().unwrap();
+        let walls = Walls { copied: Some(copied.clone()), ..Walls::default() };
+        if !walls.stand(&tree) {
+            eprintln!("NOT TESTED: no overlay can be mounted over {}", tree.display());
+            return;
+        }
+        let line = "echo after > src/kept && echo x > made && mkdir -p target/a && rm -rf src && test -f made && test ! -e src";
+        assert_eq!(behind(&walls, &tree, line), Some(0));
+        assert_eq!(std::fs::read_to_string(tree.join("src/kept")).unwrap(), "before");
+        assert_eq!(std::fs::read_dir(&tree).unwrap().count(), 1);
+        assert_ne!(behind(&walls, &tree, "echo x > ../changes/changed/made"), Some(0));
+        copied.remove().unwrap();
+        assert!(!copied.changes.exists());
+    }
+
+    #[test]
+    fn a_path_that_an_overlay_would_read_as_two_is_refused() {
+        for path in ["/a,b", "/a:b", "/a\\b"] {
+            assert!(Copied { tree: path.into(), changes: "/c".into() }.options().is_err(), "{path}");
+        }
+    }
+}
