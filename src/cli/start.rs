@@ -24,12 +24,13 @@ use crate::driver::{self, ChildEnv, Control, End, Interface, KeepAwake, Program,
 use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{
-    self, Places, RunWalls, SettingsOfAgent, Withheld, lock_tree as lock_working_tree, production_credentials,
+    self, OwnSandbox, Places, RunWalls, SettingsOfAgent, Withheld, lock_tree as lock_working_tree,
+    production_credentials,
 };
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
 use crate::notify::{At, Follower};
 use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, TypedEcho, UserTerminal};
-use crate::tokens::without_credentials;
+use crate::tokens::{AgentSettings, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format;
 use crate::ui::format::count;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style};
@@ -136,7 +137,8 @@ pub(super) fn prepare_new(
     let state = &context.dirs()?.state;
     // Fail here, before anything of the run exists.
     critic_settings(&plan)?;
-    let means = RunWalls::means(plan.walls.guard).map_err(no_walls)?;
+    let sandbox = own_sandbox(&plan, context)?;
+    let means = RunWalls::means(plan.walls.guard, sandbox.as_ref()).map_err(|error| no_walls(&error))?;
     let session_lock = lock_session(&plan, planned_session(&plan, context)?, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
     let Claimed { run_dir, run_lock } = match claimed {
@@ -251,7 +253,8 @@ pub(super) fn go_on(
 ) -> Result<ExitCode, CliError> {
     let plan =
         continuation.first_inputs.iter().fold(continuation.core.plan().clone(), |plan, given| given.applied_to(&plan));
-    let means = RunWalls::means(plan.walls.guard).map_err(no_walls)?;
+    let sandbox = own_sandbox(&plan, context)?;
+    let means = RunWalls::means(plan.walls.guard, sandbox.as_ref()).map_err(|error| no_walls(&error))?;
     let session_id = match continuation.core.session_id() {
         Some(known) => Some(known.to_owned()),
         None => planned_session(&plan, context)?,
@@ -400,7 +403,7 @@ fn prepare(
             .printer
             .warn(format_args!("agent.memory_max is not enforced, and the agent runs without a limit: {why}"));
     }
-    if let Some(warning) = walls.warning(&plan, &context.dirs()?.home) {
+    if let Some(warning) = walls.warning(&plan, &context.dirs()?.home, own_sandbox(&plan, context)?.as_ref()) {
         context.printer.warn(warning);
     }
     let host = if request.hosted {
@@ -512,6 +515,7 @@ impl Prepared {
         let Prepared { setup, served, hub, host, beginning, form, recording, run_lock, tree_lock } = self;
         let (run_dir, redactor) = (setup.run_dir.clone(), setup.redactor.clone());
         let hooks = setup.interface.as_ref().map(|interface| Arc::clone(&interface.hooks));
+        let walls = setup.walls.clone();
         let converses = setup.core.plan().conversation;
         telling::will_tell(&run_dir);
         // Its manager may have been told of its end before.
@@ -543,6 +547,7 @@ impl Prepared {
         })
         .map_err(|error| no_event_loop(&error))?;
         let (env, plan, notifier) = (end.env.clone(), end.plan.clone(), end.notifier.take());
+        tell_of_changed_git(&walls, context);
         // A resumed run writes the file again from the user's present settings.
         for file in [CRITIC_SETTINGS, INTERFACE_SETTINGS] {
             let _ = std::fs::remove_file(run_dir.path().join(file));
@@ -685,6 +690,16 @@ fn withheld(plan: &Plan, ChildEnv(env): &ChildEnv, run_dir: &RunDir) -> Result<W
     })
 }
 
+/// Names what the user's own git would run, outside of all walls, and was changed during the run.
+fn tell_of_changed_git(walls: &RunWalls, context: &Context) {
+    for file in walls.changed_programs_of_git() {
+        context.printer.warn(format_args!(
+            "{} was changed during the run, and git does what it says: look at it before you use git there",
+            file.display()
+        ));
+    }
+}
+
 /// Names variables that look like credentials of production systems. Their values are never shown.
 fn tell_of_production_credentials(plan: &Plan, ChildEnv(env): &ChildEnv, context: &Context) {
     let names = production_credentials(&plan.walls, env);
@@ -698,7 +713,23 @@ fn tell_of_production_credentials(plan: &Plan, ChildEnv(env): &ChildEnv, context
     }
 }
 
-fn no_walls(error: guard::NoWalls) -> CliError {
+/// The sandbox of the agent's CLI, if its settings switch that on.
+fn own_sandbox(plan: &Plan, context: &Context) -> Result<Option<OwnSandbox>, CliError> {
+    let given = plan.agent.read_user_args(&plan.agent_args)?;
+    if plan.walls.guard == Guard::Off || !plan.agent.installation().settings_files {
+        return Ok(None);
+    }
+    let settings = AgentSettings::read(SettingsPlaces {
+        dirs: context.dirs()?,
+        cwd: Path::new(&plan.cwd),
+        argument: given.settings.as_deref(),
+        sources: given.setting_sources.as_deref(),
+        managed: Path::new(MANAGED_SETTINGS),
+    });
+    Ok(settings.own_sandbox().map(|(place, of_project)| OwnSandbox { place: place.to_owned(), of_project }))
+}
+
+fn no_walls(error: &guard::NoWalls) -> CliError {
     CliError::new(ErrorKind::Environment, error.to_string())
         .hint("to see what this system has: ccc doctor; to start without walls: --guard auto, or --guard off")
 }

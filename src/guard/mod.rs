@@ -10,6 +10,7 @@ mod agent_settings;
 mod caches;
 mod consent;
 mod current_provider;
+mod git_programs;
 mod seen_prompt;
 mod tree_lock;
 mod walls;
@@ -20,7 +21,7 @@ pub use consent::{ConsentStore, Consented, StoreError};
 pub use current_provider::CurrentProvider;
 pub use seen_prompt::{PromptNews, SeenPrompt};
 pub use tree_lock::lock_tree;
-pub use walls::{NoWalls, Places, RunWalls, remove_copies};
+pub use walls::{NoWalls, OwnSandbox, Places, RunWalls, remove_copies};
 pub use withheld::{Withheld, production_credentials};
 
 use std::path::Path;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::caches;
+use super::git_programs::GitPrograms;
 use crate::config::{GitDirs, Project};
 use crate::core::{Guard, Plan};
 use crate::process::{Copied, Means, Walls};
@@ -37,6 +38,16 @@ pub struct Places<'a> {
     pub env: &'a [(OsString, OsString)],
 }
 
+/// The sandbox of the agent's CLI, which is switched on. It needs mounts, which the walls forbid, so there is one or the other. A
+/// project's file cannot take the walls down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnSandbox {
+    /// The settings file.
+    pub place: String,
+    /// It is a file of the project.
+    pub of_project: bool,
+}
+
 /// The walls of a run, as they are in force.
 #[derive(Debug, Clone, Default)]
 pub struct RunWalls {
@@ -46,13 +57,25 @@ pub struct RunWalls {
     copies: Option<(PathBuf, PathBuf)>,
     /// What of git's is not kept from being written.
     git_is_open: bool,
+    git_programs: GitPrograms,
     means: Means,
 }
 
-/// There is no Landlock, and the user has asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("guard.mode is landlock, and {NO_LANDLOCK}")]
-pub struct NoWalls;
+/// There are no walls, and the user has asked for them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoWalls {
+    /// There is no Landlock.
+    #[error("guard.mode is landlock, and {NO_LANDLOCK}")]
+    NoLandlock,
+    /// The agent's own sandbox needs mounts, which Landlock forbids.
+    #[error(
+        "guard.mode is landlock, and {place} switches the agent's own sandbox on, which does not work behind walls"
+    )]
+    OwnSandbox {
+        /// The settings file.
+        place: String,
+    },
+}
 
 /// Why there are no walls.
 const NO_LANDLOCK: &str =
@@ -63,11 +86,15 @@ impl RunWalls {
     ///
     /// # Errors
     /// When it insists on walls, and there is nothing.
-    pub fn means(guard: Guard) -> Result<Means, NoWalls> {
-        match guard {
-            Guard::Off => Ok(Means::default()),
-            Guard::Auto => Ok(Means::find()),
-            Guard::Landlock => Some(Means::find()).filter(|means| means.landlock.is_some()).ok_or(NoWalls),
+    pub fn means(guard: Guard, sandbox: Option<&OwnSandbox>) -> Result<Means, NoWalls> {
+        let of_user = sandbox.filter(|sandbox| !sandbox.of_project);
+        match (guard, of_user) {
+            (Guard::Off, _) | (Guard::Auto, Some(_)) => Ok(Means::default()),
+            (Guard::Auto, None) => Ok(Means::find()),
+            (Guard::Landlock, Some(sandbox)) => Err(NoWalls::OwnSandbox { place: sandbox.place.clone() }),
+            (Guard::Landlock, None) => {
+                Some(Means::find()).filter(|means| means.landlock.is_some()).ok_or(NoWalls::NoLandlock)
+            }
         }
     }
 
@@ -115,6 +142,7 @@ impl RunWalls {
             critic: Some(Arc::new(critic)),
             copies: copies.then(|| (tree, places.run.to_owned())),
             git_is_open: !means.mounts && !git.protected.is_empty(),
+            git_programs: GitPrograms::of(&git.dirs),
             means,
         }
     }
@@ -140,6 +168,12 @@ impl RunWalls {
         Some((Arc::new(Walls { copied: Some(copied.clone()), ..Walls::clone(&critic) }), Some(copied)))
     }
 
+    /// What git would run, or read its settings from, and was changed since the walls were found.
+    #[must_use]
+    pub fn changed_programs_of_git(&self) -> Vec<PathBuf> {
+        self.git_programs.changed()
+    }
+
     /// Whether there are walls.
     #[must_use]
     pub fn stand(&self) -> bool {
@@ -154,15 +188,23 @@ impl RunWalls {
 
     /// What the user should know, if there is less than could be.
     #[must_use]
-    pub fn warning(&self, plan: &Plan, home: &Path) -> Option<String> {
+    pub fn warning(&self, plan: &Plan, home: &Path, sandbox: Option<&OwnSandbox>) -> Option<String> {
         let Some(agent) = &self.agent else {
-            let wanted = plan.walls.guard != Guard::Off;
-            return wanted.then(|| {
-                format!(
-                    "there are no walls around the agent: {NO_LANDLOCK}; it can write whatever you can (docs/walls.md)"
-                )
-            });
+            let why = match sandbox.filter(|sandbox| !sandbox.of_project) {
+                Some(sandbox) => {
+                    format!("{} switches the agent's own sandbox on, which works behind none", sandbox.place)
+                }
+                None => format!("{NO_LANDLOCK}; it can write whatever you can"),
+            };
+            return (plan.walls.guard != Guard::Off).then(|| format!("there are no walls around the agent: {why}"));
         };
+        if let Some(sandbox) = sandbox {
+            return Some(format!(
+                "{} switches the agent's own sandbox on, which does not work behind walls, so commands of the agent may fail; to \
+                 use it in place of the walls: --guard off",
+                sandbox.place
+            ));
+        }
         let home = real(home);
         if agent.write.iter().take(1).any(|tree| home.starts_with(tree)) {
             return Some(format!(
@@ -279,5 +321,115 @@ pub fn remove_copies(run: &Path) {
                 tracing::warn!(%error, "a critic's copy of the tree cannot be removed");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{OwnSandbox, Places, RunWalls};
+    use crate::core::{Guard, Plan, SessionStart, WallsPlan};
+    use crate::process::Means;
+
+    /// A home directory with a project in a repository, elsewhere than all temporary files.
+    struct Ground(tempfile::TempDir);
+
+    impl Ground {
+        fn new() -> Self {
+            let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+            std::fs::create_dir_all(&target).unwrap();
+            let ground = Self(tempfile::tempdir_in(target).unwrap());
+            std::fs::create_dir_all(ground.at("project/.git/hooks")).unwrap();
+            std::fs::create_dir_all(ground.at("project/part")).unwrap();
+            std::fs::create_dir_all(ground.at("state/runs/run")).unwrap();
+            std::fs::create_dir_all(ground.at("builds")).unwrap();
+            std::fs::write(ground.at("project/.git/config"), "").unwrap();
+            ground
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.path().canonicalize().unwrap().join(name)
+        }
+
+        fn walls(&self, cwd: &str, means: Means) -> RunWalls {
+            let mut plan = Plan::new("x", &self.at(cwd).display().to_string(), SessionStart::Latest);
+            plan.walls = WallsPlan { guard: Guard::Auto, write: vec!["~/builds".to_owned()], ..WallsPlan::default() };
+            let (home, state, run, agent) =
+                (self.at(""), self.at("state"), self.at("state/runs/run"), self.at(".agent"));
+            let places = Places { home: &home, state: &state, run: &run, agent: &agent, env: &[] };
+            RunWalls::with(means, &plan, &places)
+        }
+    }
+
+    const ALL: Means = Means { landlock: Some(7), mounts: true };
+    const NO_MOUNTS: Means = Means { landlock: Some(7), mounts: false };
+
+    #[test]
+    fn the_agent_may_write_the_tree_git_its_own_files_and_what_the_user_has_listed() {
+        let ground = Ground::new();
+        let agent = ground.walls("project/part", ALL).around_agent().unwrap();
+        for open in ["project", "project/.git", ".agent", ".claude.json", "builds", ".cache"] {
+            assert!(agent.write.contains(&ground.at(open)), "{open}: {agent:?}");
+        }
+        for shut in ["", "state", "state/runs/run", ".ssh"] {
+            assert!(!agent.write.contains(&ground.at(shut)), "{shut}");
+        }
+        assert_eq!(agent.read_only, ["project/.git/config", "project/.git/hooks"].map(|name| ground.at(name)));
+        assert_eq!(agent.pinned, [ground.at("project/.git")]);
+    }
+
+    #[test]
+    fn without_mounts_nothing_needs_them_and_what_is_open_is_said() {
+        let ground = Ground::new();
+        let walls = ground.walls("project", NO_MOUNTS);
+        for walls in [walls.around_agent().unwrap(), walls.around_critic("2").unwrap().0] {
+            assert!(walls.pinned.is_empty() && walls.read_only.is_empty() && walls.copied.is_none());
+        }
+        assert!(!walls.around_critic("2").unwrap().0.write.contains(&ground.at("project")));
+        let said = walls.to_string();
+        assert!(
+            said.contains("git's hooks and configuration can be written") && said.contains("cannot write the tree"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_state_directory_that_would_be_open_is_read_only_and_the_tree_in_it_stays_where_it_is() {
+        let ground = Ground::new();
+        std::fs::rename(ground.at("project"), ground.at("state/tree")).unwrap();
+        std::fs::rename(ground.at("state"), ground.at("builds/state")).unwrap();
+        let mut plan = Plan::new("x", &ground.at("builds/state/tree").display().to_string(), SessionStart::Latest);
+        plan.walls = WallsPlan { guard: Guard::Auto, write: vec!["~/builds".to_owned()], ..WallsPlan::default() };
+        let (home, state, run) = (ground.at(""), ground.at("builds/state"), ground.at("builds/state/runs/run"));
+        let places = Places { home: &home, state: &state, run: &run, agent: &ground.at(".agent"), env: &[] };
+        let agent = RunWalls::with(ALL, &plan, &places).around_agent().unwrap();
+        assert_eq!(agent.pinned, ["builds/state/tree", "builds/state/tree/.git"].map(|name| ground.at(name)));
+        assert_eq!(agent.read_only.last(), Some(&ground.at("builds/state")));
+    }
+
+    #[test]
+    fn a_directory_that_holds_the_home_directory_is_said_to_hold_nothing_back() {
+        let ground = Ground::new();
+        let walls = ground.walls("", ALL);
+        let plan = Plan { walls: WallsPlan { guard: Guard::Auto, ..WallsPlan::default() }, ..plan() };
+        let warning = walls.warning(&plan, &ground.at(""), None).unwrap();
+        assert!(warning.contains("holds your home directory"), "{warning}");
+        assert_eq!(ground.walls("project", ALL).warning(&plan, &ground.at(""), None), None);
+    }
+
+    fn plan() -> Plan {
+        Plan::new("x", "/project", SessionStart::Latest)
+    }
+
+    #[test]
+    fn the_users_own_sandbox_takes_the_place_of_the_walls_and_a_projects_does_not() {
+        let sandbox = |of_project| OwnSandbox { place: "settings.json".to_owned(), of_project };
+        assert_eq!(RunWalls::means(Guard::Auto, Some(&sandbox(false))), Ok(Means::default()));
+        assert!(RunWalls::means(Guard::Landlock, Some(&sandbox(false))).is_err());
+        assert_eq!(RunWalls::means(Guard::Auto, Some(&sandbox(true))), Ok(Means::find()));
+        let plan = Plan { walls: WallsPlan { guard: Guard::Auto, ..WallsPlan::default() }, ..plan() };
+        let warning = RunWalls::default().warning(&plan, Path::new("/home/me"), Some(&sandbox(false))).unwrap();
+        assert!(warning.contains("no walls around the agent: settings.json switches"), "{warning}");
     }
 }

@@ -37,4 +37,5 @@ mod stream;
 mod stream_fixtures;
 mod ui;
 mod usage;
+mod walls;
 mod watch;

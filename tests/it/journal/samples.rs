@@ -13,9 +13,9 @@ use ccc::core::supervised::{
 use ccc::core::{
     About, Action, Amount, Answer, AskId, AtLimit, Bound, Budgets, Change, CheckEnd, CheckId, CheckPlan, CheckResult,
     CheckpointAt, CheckpointFact, CheckpointId, CriticLimits, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
-    Image, Input, Launch, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Question, Ruling,
-    Send, SessionStart, SetupPlan, Signal, Spawn, SpawnFault, SpentBound, Timeouts, TokenFact, TokenId, TokenKind,
-    TokenReport, TreeFact, TreeFault, TurnId, Unattended, WindowFact,
+    Guard, Image, Input, Launch, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Push,
+    Question, Ruling, Send, SessionStart, SetupPlan, Signal, Spawn, SpawnFault, SpentBound, Timeouts, TokenFact,
+    TokenId, TokenKind, TokenReport, TreeFact, TreeFault, TurnId, Unattended, WallsPlan, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -47,6 +47,7 @@ pub(crate) fn plan() -> Plan {
             limits: CriticLimits { max_failures: 3, timeout_ms: 600_000, watch_ms: 250 },
             without_hooks: true,
             settings_file: Some("/state/run/critic-settings.json".to_owned()),
+            on_a_copy: true,
         },
         budgets: Budgets {
             max_cost_usd: Some(12.5),
@@ -75,6 +76,12 @@ pub(crate) fn plan() -> Plan {
         without_critic: true,
         checkpoints: true,
         agent_memory_max_bytes: Some(4 << 30),
+        walls: WallsPlan {
+            guard: Guard::Auto,
+            write: vec!["~/builds".to_owned()],
+            push: Push::AgentBranches,
+            env_deny: vec!["AWS_*".to_owned()],
+        },
         conversation_patience_ms: 3_600_000,
         given: None,
     }

@@ -116,7 +116,15 @@ impl CleanHome {
     /// # Errors
     /// When they cannot be made.
     pub(crate) fn new() -> io::Result<Self> {
-        let root = tempfile::Builder::new().prefix("ccc-e2e-").tempdir()?;
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// Makes them below this directory.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub(crate) fn below(dir: &Path) -> io::Result<Self> {
+        let root = tempfile::Builder::new().prefix("ccc-e2e-").tempdir_in(dir)?;
         std::fs::create_dir(root.path().join("home"))?;
         std::fs::create_dir(root.path().join("project"))?;
         Ok(Self { root })

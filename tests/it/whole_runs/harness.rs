@@ -39,7 +39,16 @@ pub(crate) struct Ground {
 impl Ground {
     /// With a git repository of one commit as the project.
     pub(crate) fn new() -> Self {
-        let ground = Self::without_git();
+        Self::without_git().with_git()
+    }
+
+    /// As [`Ground::new`], below this directory.
+    pub(crate) fn below(dir: &Path) -> Self {
+        Self::of(CleanHome::below(dir).expect("a temporary home")).with_git()
+    }
+
+    fn with_git(self) -> Self {
+        let ground = self;
         ground.write("README.md", "A project.\n");
         ground.git(&["init", "-q", "-b", "main"]);
         ground.git(&["add", "."]);
@@ -49,7 +58,10 @@ impl Ground {
 
     /// With an empty directory as the project.
     pub(crate) fn without_git() -> Self {
-        let home = CleanHome::new().expect("a temporary home");
+        Self::of(CleanHome::new().expect("a temporary home"))
+    }
+
+    fn of(home: CleanHome) -> Self {
         home.trust_project().expect("the project is trusted");
         Self { home, env: Vec::new() }
     }
@@ -161,6 +173,8 @@ impl Ground {
             .envs(self.home.environment(base_url))
             .env("CCC_STATE_DIR", self.state())
             .env("CCC_CONFIG_DIR", self.home().join("ccc-config"))
+            // What a critic that writes does is seen only without walls. The tests of the walls switch them on.
+            .env("CCC_GUARD", "off")
             // Agents start whatever else this machine does.
             .envs(
                 ["MIN_AVAILABLE_MEMORY", "MAX_MEMORY_PRESSURE", "MAX_CPU_PRESSURE"]

@@ -43,7 +43,7 @@ pub(super) fn messages(request: &Recorded) -> Vec<Value> {
     messages
 }
 
-pub(super) fn tool_results(body: &Value) -> Vec<&str> {
+pub(crate) fn tool_results(body: &Value) -> Vec<&str> {
     let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
     messages
         .iter()

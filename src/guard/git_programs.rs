@@ -1,0 +1,89 @@
+//! What in git's directory makes git run programs, as it was when a run began. Where the walls cannot keep it from being written, a
+//! change is named at the end of the run, because the user's own git would run it outside of all walls.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::files::{self, GIT_STATE};
+use crate::journal::sha256_hex;
+
+/// How many hooks are looked at.
+const MOST_HOOKS: usize = 200;
+/// The files beside the hooks. `commondir` leads git to a configuration elsewhere.
+const FILES: &[&str] = &["config", "config.worktree", "commondir"];
+/// The end of the names of the examples that git makes with each repository, and never runs.
+const EXAMPLE: &str = ".sample";
+
+/// The contents, by their hash.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct GitPrograms {
+    dirs: Vec<PathBuf>,
+    hashes: BTreeMap<PathBuf, String>,
+}
+
+impl GitPrograms {
+    /// Those of these directories of git, now.
+    pub(super) fn of(dirs: &[PathBuf]) -> Self {
+        let files =
+            dirs.iter().flat_map(|dir| FILES.iter().map(|name| dir.join(name)).chain(hooks(&dir.join("hooks"))));
+        let hashes = files.filter_map(|file| Some((file.clone(), hash(&file)?))).collect();
+        Self { dirs: dirs.to_vec(), hashes }
+    }
+
+    /// What was added, changed or removed since.
+    pub(super) fn changed(&self) -> Vec<PathBuf> {
+        let now = Self::of(&self.dirs).hashes;
+        let differs = |file: &&PathBuf| now.get(*file) != self.hashes.get(*file);
+        let mut changed: Vec<PathBuf> = now.keys().chain(self.hashes.keys()).filter(differs).cloned().collect();
+        changed.sort();
+        changed.dedup();
+        changed
+    }
+}
+
+fn hooks(dir: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| !entry.file_name().to_string_lossy().ends_with(EXAMPLE))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found.truncate(MOST_HOOKS);
+    found
+}
+
+/// `None` for what is not there. What cannot be read counts as the reason, so that it differs from what could be read before.
+fn hash(file: &Path) -> Option<String> {
+    match std::fs::symlink_metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(_) | Ok(_) => {
+            Some(files::read(file, GIT_STATE).map_or_else(|fault| fault.to_string(), |bytes| sha256_hex(&bytes)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GitPrograms;
+
+    #[test]
+    fn what_git_would_run_is_named_when_it_changes_and_an_example_is_not() {
+        let git = tempfile::tempdir().unwrap();
+        let path = |name: &str| git.path().join(name);
+        std::fs::create_dir(path("hooks")).unwrap();
+        for name in ["config", "hooks/pre-push", "hooks/post-merge"] {
+            std::fs::write(path(name), "before").unwrap();
+        }
+        let before = GitPrograms::of(&[git.path().to_owned()]);
+        assert!(before.changed().is_empty());
+        std::fs::write(path("config"), "after").unwrap();
+        std::fs::write(path("commondir"), "../elsewhere").unwrap();
+        std::fs::write(path("hooks/pre-commit"), "new").unwrap();
+        std::fs::write(path("hooks/update.sample"), "new").unwrap();
+        std::fs::remove_file(path("hooks/post-merge")).unwrap();
+        let expected = ["commondir", "config", "hooks/post-merge", "hooks/pre-commit"].map(path);
+        assert_eq!(before.changed(), expected);
+    }
+}
