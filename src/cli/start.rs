@@ -552,6 +552,7 @@ impl Prepared {
         for file in [CRITIC_SETTINGS, INTERFACE_SETTINGS] {
             let _ = std::fs::remove_file(run_dir.path().join(file));
         }
+        Withheld::remove_files(run_dir.path());
         let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
         drop(recording);
         survivors::end_of_run(&run_dir, context);

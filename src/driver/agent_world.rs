@@ -49,6 +49,8 @@ use redaction::{Redactor, SharedRedactor};
 const CHECK_END_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long ccc waits, before it exits, for killed processes to end.
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long ccc waits, before it exits, for the removal of what a critic has built in its copy of the tree.
+const COPY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same while the last checkpoint is being taken.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -451,6 +453,11 @@ impl World {
         if let Some(interface) = self.interface.take() {
             interface.leave();
         }
+        // Also those of critics that could not be started.
+        for proc in self.copied.keys().copied().collect::<Vec<_>>() {
+            self.remove_copy(proc);
+        }
+        self.workers.copies.finish(COPY_TIMEOUT);
         let env = ChildEnv(self.credentials.child_env(&self.env.0, self.run.core.token()));
         let (core, finish, journal_news) = self.run.close();
         let plan = core.plan().clone();

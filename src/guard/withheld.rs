@@ -171,6 +171,14 @@ impl Withheld {
         Ok(withheld)
     }
 
+    /// Removes the files that [`Withheld::of`] has made. What the run has started must have ended.
+    pub fn remove_files(run: &Path) {
+        for dir in [HOOKS, NO_LOGIN] {
+            // The next start of the run makes them again.
+            let _ = std::fs::remove_dir_all(run.join(dir));
+        }
+    }
+
     /// This environment without what is withheld.
     #[must_use]
     pub fn applied_to(&self, mut env: Variables) -> Variables {

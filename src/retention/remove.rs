@@ -11,6 +11,7 @@ use crate::files::trash::{self, TrashError};
 use crate::files::{AGENT_RECORD, SUMMARY, TimedLock, make_private_dir, read_private};
 use crate::fleet::{AGENT_FILE, AgentRecord};
 use crate::git::{Git, Repository};
+use crate::guard::remove_copies;
 use crate::journal::{NameError, RunDir, RunNames, RunSummary};
 
 /// The lock of whoever removes runs.
@@ -122,6 +123,8 @@ impl<'a> Remover<'a> {
         let Some(_lock) = lock else { return Err(stays(Stays::AtWork)) };
         finished(run, self.state_dir, now_unix_ms).map_err(stays)?;
         let bytes = bytes_of(run.path());
+        // The system takes the rights on a directory of theirs away, and plain removal fails there.
+        remove_copies(run.path());
         let thrown = trash::throw(run.path())?;
         after(Step::Renamed)?;
         self.finish(run, &thrown, bytes, after)

@@ -114,8 +114,10 @@ fn the_same_without_walls_destroys_something_each_time() {
 fn walls_that_are_asked_for_and_cannot_be_had_are_an_error() {
     let world = World::new();
     world.ground.user_settings(&json!({"sandbox": {"enabled": true}}));
+    let agent =
+        world.ground.scripted_agent(&json!({"agent": [[{"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}]]}));
     let run = |guard: &str| {
-        let args = ["-p", "do it", "--guard", guard, "--agent", "/bin/false"];
+        let args = ["--supervisor", "-p", "do it", "--guard", guard, "--agent", agent.to_str().unwrap()];
         world.ground.start("http://127.0.0.1:9", args).wait()
     };
     let ended = run("landlock");

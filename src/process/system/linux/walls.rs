@@ -7,7 +7,7 @@ use std::ffi::{CString, c_int};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use landlock::{ABI, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope};
@@ -119,15 +119,13 @@ impl Mounts {
                 groups: CString::new(format!("{gid} {gid} 1"))?,
             })
         };
-        let paths =
-            |paths: &[std::path::PathBuf]| paths.iter().map(|path| c_path(path)).collect::<io::Result<Vec<_>>>();
         let copied = walls.copied.as_ref().map(|copied| {
             Ok::<_, io::Error>(Overlay { tree: c_path(&copied.tree)?, options: copied.options()?, rights })
         });
         Ok(Mounts {
             user,
-            pinned: paths(&walls.pinned)?,
-            read_only: paths(&walls.read_only)?,
+            pinned: existing(&walls.pinned)?,
+            read_only: existing(&walls.read_only)?,
             copied: copied.transpose()?,
             cwd: c_path(cwd)?,
         })
@@ -183,6 +181,11 @@ pub(in crate::process) fn try_in_a_child(raise: &Raise) -> bool {
         },
         Err(_) => false,
     }
+}
+
+/// What is gone needs no protection, and keeps nothing from being started.
+fn existing(paths: &[PathBuf]) -> io::Result<Vec<CString>> {
+    paths.iter().filter(|path| path.exists()).map(|path| c_path(path)).collect()
 }
 
 fn c_path(path: &Path) -> io::Result<CString> {
