@@ -90,7 +90,31 @@ pub const VARIABLES: &[Variables] = &[
     },
     Variables {
         title: "What agents, checks and setup commands find",
-        rows: &[("CCC_SPAWN", "marks one process with all that it starts, so that nothing of it is left behind")],
+        rows: &[
+            ("CCC_SPAWN", "marks one process with all that it starts, so that nothing of it is left behind"),
+            (
+                "GIT_CONFIG_COUNT",
+                "settings for git, unless `push` is `all`: hooks of the run, no credential helper, no signatures",
+            ),
+            (
+                "GIT_SSH_COMMAND",
+                "unless `push` lets the agent push: a command that refuses; likewise `GIT_ASKPASS`, `GH_CONFIG_DIR`",
+            ),
+        ],
+    },
+    Variables {
+        title: "Where caches are that may be written behind the walls",
+        rows: &[
+            ("BUN_INSTALL", "bun"),
+            ("CABAL_DIR", "cabal"),
+            ("CARGO_HOME", "cargo"),
+            ("GOMODCACHE", "go"),
+            ("GRADLE_USER_HOME", "gradle"),
+            ("PUB_CACHE", "dart"),
+            ("TMPDIR", "temporary files"),
+            ("XDG_CACHE_HOME", "many programs"),
+            ("npm_config_cache", "npm"),
+        ],
     },
     Variables {
         title: "Between processes of ccc",

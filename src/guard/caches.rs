@@ -49,6 +49,7 @@ const CACHES: &[Cache] = &[
     Cache { program: "bundle", dir: ("", ".bundle"), parts: &["cache"], files: &[] },
     Cache { program: "mix", dir: ("", ".hex"), parts: &["packages"], files: &["cache.ets"] },
     whole("dart", "PUB_CACHE", ".pub-cache/hosted"),
+    Cache { program: "aws", dir: ("", ".aws"), parts: &["sso/cache", "cli/cache"], files: &[] },
     Cache { program: "cabal", dir: ("CABAL_DIR", ".cabal"), parts: &["packages"], files: &[] },
 ];
 

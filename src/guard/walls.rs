@@ -125,15 +125,11 @@ impl RunWalls {
         // What the tree lies in would open it again.
         let around = |open: &PathBuf| tree.starts_with(open);
         let mut critic = Walls { write: beside.clone(), ..Walls::default() };
-        let copied = Copied { tree: tree.clone(), changes: places.run.join(format!("{COPY}trial")) };
-        let tried = Walls { copied: Some(copied.clone()), ..Walls::default() };
-        let copies = means.mounts && copied.make().is_ok() && tried.stand(&cwd);
-        if let Err(error) = copied.remove() {
-            tracing::warn!(%error, "a directory of the run cannot be removed");
-        }
+        let mut copies = false;
         if means.mounts {
-            critic.read_only.extend((!copies && beside.iter().any(around)).then(|| tree.clone()));
             critic.read_only.extend(state_is_open.then_some(state));
+            copies = can_copy(&tree, &critic, &cwd, places.run);
+            critic.read_only.extend((!copies && beside.iter().any(around)).then(|| tree.clone()));
         } else {
             critic.write.retain(|open| !around(open));
         }
@@ -233,6 +229,17 @@ impl fmt::Display for Means {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.mounts { "with mounts" } else { "without mounts" })
     }
+}
+
+/// Whether a critic with these walls can have a copy of the tree, found out by making one.
+fn can_copy(tree: &Path, critic: &Walls, cwd: &Path, run: &Path) -> bool {
+    let copied = Copied { tree: tree.to_owned(), changes: run.join(format!("{COPY}trial")) };
+    let trial = Walls { copied: Some(copied.clone()), ..critic.clone() };
+    let can = copied.make().is_ok() && trial.stand(cwd);
+    if let Err(error) = copied.remove() {
+        tracing::warn!(%error, "a directory of the run cannot be removed");
+    }
+    can
 }
 
 /// Git's directories of a working tree.

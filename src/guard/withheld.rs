@@ -158,6 +158,8 @@ impl Withheld {
             withheld.unset.extend(OF_GIT_SERVERS.iter().map(OsString::from));
             // An empty value takes back all helpers before it.
             settings.push(("credential.helper", OsString::new()));
+            // The key may be in the ssh agent, and then no commit could be made.
+            settings.extend(["commit.gpgSign", "tag.gpgSign"].map(|key| (key, OsString::from("false"))));
             for (name, value) in [("GIT_TERMINAL_PROMPT", "0"), ("GIT_ASKPASS", "false"), ("GIT_SSH_COMMAND", NO_SSH)] {
                 withheld.set.push((name.into(), value.into()));
             }

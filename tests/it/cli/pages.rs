@@ -10,6 +10,7 @@ use ccc::config::pages::{self, VARIABLES};
 const NOT_READ_THERE: &[(&str, &str)] = &[
     ("tokens/project_settings.rs", "what a project's settings may set for the agent"),
     ("git/", "given to git"),
+    ("guard/withheld.rs", "given to git and gh, and what agents do not get"),
     ("publish/", "given to git and gh"),
     ("checkpoint/", "given to git"),
     ("worktree/", "given to git, and files of git"),

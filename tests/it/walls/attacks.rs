@@ -31,7 +31,7 @@ pub(super) const WORK: &[&str] = &[
      git switch -q main && git merge -q --ff-only topic && git branch -q -d topic && git tag v1 && git gc -q && \
      git rebase -q HEAD~1 && echo GIT-WORKS",
     "mkdir -p ~/.cache/tool && echo cached > ~/.cache/tool/file && t=$(mktemp) && echo x > $t && rm $t && echo > /dev/null && \
-     (setsid sh -c 'echo x > made-apart') && rm made-apart && ls -A ~ > /dev/null && cat ~/.bashrc > /dev/null && echo FILES-WORK && \
+     (setsid -w sh -c 'echo x > made-apart') && rm made-apart && ls -A ~ > /dev/null && cat ~/.bashrc > /dev/null && echo FILES-WORK && \
      echo ALL-WORKS",
 ];
 
@@ -84,7 +84,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Shell("git push -q --force origin HEAD~1:refs/heads/main"),
     Shell("git push -q --no-verify --force ../remote.git HEAD~1:refs/heads/main"),
     // From a process that is no longer the tool's.
-    Shell("setsid sh -c 'rm -rf ~/Documents'"),
+    Shell("setsid -w sh -c 'rm -rf ~/Documents'"),
     Shell("nohup sh -c 'echo x > ~/.bashrc' > /dev/null 2>&1"),
     Shell("env -i HOME=\"$HOME\" sh -c 'rm -rf ~/Documents'"),
     Shell("kill -9 \"$BYSTANDER\""),

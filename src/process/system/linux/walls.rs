@@ -146,13 +146,7 @@ impl Mounts {
         }
         // What the user mounts later appears here, too; what is mounted here appears nowhere else.
         mount(None, c"/", None, libc::MS_REC | libc::MS_SLAVE, None)?;
-        for path in &self.pinned {
-            bind(path)?;
-        }
-        for path in &self.read_only {
-            bind(path)?;
-            make_read_only(path)?;
-        }
+        // First, because the place of the changes may be below one that becomes read-only.
         if let Some(copied) = &self.copied {
             mount(Some(c"overlay"), &copied.tree, Some(c"overlay"), 0, Some(&copied.options))?;
             let tree = openat(CWD, &*copied.tree, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
@@ -162,6 +156,13 @@ impl Mounts {
             done(unsafe {
                 libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), PATH_BENEATH, &raw const rule, 0_u32)
             })?;
+        }
+        for path in &self.pinned {
+            bind(path)?;
+        }
+        for path in &self.read_only {
+            bind(path)?;
+            make_read_only(path)?;
         }
         rustix::process::chdir(&*self.cwd)?;
         Ok(())
