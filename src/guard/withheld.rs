@@ -319,7 +319,7 @@ mod tests {
         fn new(push: Push) -> Self {
             let dir = tempfile::tempdir().unwrap();
             let home = dir.path().to_str().unwrap().to_owned();
-            let path = std::env::var("PATH").unwrap();
+            let path = crate::config::Env::of_process().get("PATH").unwrap().to_string_lossy().into_owned();
             let env = variables(&[
                 ("PATH", &path),
                 ("HOME", &home),

@@ -14,7 +14,7 @@ use super::error::SpawnError;
 use super::registry::{self, Registered};
 use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
-use super::walls::Walls;
+use super::system::Walls;
 use super::{monitor, system};
 
 /// What to start, apart from the descriptors.

@@ -120,7 +120,9 @@ pub use signal::{Signal, bear_file_limits, end_by_interrupt};
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, InteractiveSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use suspend::{Stopped, stop_children};
 pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, reap_orphans, sweep_run};
-pub use system::{ChangedEntry, DirWatch, MachineLoad, is_ignored, machine_load, use_one_heap, watch_names};
+pub use system::{
+    ChangedEntry, Copied, DirWatch, MachineLoad, Walls, is_ignored, machine_load, use_one_heap, watch_names,
+};
 pub use user_terminal::{TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};
 pub(crate) use wake::poll;
-pub use walls::{Copied, Means, Walls};
+pub use walls::Means;

@@ -23,8 +23,8 @@ use super::registry::{self, Registered};
 use super::signal::Signal;
 use super::spec::{Cookie, Names};
 use super::sweep;
+use super::system::Walls;
 use super::wake::{Wake, now, poll};
-use super::walls::Walls;
 
 /// The default grace period from SIGTERM to SIGKILL, in milliseconds.
 const GRACE_MS: u64 = 5_000;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::scope::Scoped;
-use super::walls::Walls;
+use super::system::Walls;
 
 /// Environment variable with the id of the run that a process belongs to; [`super::sweep_run`] searches for it.
 pub const RUN_ID_VARIABLE: &str = "CCC_RUN_ID";

@@ -7,35 +7,9 @@
 //! [`Walls::copied`]) is mounted, in a **mount namespace** of the child's own, before Landlock forbids every further mount.
 //! Where a user may make no namespaces, those three must be empty, and [`Means::mounts`] says so.
 
-use std::ffi::{CString, OsString};
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::system;
-
-/// The walls around a child.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Walls {
-    /// The files and directories that may be written, with all below them. Those that do not exist are left out.
-    pub write: Vec<PathBuf>,
-    /// Directories that can be neither renamed nor removed, the outer ones first. Needs mounts.
-    pub pinned: Vec<PathBuf>,
-    /// Files and directories that cannot be written although they are below one that may, the inner ones first. What is pinned
-    /// below one of them stays as it is. Needs mounts.
-    pub read_only: Vec<PathBuf>,
-    /// A directory of which the child sees a copy, made of the directory itself and of what the child changes. Needs mounts.
-    pub copied: Option<Copied>,
-}
-
-/// A directory that a child may change without a trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copied {
-    /// The directory.
-    pub tree: PathBuf,
-    /// The child's changes are kept here, in two directories that [`Copied::make`] makes.
-    pub changes: PathBuf,
-}
+use super::system::{self, Walls};
 
 /// What this system has for walls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,91 +55,14 @@ impl Walls {
     pub fn stand(&self, cwd: &Path) -> bool {
         system::Raise::prepare(self, cwd).is_ok_and(|raise| system::try_in_a_child(&raise))
     }
-
-    /// Whether they need a mount namespace.
-    pub(super) fn need_mounts(&self) -> bool {
-        !self.pinned.is_empty() || !self.read_only.is_empty() || self.copied.is_some()
-    }
-}
-
-impl Copied {
-    /// Where the changed files are.
-    #[must_use]
-    pub fn upper(&self) -> PathBuf {
-        self.changes.join("changed")
-    }
-
-    /// What the system needs beside them.
-    #[must_use]
-    pub fn work(&self) -> PathBuf {
-        self.changes.join("work")
-    }
-
-    /// Makes the empty directories for the changes.
-    ///
-    /// # Errors
-    /// When they cannot be made, or exist.
-    pub fn make(&self) -> io::Result<()> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let mut builder = std::fs::DirBuilder::new();
-        builder.mode(0o700);
-        for dir in [&self.changes, &self.upper(), &self.work()] {
-            builder.create(dir)?;
-        }
-        Ok(())
-    }
-
-    /// Removes the changes. The child and all that it has started must have ended.
-    ///
-    /// # Errors
-    /// When something cannot be removed.
-    pub fn remove(&self) -> io::Result<()> {
-        remove_all(&self.changes)
-    }
-
-    /// The options of the mount. A comma or a colon in a path would be read as a separator.
-    pub(super) fn options(&self) -> io::Result<CString> {
-        let (lower, upper, work) = (self.tree.as_os_str(), self.upper(), self.work());
-        let mut options = OsString::from("userxattr");
-        for (name, path) in [(",lowerdir=", lower), (",upperdir=", upper.as_os_str()), (",workdir=", work.as_os_str())]
-        {
-            if path.as_bytes().iter().any(|byte| matches!(byte, b',' | b':' | b'\\')) {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
-            options.push(name);
-            options.push(path);
-        }
-        Ok(CString::new(options.as_bytes())?)
-    }
-}
-
-/// Removes a directory also where the child, or the system, has taken the owner's rights on it away.
-fn remove_all(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    match std::fs::symlink_metadata(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(_) => {}
-    }
-    let mut open = vec![dir.to_owned()];
-    while let Some(dir) = open.pop() {
-        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700))?;
-        for entry in std::fs::read_dir(&dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                open.push(entry.path());
-            }
-        }
-    }
-    std::fs::remove_dir_all(dir)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{Copied, Means, Walls};
-    use crate::process::{Cancel, CommandSpec, run_command};
+    use super::{Means, Walls};
+    use crate::process::{Cancel, CommandSpec, Copied, run_command};
 
     /// The exit code of a line behind these walls.
     fn behind(walls: &Walls, cwd: &Path, line: &str) -> Option<i32> {
@@ -284,12 +181,5 @@ mod tests {
         assert_ne!(behind(&walls, &tree, "echo x > ../changes/changed/made"), Some(0));
         copied.remove().unwrap();
         assert!(!copied.changes.exists());
-    }
-
-    #[test]
-    fn a_path_that_an_overlay_would_read_as_two_is_refused() {
-        for path in ["/a,b", "/a:b", "/a\\b"] {
-            assert!(Copied { tree: path.into(), changes: "/c".into() }.options().is_err(), "{path}");
-        }
     }
 }

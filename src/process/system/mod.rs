@@ -9,6 +9,7 @@ mod machine;
 #[cfg(not(target_os = "linux"))]
 mod other;
 mod table;
+mod walls;
 
 #[cfg(target_os = "linux")]
 use linux as this;
@@ -25,6 +26,7 @@ pub(super) use this::{
     end_with_parent, here, holds, is_out_of_memory, is_subreaper, kill_by, landlock_version, look_up, name, open_pidfd,
     owner, read_table, split, stop_being_subreaper, try_in_a_child, unix_ms, written_bytes,
 };
+pub use walls::{Copied, Walls};
 
 /// The present descendants of `pid`, excluding `pid`; at most `limit` processes.
 pub(in crate::process) fn descendants(pid: u32, limit: usize) -> Vec<Process> {

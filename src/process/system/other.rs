@@ -12,7 +12,7 @@ use rustix::process::Pid;
 use super::changed::ChangedEntry;
 use super::machine::MachineLoad;
 use super::table::{Process, Table};
-use crate::process::walls::Walls;
+use super::walls::Walls;
 
 pub(in crate::process) const HAS_TABLE: bool = false;
 

@@ -174,7 +174,7 @@ impl Ground {
             .env("CCC_STATE_DIR", self.state())
             .env("CCC_CONFIG_DIR", self.home().join("ccc-config"))
             // What a critic that writes does is seen only without walls. The tests of the walls switch them on.
-            .env("CCC_GUARD", "off")
+            .env("CCC_GUARD", std::env::var_os(GUARD).unwrap_or("off".into()))
             // Agents start whatever else this machine does.
             .envs(
                 ["MIN_AVAILABLE_MEMORY", "MAX_MEMORY_PRESSURE", "MAX_CPU_PRESSURE"]
@@ -262,6 +262,9 @@ impl Ground {
         }
     }
 }
+
+/// Where set, what `CCC_GUARD` is for ccc: `CCC_TEST_GUARD=auto` runs all tests behind walls.
+const GUARD: &str = "CCC_TEST_GUARD";
 
 /// Where set, each run that a test recorded is copied into this directory, so that another build can replay it:
 /// `CCC_KEEP_RUNS=DIR scripts/test tests night:: ownfaults::`, then `ccc replay --check DIR/*`.

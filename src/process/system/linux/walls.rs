@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{WaitOptions, getegid, geteuid, waitpid};
 
 use crate::process::monitor::{exit_at_once, split_off};
-use crate::process::walls::Walls;
+use crate::process::system::walls::Walls;
 
 /// The rights that are handled: all that write, as of the version that added the last of them. What an older kernel does not
 /// know is left out by the library.
