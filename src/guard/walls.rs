@@ -285,8 +285,12 @@ fn beside_the_tree(plan: &Plan, places: &Places<'_>) -> Vec<PathBuf> {
     // It may not be there, and the CLI could not make it.
     let _ = crate::files::make_private_dir(places.agent);
     open.push(places.agent.to_owned());
-    let files = plan.agent.installation().files.iter().map(|file| places.home.join(file));
-    open.extend(files.inspect(|file| make_empty_object(file)));
+    let cli = plan.agent.installation();
+    // With a directory elsewhere, the CLI keeps these files there.
+    if places.agent == places.home.join(cli.dir) {
+        let files = cli.files.iter().map(|file| places.home.join(file));
+        open.extend(files.inspect(|file| make_empty_object(file)));
+    }
     open.extend(caches::of(places.env, places.home));
     open.extend(plan.walls.write.iter().map(|path| below_home(path, places.home)));
     open.into_iter().filter(|path| path.exists()).map(|path| real(&path)).collect()
@@ -363,7 +367,7 @@ mod tests {
             let mut plan = Plan::new("x", &self.at(cwd).display().to_string(), SessionStart::Latest);
             plan.walls = WallsPlan { guard: Guard::Auto, write: vec!["~/builds".to_owned()], ..WallsPlan::default() };
             let (home, state, run, agent) =
-                (self.at(""), self.at("state"), self.at("state/runs/run"), self.at(".agent"));
+                (self.at(""), self.at("state"), self.at("state/runs/run"), self.at(".claude"));
             let places = Places { home: &home, state: &state, run: &run, agent: &agent, env: &[] };
             RunWalls::with(means, &plan, &places)
         }
@@ -376,7 +380,7 @@ mod tests {
     fn the_agent_may_write_the_tree_git_its_own_files_and_what_the_user_has_listed() {
         let ground = Ground::new();
         let agent = ground.walls("project/part", ALL).around_agent().unwrap();
-        for open in ["project", "project/.git", ".agent", ".claude.json", "builds", ".cache"] {
+        for open in ["project", "project/.git", ".claude", ".claude.json", "builds", ".cache"] {
             assert!(agent.write.contains(&ground.at(open)), "{open}: {agent:?}");
         }
         for shut in ["", "state", "state/runs/run", ".ssh"] {
