@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::record::{
-    BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalInput, Line, LooseLine, MAX_LINE_BYTES,
+    BlobRef, FORMAT_MAJOR, FORMAT_MINOR, FormatVersion, Gap, Header, JournalInput, LooseLine, MAX_LINE_BYTES,
     MAX_NUMBER, RunKind, Trace, sha256_hex,
 };
 use crate::core::supervised::{CommandInput, CommandPlan};
-use crate::core::{Input, Tick};
+use crate::core::{Input, JournalLine, Tick};
 use crate::files::{PAYLOAD, open_no_link, open_regular, read_no_link};
 
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -396,7 +396,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
                 self.tail.torn = Some(Torn { line: self.line_number, bytes: self.line.len() as u64 });
                 return Ok(None);
             }
-            let parsed = match serde_json::from_slice::<Line<I>>(&self.line) {
+            let parsed = match I::line(&self.line) {
                 Ok(parsed) => parsed,
                 Err(error) => return Err(self.why(&error)),
             };
@@ -435,7 +435,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
     }
 
     /// The entry on a parsed line; `None` for a kind of line that only a newer ccc knows.
-    fn entry(&mut self, line: Line<I>) -> Result<Option<Entry<I>>, ReadError> {
+    fn entry(&mut self, line: JournalLine<I>) -> Result<Option<Entry<I>>, ReadError> {
         self.marked |= line.synced.is_some();
         let tick = line.t.unwrap_or(self.tail.last_tick);
         if tick.0 > MAX_NUMBER {
@@ -472,7 +472,8 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
             (None, Some(act), None, None) => Some(EntryKind::Act(act)),
             (None, None, Some(blob), None) => {
                 let text = self.blob(&blob)?;
-                let input = match serde_json::from_str(&text) {
+                // As bytes, like a line: from a text, all inputs would be decoded by a second copy of the same code.
+                let input = match serde_json::from_slice(text.as_bytes()) {
                     Ok(input) => input,
                     Err(error) => return Err(self.why_input(&text, &error)),
                 };

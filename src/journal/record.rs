@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::core::supervised::{CommandAction, CommandInput, CommandPlan};
-use crate::core::{Action, Input, Plan, Tick, VariantNames as _};
+use crate::core::{Action, Input, JournalLine, Plan, VariantNames as _};
+pub use crate::core::{BlobRef, Gap};
 
 /// The format's major version. A reader refuses a higher one.
 pub const FORMAT_MAJOR: u32 = 1;
@@ -132,53 +133,6 @@ impl Header {
     }
 }
 
-/// The file of a big input or action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlobRef {
-    /// SHA-256 of the content in hexadecimal, which is its file name in `blobs/`.
-    pub sha256: String,
-    /// Its length.
-    pub bytes: u64,
-    /// The kind of input or action, for people who read the journal.
-    pub kind: String,
-}
-
-/// Entries that could not be written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// The first missing number.
-    pub from: u64,
-    /// The last missing number.
-    pub to: u64,
-    /// Why the first of them could not be written.
-    pub error: String,
-}
-
-/// One line after the header, as the reader sees it. Exactly one of the five fields after the time is set; none in a `synced`
-/// line, or in a kind of line that only a newer ccc knows. A `null` in one of them is damage.
-#[derive(Debug, Deserialize)]
-#[serde(bound = "I: DeserializeOwned")]
-pub(super) struct Line<I> {
-    pub(super) n: Option<u64>,
-    pub(super) t: Option<Tick>,
-    #[serde(rename = "in", default, deserialize_with = "present")]
-    pub(super) input: Option<I>,
-    #[serde(default, deserialize_with = "present")]
-    pub(super) act: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(super) in_blob: Option<BlobRef>,
-    #[serde(default, deserialize_with = "present")]
-    pub(super) act_blob: Option<BlobRef>,
-    #[serde(default, deserialize_with = "present")]
-    pub(super) gap: Option<Gap>,
-    pub(super) synced: Option<u64>,
-}
-
-/// A field that is present must have a value: accepting `null` would silently skip an entry.
-fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
 /// What the reader looks for after damage: a `synced` line, or a line with a number.
 #[derive(Debug, Deserialize)]
 pub(super) struct Trace {
@@ -190,7 +144,7 @@ pub(super) struct Trace {
     pub(super) n: Option<u64>,
 }
 
-/// The same line without decoding the input; tells *why* [`Line`] could not be decoded.
+/// The same line without decoding the input; tells *why* [`JournalLine`] could not be decoded.
 #[derive(Debug, Deserialize)]
 pub(super) struct LooseLine {
     #[serde(rename = "in")]
@@ -212,6 +166,11 @@ pub trait JournalInput: Serialize + DeserializeOwned {
     }
     /// The wall clock at which it became known, if it holds one, in unix milliseconds.
     fn unix_ms(&self) -> Option<i64>;
+    /// Decodes a line of the journal of such a run.
+    ///
+    /// # Errors
+    /// When it is none.
+    fn line(line: &[u8]) -> Result<JournalLine<Self>, serde_json::Error>;
 }
 
 /// The actions of one kind of run, as a journal records them.
@@ -233,6 +192,9 @@ impl JournalInput for Input {
     fn unix_ms(&self) -> Option<i64> {
         self.unix_ms()
     }
+    fn line(line: &[u8]) -> Result<JournalLine<Self>, serde_json::Error> {
+        JournalLine::of_input(line)
+    }
 }
 
 impl JournalAction for Action {
@@ -253,6 +215,9 @@ impl JournalInput for CommandInput {
     }
     fn unix_ms(&self) -> Option<i64> {
         self.unix_ms()
+    }
+    fn line(line: &[u8]) -> Result<JournalLine<Self>, serde_json::Error> {
+        serde_json::from_slice(line)
     }
 }
 

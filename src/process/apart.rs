@@ -103,7 +103,7 @@ pub fn is_below_ccc() -> bool {
 /// When this machine was started, unix milliseconds; `None` if the system does not report it.
 #[must_use]
 pub fn booted_unix_ms() -> Option<i64> {
-    system::unix_ms(0)
+    system::booted_unix_ms()
 }
 
 /// Lets what is started here, and left by the process that starts it, go to init instead of this process. What a child of this

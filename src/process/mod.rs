@@ -53,8 +53,10 @@
 //!
 //! # Other systems
 //!
-//! Without Linux's `/proc` there is no process table: a sweep is then a `SIGKILL` to the child's group, orphans go to init, and
-//! sweeps at start-up find nothing. Everything else is the same.
+//! What differs by system stands in `system/`. On macOS the process table, sessions and environments are read, but orphans go to
+//! launchd and the environment of Apple's own programs is hidden, and a command has no keeper. On a system without a process table
+//! a sweep is a `SIGKILL` to the child's group, and sweeps at start-up find nothing. docs/systems.md says what this means for the
+//! user. Everything else is the same.
 
 mod apart;
 mod awake;
@@ -116,13 +118,11 @@ pub use record::Survivor;
 pub use registry::{Recording, observe_run, record_descendants};
 pub use saved_modes::SavedModes;
 pub use scope::{NoScope, Scope, Scoped};
-pub use signal::{Signal, bear_file_limits, end_by_interrupt};
+pub use signal::{Signal, bear_file_limits, end_by_interrupt, is_ignored};
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, InteractiveSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use suspend::{Stopped, stop_children};
 pub use sweep::{SWEEP_LIMIT_MS, SWEEP_PASSES_LIMIT, Swept, become_subreaper, end_recorded, reap_orphans, sweep_run};
-pub use system::{
-    ChangedEntry, Copied, DirWatch, MachineLoad, Walls, is_ignored, machine_load, use_one_heap, watch_names,
-};
+pub use system::{ChangedEntry, Copied, DirWatch, MachineLoad, Walls, machine_load, use_one_heap, watch_names};
 pub use user_terminal::{TerminalGuard, UserTerminal, own_job_can_stop, stop_own_job};
 pub(crate) use wake::poll;
 pub use walls::Means;

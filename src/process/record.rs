@@ -109,7 +109,7 @@ impl Survivor {
         Self {
             pid: process.pid,
             name: system::name(process.pid),
-            since_unix_ms: system::unix_ms(process.start_ticks),
+            since_unix_ms: system::started_unix_ms(process.start_ticks),
             ended: false,
             of_another_user: system::owner(process.pid).is_some_and(|uid| uid != getuid().as_raw()),
         }

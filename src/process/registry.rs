@@ -33,7 +33,7 @@ pub(super) struct Entry {
     pub(super) spawn_id: String,
     /// The run that it was started for; empty for none.
     run_id: String,
-    /// Clock ticks since boot.
+    /// See [`Process::start_ticks`].
     pub(super) start_ticks: u64,
     /// See [`super::launch::Stdios::marks`].
     pub(super) marks: Vec<OsString>,

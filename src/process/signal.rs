@@ -1,6 +1,8 @@
 //! Signals by name, and default signal dispositions for a new child.
 
 use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::ptr::null;
 
 use libc::{SIG_DFL, SIG_IGN};
 
@@ -53,6 +55,17 @@ fn set_disposition(number: c_int, handler: libc::sighandler_t) {
     unsafe { libc::signal(number, handler) };
 }
 
+/// Whether ccc's parent has made it ignore this signal, as `nohup` does. Ask before a handler is installed for it.
+#[must_use]
+pub fn is_ignored(number: c_int) -> bool {
+    let mut present = MaybeUninit::<libc::sigaction>::zeroed();
+    #[allow(unsafe_code, reason = "rustix wraps no sigaction(2)")]
+    // SAFETY: without a new action the call changes nothing and writes the present one, a structure that may be all zeros.
+    unsafe {
+        libc::sigaction(number, null(), present.as_mut_ptr()) == 0 && present.assume_init().sa_sigaction == SIG_IGN
+    }
+}
+
 /// Resets every signal to its default action. `exec` removes handlers, but a signal that *ccc* ignores (the Rust runtime
 /// ignores SIGPIPE, a `nohup` above ccc SIGHUP) would stay ignored in the agent and all its tools: they would survive a hangup,
 /// and loop on EPIPE. Async-signal-safe, for the time between `fork` and `exec`. The standard library clears the signal mask.
@@ -84,10 +97,12 @@ pub(super) fn reset_disposition(number: c_int) {
     set_disposition(number, SIG_DFL);
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    // What a process ignores is read from /proc.
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_child_ignores_and_blocks_no_signal_although_we_do() {
         const SIGXFSZ: c_int = 25;
@@ -109,5 +124,14 @@ mod tests {
         let standard = (1 << 31) - 1;
         assert_eq!(set("SigIgn:") & standard, 0, "{text}");
         assert_eq!(set("SigBlk:"), 0, "{text}");
+    }
+    #[test]
+    fn an_ignored_signal_is_told_from_one_with_its_default_action() {
+        assert!(!is_ignored(libc::SIGUSR2));
+        ignore(libc::SIGUSR2);
+        assert!(is_ignored(libc::SIGUSR2));
+        reset_disposition(libc::SIGUSR2);
+        assert!(!is_ignored(libc::SIGUSR2));
+        assert!(!is_ignored(0) && !is_ignored(i32::MAX), "these are no signals");
     }
 }

@@ -225,11 +225,7 @@ fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> 
             let _ = rustix::process::kill_process_group(group, RawSignal::KILL);
         }
     }
-    let sent = match &pidfd {
-        Some(pidfd) => system::kill_by(pidfd),
-        None => rustix::process::kill_process(pid, RawSignal::KILL),
-    };
-    match sent {
+    match system::kill(pid, pidfd.as_ref()) {
         Ok(()) => Killed::Dying(pidfd),
         Err(Errno::PERM) => Killed::Refused,
         // ESRCH: the process has ended already, for example by the group kill.

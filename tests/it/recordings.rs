@@ -14,7 +14,7 @@ fn demo() -> PathBuf {
 }
 
 fn ccc(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ccc"))
+    Command::new(crate::program::ccc())
         .args(args)
         .current_dir(dir)
         .env("HOME", dir)
@@ -80,7 +80,7 @@ fn an_explanation_tells_the_time_of_day_in_the_users_zone() {
     let dir = tempfile::tempdir().expect("a directory");
     let run = demo().display().to_string();
     let told = |zone: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ccc"));
+        let mut command = Command::new(crate::program::ccc());
         let output = command.args(["explain", &run]).env("HOME", dir.path()).env("TZ", zone).output().expect("ccc");
         text(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
     };
@@ -113,7 +113,7 @@ fn the_commands_of_the_page_about_ci_work() {
         &["export", &demo().display().to_string(), "--format", "fixture", "-o", "state/runs/20261120-191822-aaaa"],
     );
     assert!(made.status.success(), "{}", text(&made.stderr));
-    let bin = Path::new(env!("CARGO_BIN_EXE_ccc")).parent().expect("a directory");
+    let bin = Path::new(crate::program::ccc()).parent().expect("a directory");
     let path = format!("{}:/usr/bin:/bin", bin.display());
     let shell = Command::new("sh")
         .args(["-ec", commands])

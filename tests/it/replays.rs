@@ -31,7 +31,7 @@ fn every_recorded_run_is_decided_the_same_way_again() {
 #[test]
 fn every_recorded_run_shows_the_user_the_same_again() {
     for run in recordings() {
-        let output = Command::new(env!("CARGO_BIN_EXE_ccc"))
+        let output = Command::new(crate::program::ccc())
             .arg("replay")
             .arg(&run)
             .env("NO_COLOR", "1")
@@ -57,7 +57,7 @@ fn a_recording_that_would_be_decided_otherwise_is_shown_and_can_be_accepted() {
     assert_ne!(journal, changed);
     fs::write(copy.join("journal.jsonl"), changed).expect("write");
     let ccc = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_ccc")).args(args).arg(&copy).output().expect("ccc runs");
+        let output = Command::new(crate::program::ccc()).args(args).arg(&copy).output().expect("ccc runs");
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (code, text) = ccc(&["replay", "--check"]);

@@ -76,7 +76,7 @@ fn agents_are_seen_and_steered_on_one_screen_which_is_left_as_it_was() {
     tmux.until("$");
     let pid_file = world.ground.home().join("watch.pid");
     let command =
-        format!("sh -c 'echo $$ > {}; exec {} watch'; echo code $?", pid_file.display(), env!("CARGO_BIN_EXE_ccc"));
+        format!("sh -c 'echo $$ > {}; exec {} watch'; echo code $?", pid_file.display(), crate::program::ccc());
     tmux.type_in(&command);
     tmux.press(&["Enter"]);
     tmux.until_screen("▸ lead");
@@ -146,7 +146,7 @@ fn agents_that_change_the_same_file_are_named_while_they_run() {
     }
     let tmux = Tmux::shell(80, 24, &world.ccc(&[]));
     tmux.until("$");
-    tmux.type_in(&format!("{} watch", env!("CARGO_BIN_EXE_ccc")));
+    tmux.type_in(&format!("{} watch", crate::program::ccc()));
     tmux.press(&["Enter"]);
     tmux.until_screen("2 change the same files");
     tmux.until_screen("▸!one");

@@ -1,30 +1,39 @@
 //! The functions that differ between operating systems: the process table, the environments and files of processes, orphans,
-//! the death of a parent, descriptors. A new system needs a file beside `other.rs` with the same functions, and its `cfg` lines
-//! here.
+//! the death of a parent, descriptors. A new system needs a file beside `macos.rs` with the same functions, and its `cfg` lines
+//! here; what it has no form of it takes from `absent.rs`.
 
+#[cfg(not(target_os = "linux"))]
+mod absent;
 mod changed;
 #[cfg(target_os = "linux")]
 mod linux;
 mod machine;
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 mod other;
+// Its tests run on every system.
+#[cfg(any(target_os = "macos", test))]
+mod procargs;
 mod table;
 mod walls;
 
 #[cfg(target_os = "linux")]
 use linux as this;
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+use macos as this;
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 use other as this;
 
 pub use changed::ChangedEntry;
 pub use machine::MachineLoad;
 pub(in crate::process) use table::{Process, Table};
 use this::environment;
-pub use this::{DirWatch, is_ignored, machine_load, use_one_heap, watch_names};
+pub use this::{DirWatch, machine_load, use_one_heap, watch_names};
 pub(super) use this::{
-    HAS_TABLE, NOT_RAISED, Raise, adopted, become_subreaper, children, close_range, close_range_on_exec,
-    end_with_parent, here, holds, is_out_of_memory, is_subreaper, kill_by, landlock_version, look_up, name, open_pidfd,
-    owner, read_table, split, stop_being_subreaper, try_in_a_child, unix_ms, written_bytes,
+    HAS_TABLE, NOT_RAISED, Raise, adopted, become_subreaper, booted_unix_ms, children, close_range,
+    close_range_on_exec, end_with_parent, here, holds, is_out_of_memory, is_subreaper, kill, landlock_version, look_up,
+    name, open_pidfd, owner, read_table, split, started_unix_ms, stop_being_subreaper, try_in_a_child, written_bytes,
 };
 pub use walls::{Copied, Walls};
 

@@ -9,7 +9,8 @@ pub(in crate::process) struct Process {
     pub(in crate::process) parent: u32,
     pub(in crate::process) group: u32,
     pub(in crate::process) session: u32,
-    /// The start time in clock ticks since boot. It identifies a process together with the pid.
+    /// The start time in the system's own unit: on Linux clock ticks since boot, on macOS microseconds since 1970. It identifies
+    /// a process together with the pid.
     pub(in crate::process) start_ticks: u64,
     /// It has exited and waits to be reaped.
     pub(in crate::process) zombie: bool,

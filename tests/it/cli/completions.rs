@@ -16,7 +16,7 @@ fn in_bash(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
         words.len(),
         quoted.last().expect("a word"),
     );
-    let program = std::path::PathBuf::from(assert_cmd::cargo::cargo_bin!("ccc"));
+    let program = std::path::PathBuf::from(crate::program::ccc());
     let dir = program.parent().expect("a directory").display().to_string();
     let output = Command::new("bash")
         .args(["--norc", "--noprofile", "-c", &script])

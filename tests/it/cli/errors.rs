@@ -155,11 +155,8 @@ fn without_a_current_directory_the_error_says_so() {
     let sandbox = Sandbox::new();
     let gone = sandbox.path("gone");
     std::fs::create_dir(&gone).expect("mkdir");
-    let shell = format!(
-        "cd {gone} && rmdir {gone} && exec {ccc} config",
-        gone = gone.display(),
-        ccc = assert_cmd::cargo::cargo_bin!("ccc").display()
-    );
+    let shell =
+        format!("cd {gone} && rmdir {gone} && exec {ccc} config", gone = gone.display(), ccc = crate::program::ccc());
     let output = std::process::Command::new("/bin/sh")
         .args(["-c", &shell])
         .env_clear()

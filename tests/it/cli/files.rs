@@ -39,11 +39,7 @@ fn bounded(sandbox: &Sandbox, args: &[&str]) -> (Option<i32>, String) {
 /// The same with this `TZ`.
 fn bounded_in_zone(sandbox: &Sandbox, zone: &str, args: &[&str]) -> (Option<i32>, String) {
     let output = Command::new("/bin/sh")
-        .args([
-            "-c",
-            "ulimit -v 1048576; exec \"$0\" \"$@\"",
-            assert_cmd::cargo::cargo_bin!("ccc").to_str().expect("UTF-8"),
-        ])
+        .args(["-c", "ulimit -v 1048576; exec \"$0\" \"$@\"", crate::program::ccc()])
         .args(args)
         .env_clear()
         .env("HOME", sandbox.path("home"))

@@ -7,7 +7,7 @@ use super::sandbox::Sandbox;
 /// What `ccc` writes to a terminal.
 pub(super) fn on_a_terminal(sandbox: &Sandbox, args: &[&str], vars: &[(&str, &str)]) -> String {
     let pair = portable_pty::native_pty_system().openpty(portable_pty::PtySize::default()).expect("a PTY");
-    let mut command = portable_pty::CommandBuilder::new(assert_cmd::cargo::cargo_bin!("ccc"));
+    let mut command = portable_pty::CommandBuilder::new(crate::program::ccc());
     command.env_clear();
     command.env("HOME", sandbox.path("home"));
     for (name, value) in vars {
@@ -146,7 +146,7 @@ fn a_reader_that_went_away_is_no_failure_and_no_panic() {
     for args in [&["man"][..], &["config", "schema"], &["--help"], &["completions", "bash"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let output = Command::new(assert_cmd::cargo::cargo_bin!("ccc"))
+        let output = Command::new(crate::program::ccc())
             .env_clear()
             .env("HOME", sandbox.path("home"))
             .current_dir(sandbox.root())
@@ -166,7 +166,7 @@ fn a_reader_that_went_away_is_no_failure_and_no_panic() {
 fn data_that_did_not_reach_its_file_is_a_failure() {
     let sandbox = Sandbox::new();
     let full = std::fs::File::create("/dev/full").expect("/dev/full");
-    let output = Command::new(assert_cmd::cargo::cargo_bin!("ccc"))
+    let output = Command::new(crate::program::ccc())
         .env_clear()
         .env("HOME", sandbox.path("home"))
         .current_dir(sandbox.root())

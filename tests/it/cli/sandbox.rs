@@ -45,7 +45,7 @@ impl Sandbox {
 
     /// ccc in the project, with nothing of the environment but HOME and PATH.
     pub(super) fn ccc(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ccc"));
+        let mut command = Command::new(crate::program::ccc());
         command
             .env_clear()
             .env("HOME", self.path("home"))

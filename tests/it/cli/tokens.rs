@@ -394,7 +394,7 @@ fn check_asks_about_the_login_unless_it_has_expired() {
 const PLAN: [(&str, &str); 1] = [("CLAUDE_CODE_OAUTH_TOKEN", "made-up-plan")];
 
 fn at_once(sandbox: &Sandbox, company: &Company, args: &[&str]) -> Child {
-    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("ccc"));
+    let mut command = std::process::Command::new(crate::program::ccc());
     command.env_clear().env("HOME", sandbox.path("home")).env("CCC_STATE_DIR", sandbox.path("state")).envs(PLAN);
     command.env("CCC_USAGE_BASE_URL", company.url()).env("ANTHROPIC_BASE_URL", company.url());
     command.current_dir(sandbox.path("project")).args(args);

@@ -157,7 +157,7 @@ fn an_agent_cannot_agree_for_the_user() {
 /// Runs ccc on a terminal, types this, and takes what stands there and the exit code.
 fn typed(sandbox: &Sandbox, args: &[&str], keys: &str) -> (u32, String) {
     let pair = portable_pty::native_pty_system().openpty(portable_pty::PtySize::default()).expect("a PTY");
-    let mut command = portable_pty::CommandBuilder::new(assert_cmd::cargo::cargo_bin!("ccc"));
+    let mut command = portable_pty::CommandBuilder::new(crate::program::ccc());
     command.env_clear();
     command.env("HOME", sandbox.path("home"));
     command.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));

@@ -79,7 +79,7 @@ fn ten_at_once_make_one_request_and_all_know_its_answer() {
     provider.answers("/api/oauth/usage", account(12.0, 34.0).after(Duration::from_millis(300)));
     let all: Vec<_> = (0..10)
         .map(|_| {
-            let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("ccc"));
+            let mut command = std::process::Command::new(crate::program::ccc());
             command
                 .env_clear()
                 .env("HOME", sandbox.path("home"))

@@ -41,7 +41,7 @@ fn steps(page: &str) -> Vec<String> {
 
 /// A step as GitHub runs it.
 fn run(sandbox: &Sandbox, step: &str) -> Output {
-    let ccc = std::path::PathBuf::from(assert_cmd::cargo::cargo_bin!("ccc"));
+    let ccc = std::path::PathBuf::from(crate::program::ccc());
     let path =
         format!("{}:{}:/usr/bin:/bin", sandbox.path("bin").display(), ccc.parent().expect("a directory").display());
     Command::new("bash")

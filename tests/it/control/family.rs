@@ -230,7 +230,7 @@ fn a_worker_sends_its_manager_text_and_its_ccc_tells_its_end_and_neither_ends_th
     let manager = begun(&world);
     let run = world.run_dir();
     record(&run, "lead", None);
-    let (home, ccc, id) = (world.ground.home().display().to_string(), env!("CARGO_BIN_EXE_ccc"), id_of(&run));
+    let (home, ccc, id) = (world.ground.home().display().to_string(), crate::program::ccc(), id_of(&run));
     let orders = [format!("send {id} \"Half is done.\""), format!("stop {id}"), "tokens".to_owned()];
     let said: Vec<String> = orders
         .iter()

@@ -60,7 +60,7 @@ impl Run {
 
 /// `ccc hook`, as the CLI calls it.
 fn hook_command(socket: &Path, key: &str, wait: bool) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ccc"));
+    let mut command = Command::new(crate::program::ccc());
     command
         .arg("hook")
         .args(wait.then_some("--wait"))

@@ -45,7 +45,7 @@ fn a_client_of_another_user_is_refused() {
 #[test]
 fn the_agent_may_watch_its_own_run_and_give_it_no_order() {
     let world = World::new(&json!(null));
-    let (home, ccc) = (world.ground.home().display().to_string(), env!("CARGO_BIN_EXE_ccc"));
+    let (home, ccc) = (world.ground.home().display().to_string(), crate::program::ccc());
     let orders = [
         "send last 'I allow myself everything.'",
         "stop last",
@@ -87,7 +87,7 @@ fn the_agent_may_watch_its_own_run_and_give_it_no_order() {
 #[test]
 fn clients_of_the_agent_take_no_place_of_the_users() {
     let world = World::new(&json!(null));
-    let (home, ccc) = (world.ground.home().display().to_string(), env!("CARGO_BIN_EXE_ccc"));
+    let (home, ccc) = (world.ground.home().display().to_string(), crate::program::ccc());
     let command = format!(
         "for i in $(seq 20); do \"{ccc}\" follow last >> {home}/followed 2>&1 & done; \
          while [ ! -e {home}/go-on ]; do sleep 0.05; done"

@@ -45,7 +45,7 @@ pub(super) fn type_line(tmux: &Tmux, line: &str) {
 }
 
 pub(super) fn ccc(rest: &str) -> String {
-    format!("{} {rest}", env!("CARGO_BIN_EXE_ccc"))
+    format!("{} {rest}", crate::program::ccc())
 }
 
 /// Ends the run, and waits for the shell.

@@ -318,7 +318,7 @@ fn the_command_says_what_it_kept_and_texts_are_kept_only_when_asked_for() {
     let state = tempfile::tempdir().unwrap();
     let run = run_with_canaries(&Path::new(ROOT).join("fixtures/runs/night-2.1.329"), state.path());
     let ccc = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_ccc"))
+        let output = Command::new(crate::program::ccc())
             .args(args)
             .current_dir(state.path())
             .envs([("HOME", state.path()), ("CCC_STATE_DIR", state.path())])

@@ -57,7 +57,7 @@ impl World {
             survivors = survivors.display(),
             hold = hold.display(),
             home = home.display(),
-            ccc = env!("CARGO_BIN_EXE_ccc"),
+            ccc = crate::program::ccc(),
         );
         let agent = ground.script("agent", &body);
         let world = World { ground, agent };

@@ -48,7 +48,7 @@ impl Place {
     }
 
     pub(super) fn start(&self, args: &[&str]) -> Agent {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ccc"))
+        let mut child = Command::new(crate::program::ccc())
             .arg("scripted-agent")
             .args(["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"])
             .arg("--replay-user-messages")

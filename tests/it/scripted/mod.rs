@@ -335,7 +335,7 @@ fn messages_that_wait_are_merged_under_the_last_uuid() {
 #[test]
 fn the_built_in_night_is_a_night_that_goes_through_everything() {
     let place = tempfile::tempdir().expect("a directory");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ccc"))
+    let output = std::process::Command::new(crate::program::ccc())
         .args(["demo", "--output-format", "json"])
         .env("TMPDIR", place.path())
         .env("CCC_STATE_DIR", place.path().join("state"))

@@ -129,7 +129,7 @@ impl Ground {
             "export CCC_SCRIPT='{}' CCC_SCRIPTED_HOME='{}'\nexec '{}' scripted-agent \"$@\"",
             file.display(),
             self.home().join("scripted").display(),
-            env!("CARGO_BIN_EXE_ccc"),
+            crate::program::ccc(),
         );
         self.script("agent", &body)
     }
@@ -151,7 +151,7 @@ impl Ground {
 
     /// ccc with these arguments in the project, in an environment of its own.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, base_url: &str, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = self.at_home(base_url, env!("CARGO_BIN_EXE_ccc"));
+        let mut command = self.at_home(base_url, crate::program::ccc());
         command.args(args);
         command
     }
@@ -159,7 +159,7 @@ impl Ground {
     /// A line that ccc has printed, typed into a shell in which `ccc` is a command.
     pub(crate) fn typed(&self, base_url: &str, line: &str) -> Command {
         let mut shell = self.at_home(base_url, "/bin/sh");
-        let bin = Path::new(env!("CARGO_BIN_EXE_ccc")).parent().expect("a directory").to_owned();
+        let bin = Path::new(crate::program::ccc()).parent().expect("a directory").to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let places = std::iter::once(bin).chain(std::env::split_paths(&path));
         shell.env("PATH", std::env::join_paths(places).expect("a PATH")).args(["-c", line]);

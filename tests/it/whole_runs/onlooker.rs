@@ -128,7 +128,7 @@ fn processes(home: &Path) -> Vec<Process> {
         // A process may end and its pid come again while this is read: no walk is endless.
         line.take(pids.len()).any(|pid| marked.contains(&pid))
     };
-    let ccc = Path::new(env!("CARGO_BIN_EXE_ccc")).canonicalize().expect("ccc is built");
+    let ccc = Path::new(crate::program::ccc()).canonicalize().expect("ccc is built");
     pids.iter()
         .copied()
         .filter(|&pid| is_below(pid))

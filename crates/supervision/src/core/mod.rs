@@ -25,6 +25,7 @@ mod flood;
 mod id;
 mod input;
 mod interface;
+mod journalled;
 mod likeness;
 mod machine;
 mod needs;
@@ -78,6 +79,7 @@ pub use input::{
     Change, CheckpointAt, CheckpointFact, Input, LineFact, OperatorInput, Ruling, SpawnFault, TextEditor, TreeFact,
     TreeFault,
 };
+pub use journalled::{BlobRef, Gap, JournalLine};
 pub use likeness::same as same_feedback;
 pub use likeness::{NUMBER_WORDS, TIME_UNITS};
 pub use machine::Core;

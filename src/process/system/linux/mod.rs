@@ -165,8 +165,13 @@ pub(in crate::process) fn here() -> String {
     format!("boot {} {}", boot.trim(), namespace.display())
 }
 
-/// The wall time at `ticks` clock ticks after boot.
-pub(in crate::process) fn unix_ms(ticks: u64) -> Option<i64> {
+/// When the machine was started.
+pub(in crate::process) fn booted_unix_ms() -> Option<i64> {
+    started_unix_ms(0)
+}
+
+/// The wall time of a start: `ticks` clock ticks after boot.
+pub(in crate::process) fn started_unix_ms(ticks: u64) -> Option<i64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let boot_s: i64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
     let after_ms = ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1);
@@ -196,14 +201,6 @@ pub(in crate::process) fn environment(pid: u32) -> Option<Vec<u8>> {
 /// The user that a process belongs to.
 pub(in crate::process) fn owner(pid: u32) -> Option<u32> {
     fs::metadata(format!("/proc/{pid}")).map(|meta| meta.uid()).ok()
-}
-
-/// Whether ccc's parent has made it ignore this signal, as `nohup` does.
-pub fn is_ignored(signal: i32) -> bool {
-    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let bits = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    bits & (1 << (signal - 1)) != 0
 }
 
 /// Whether the process holds a file that `/proc/PID/fd` shows under one of these names.
@@ -263,12 +260,15 @@ pub(in crate::process) fn open_pidfd(pid: Pid) -> rustix::io::Result<Option<Owne
     }
 }
 
-/// Sends SIGKILL to the process of this descriptor.
+/// Sends SIGKILL to the process of this descriptor, or, without one, to the process that has this pid now.
 ///
 /// # Errors
 /// As kill(2).
-pub(in crate::process) fn kill_by(pidfd: &OwnedFd) -> rustix::io::Result<()> {
-    rustix::process::pidfd_send_signal(pidfd, Signal::KILL)
+pub(in crate::process) fn kill(pid: Pid, by: Option<&OwnedFd>) -> rustix::io::Result<()> {
+    match by {
+        Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, Signal::KILL),
+        None => rustix::process::kill_process(pid, Signal::KILL),
+    }
 }
 
 /// Closes this descriptor and all higher ones. False if the kernel cannot (before 5.9). Async-signal-safe.

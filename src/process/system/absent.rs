@@ -1,0 +1,142 @@
+//! What Linux has in addition to POSIX, for systems that lack it: each function does nothing, or says that it cannot. So one list
+//! of functions serves every system, and a system takes from here what it has no form of.
+
+use std::ffi::{OsString, c_int};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use rustix::process::{Pid, Signal};
+
+use super::changed::ChangedEntry;
+use super::machine::MachineLoad;
+use super::walls::Walls;
+
+/// Orphans never become children of ccc, so the caller looks at all children.
+pub(in crate::process) fn adopted(_: u32) -> Option<Vec<u32>> {
+    None
+}
+
+/// Not counted in a form that includes pipes and terminals.
+pub(in crate::process) fn written_bytes(_: u32) -> Option<u64> {
+    None
+}
+
+/// Not measured here.
+#[must_use]
+pub fn machine_load() -> MachineLoad {
+    MachineLoad::default()
+}
+
+/// There are no scopes.
+pub(in crate::process) fn is_out_of_memory(_: u32, _: &str) -> bool {
+    false
+}
+
+/// Only asked for orphans that became children of ccc.
+pub(in crate::process) fn holds(_: u32, _: &[OsString]) -> bool {
+    false
+}
+
+/// Only glibc gives each thread its own heap.
+pub fn use_one_heap() {}
+
+pub(in crate::process) fn become_subreaper() {}
+
+pub(in crate::process) fn stop_being_subreaper() {}
+
+pub(in crate::process) fn is_subreaper() -> bool {
+    false
+}
+
+pub(in crate::process) fn end_with_parent() {}
+
+/// Sends SIGKILL to the process that has this pid now.
+///
+/// # Errors
+/// As kill(2).
+pub(in crate::process) fn kill(pid: Pid, _: Option<&OwnedFd>) -> rustix::io::Result<()> {
+    rustix::process::kill_process(pid, Signal::KILL)
+}
+
+pub(in crate::process) fn close_range(_: c_int) -> bool {
+    false
+}
+
+pub(in crate::process) fn close_range_on_exec(_: c_int) -> bool {
+    false
+}
+
+/// No step between fork and exec fails with it.
+pub(in crate::process) const NOT_RAISED: c_int = c_int::MAX;
+
+pub(in crate::process) fn landlock_version() -> Option<u32> {
+    None
+}
+
+/// There are no walls.
+#[derive(Debug)]
+pub(in crate::process) struct Raise(());
+
+impl Raise {
+    pub(in crate::process) fn prepare(_: &Walls, _: &Path) -> io::Result<Raise> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(in crate::process) fn raise(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+pub(in crate::process) fn try_in_a_child(_: &Raise) -> bool {
+    false
+}
+
+/// There is no keeper: a command keeps running when ccc is killed.
+pub(in crate::process) fn split(_: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Not supported here.
+///
+/// # Errors
+/// Always.
+pub fn watch_names(_: &[&Path]) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Reports changes of the entries of directories. Not supported here, so none is ever made.
+#[derive(Debug)]
+pub struct DirWatch(OwnedFd);
+
+impl DirWatch {
+    /// Not supported here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn new() -> io::Result<DirWatch> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Not supported here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn add(&self, _: &Path) -> io::Result<i32> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Not supported here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn take(&self) -> io::Result<Vec<ChangedEntry>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl AsRawFd for DirWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
