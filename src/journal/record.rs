@@ -170,7 +170,9 @@ pub trait JournalInput: Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// When it is none.
-    fn line(line: &[u8]) -> Result<JournalLine<Self>, serde_json::Error>;
+    fn line(line: &[u8]) -> Result<JournalLine<Self>, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
 }
 
 /// The actions of one kind of run, as a journal records them.
@@ -215,9 +217,6 @@ impl JournalInput for CommandInput {
     }
     fn unix_ms(&self) -> Option<i64> {
         self.unix_ms()
-    }
-    fn line(line: &[u8]) -> Result<JournalLine<Self>, serde_json::Error> {
-        serde_json::from_slice(line)
     }
 }
 
