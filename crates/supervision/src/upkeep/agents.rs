@@ -43,7 +43,7 @@ pub struct AgentFact {
     pub ignores_usage: bool,
     /// When its ccc last gave a sign of life, unix milliseconds.
     pub seen_unix_ms: i64,
-    /// It waits for its workers, or for a reset.
+    /// It runs and waits: for its workers, a reset, or its user.
     pub is_idle: bool,
     /// Since when its ccc works on it, unix milliseconds.
     pub since_unix_ms: Option<i64>,
