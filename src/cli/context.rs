@@ -63,7 +63,11 @@ impl Context {
     /// This context in another directory, without input.
     #[must_use]
     pub fn in_directory(&self, cwd: &Path) -> Context {
-        Context { printer: Printer::of_process(&self.env), ..self.at(cwd) }
+        let printer = Printer::of_process(&self.env);
+        if let Some(warned) = self.printer.warned() {
+            printer.warn_once_by(warned.to_owned());
+        }
+        Context { printer, ..self.at(cwd) }
     }
 
     /// The current directory.
@@ -135,7 +139,7 @@ impl Context {
     pub fn settings(&self, flags: Flags) -> Result<Resolved, CliError> {
         let resolved = resolve(self.dirs()?, &self.project()?, &self.env, &self.consents()?, flags)?;
         for warning in &resolved.warnings {
-            self.printer.warn(warning);
+            self.printer.warn_of_settings(warning);
         }
         Ok(resolved)
     }

@@ -379,7 +379,7 @@ fn prepare(
     if let Err(why) = &scope {
         context
             .printer
-            .warn(format_args!("agent.memory_max is not enforced, and the agent runs without a limit: {why}"));
+            .warn_of_settings(format_args!("agent.memory_max is not enforced, and the agent runs without a limit: {why}"));
     }
     let host = if request.hosted {
         tell_of_plan();

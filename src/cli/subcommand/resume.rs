@@ -1,7 +1,7 @@
 //! `ccc resume [RUN]`.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rustix::fs::OFlags;
@@ -95,6 +95,10 @@ pub struct ResumeArgs {
     #[arg(long, hide = true)]
     pub lift_bounds: bool,
 
+    /// Warnings about the settings that stand in this file were given before: each is given once for a list of tasks.
+    #[arg(long, hide = true)]
+    pub warned: Option<PathBuf>,
+
     /// Continue although another run works in the run's directory or repository.
     #[arg(long)]
     pub share_tree: bool,
@@ -166,6 +170,9 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
             ensure_keeper(context);
         }
         return Ok(started);
+    }
+    if let Some(warned) = &args.warned {
+        context.printer.warn_once_by(warned.clone());
     }
     run::refuse_past(args.settings.0.budgets.until)?;
     let state = &context.dirs()?.state;
@@ -288,7 +295,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     let project = Project::find(Path::new(&plan.cwd));
     let present = Present::find(&plan, given_before(&plan), args.reload, &project, context)?;
     for warning in &present.warnings {
-        context.printer.warn(warning);
+        context.printer.warn_of_settings(warning);
     }
     let changed = changed_plan(&plan, &args, &present, &run_dir, context)?;
     let changed = changed.or_else(|| (plan != recorded).then(|| plan.clone()));
@@ -300,7 +307,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     }
     let settings_of_agent = trust::require_agent_settings(plan.agent, &agent_args, &project, context)?;
     for warning in &gathered.warnings {
-        context.printer.warn(warning);
+        context.printer.warn_of_settings(warning);
     }
     credentials::warn_of_none(plan.agent, &gathered.pool, context)?;
     let ask = credentials::ask(context, &project, &settings.usage)?;

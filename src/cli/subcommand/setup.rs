@@ -73,6 +73,7 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         unless_kept_down: false,
         conversation: false,
         lift_bounds: false,
+        warned: None,
         share_tree: false,
         replace_args: false,
         settings: Options(Box::default()),
