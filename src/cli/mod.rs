@@ -22,6 +22,7 @@ mod context;
 mod continue_interactively;
 mod continued;
 mod credentials;
+mod dead_run;
 mod detach;
 mod diagnostics;
 mod dispatch;

@@ -110,6 +110,22 @@ pub fn locate(
     }
 }
 
+/// How a person types the program of a run: by its name where PATH (`path`) finds it under that, else with its own path. A program
+/// that is not on this machine, as in the recording of another one, has its name only.
+#[must_use]
+pub fn typed(agent: AgentKind, program: &Path, path: Option<&OsStr>) -> String {
+    let name = agent.program();
+    let is_it = |found: &Path| {
+        found == program || found.canonicalize().is_ok_and(|found| program.canonicalize().is_ok_and(|it| it == found))
+    };
+    let found = path.and_then(|path| process::on_path(OsStr::new(name), path, Path::new("/")));
+    if !program.is_file() || found.is_some_and(|found| is_it(&found)) {
+        name.to_owned()
+    } else {
+        program.display().to_string()
+    }
+}
+
 /// The first executable file with this name on PATH.
 #[must_use]
 pub fn on_path(name: &OsStr, env: &Env, cwd: &Path) -> Option<PathBuf> {

@@ -27,7 +27,7 @@ const GREETING: &str = "supervised conversation: type the task and Enter; a crit
 /// ended, its history is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct AttachArgs {
-    /// The run's id, the beginning of it, or `last` [the newest active run of this directory].
+    /// Its name, its id, the beginning of either, or `last` [the newest active run of this directory].
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 

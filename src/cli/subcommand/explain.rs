@@ -18,7 +18,7 @@ const WHY_CHARS: usize = 400;
 /// the journal entry that led to the decision.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExplainArgs {
-    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`). Without it,
+    /// Its name, its id, the beginning of either, `last`, or a path (with a slash in it, or ending in `.jsonl`). Without it,
     /// the run that was active last.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,

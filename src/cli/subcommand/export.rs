@@ -27,7 +27,7 @@ const TITLE_CHARS: usize = 80;
 /// Turn a recorded run into a terminal recording, or into a copy that you can share and that `ccc replay --check` can test.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExportArgs {
-    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`).
+    /// Its name, its id, the beginning of either, `last`, or a path (with a slash in it, or ending in `.jsonl`).
     #[arg(value_name = "RUN")]
     pub run: String,
 

@@ -17,7 +17,7 @@ use crate::journal::RunDir;
 /// any number of readers may connect and disconnect.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct FollowArgs {
-    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
+    /// Its name, its id, the beginning of either, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 

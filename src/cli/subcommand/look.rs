@@ -11,7 +11,7 @@ use crate::journal::RunSummary;
 /// Show the latest of what an agent or another run has done.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct LookArgs {
-    /// Its name, its id, or the beginning of its id.
+    /// Its name, its id, the beginning of either, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 

@@ -27,7 +27,7 @@ use crate::ui::harmless_json;
 /// The page is one file that needs no network. A run writes it by itself when it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ReportArgs {
-    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`). Without it,
+    /// Its name, its id, the beginning of either, `last`, or a path (with a slash in it, or ending in `.jsonl`). Without it,
     /// the run that was active last.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
@@ -223,8 +223,9 @@ fn opened(open: bool, path: &Path, context: &Context) -> Result<ExitCode, CliErr
         Ok(status) => format!("{opener} failed ({status})"),
         Err(error) => format!("{opener} cannot be started: {error}"),
     };
-    context.printer.warn(format_args!("{fault}; open the file in a browser yourself"));
-    Ok(ExitCode::FAILED)
+    context.printer.warn(format_args!("{fault}, so the report is not shown; it is written: {}", path.display()));
+    context.printer.talk(format_args!("  hint: open it in a browser: file://{}", address(path)));
+    Ok(ExitCode::COMPLETED)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ use redaction::Redactor;
 /// reboot.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ResumeArgs {
-    /// The run's id, the beginning of it, `last` for the one that was active last, or its directory. Without it, the newest
+    /// Its name, its id, the beginning of either, `last` for the one that was active last, or its directory. Without it, the newest
     /// unfinished run of this directory, unless a newer one here is completed.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
@@ -239,7 +239,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         }
     })
     .map_err(|error| {
-        let by_hand = session_by_hand(&run_dir).map(|line| format!("; to continue the session without ccc: {line}"));
+        let by_hand = session_by_hand(&run_dir, context).map(|line| format!("; to continue the session without ccc: {line}"));
         CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(format!(
             "to see the run up to that point: ccc explain {}{}",
             run_dir.id(),
@@ -454,11 +454,13 @@ fn is_agent(run: &RunDir) -> bool {
 }
 
 /// The shell command that continues the session of a run without ccc; `None` when the run's summary has no session.
-fn session_by_hand(run_dir: &RunDir) -> Option<String> {
+fn session_by_hand(run_dir: &RunDir, context: &Context) -> Option<String> {
     let summary = RunSummary::read(&run_dir.summary()).ok()?;
     let agent = AgentKind::default();
     let args = agent.interface_args(&summary.session_id?, &[])?;
-    Some(format!("cd {} && {}{}", shell::quoted(&summary.cwd), agent.program(), shell::words(&args)))
+    let plan = JournalReader::open(&run_dir.journal()).ok().and_then(|reader| reader.plan().ok());
+    let program = plan.map_or_else(|| agent.program().to_owned(), |plan| context.typed_agent(&plan));
+    Some(format!("cd {} && {}{}", shell::quoted(&summary.cwd), shell::quoted(&program), shell::words(&args)))
 }
 
 /// Messages of the user that the agent has not received yet, and in which the journal has a mark in place of a secret.

@@ -18,7 +18,7 @@ use crate::journal::RunDir;
 /// not start. This command begins with the failed one: those that had passed are not run again.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct SetupArgs {
-    /// The run's id or name, or `last` for the one that was active last.
+    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
     #[arg(value_name = "RUN")]
     pub run: String,
 

@@ -7,6 +7,7 @@ use clap::{Args, Command};
 use super::answer::{self, AnswerArgs};
 use crate::cli::agent::roster;
 use crate::cli::answering::Open;
+use crate::cli::steer::Ordered;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, keeper_world, queue, zone};
 use crate::config::Flags;
 use crate::control::protocol::Request;
@@ -64,7 +65,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
 fn request_of(asked: &Show, text: &str) -> Result<Request, String> {
     let Some(open) = Open::of(asked.clone()) else { return Err("this asks nothing".to_owned()) };
     let args = AnswerArgs {
-        run: String::new(),
+        ordered: Ordered { run: String::new(), json: false },
         request: open.number().to_string(),
         answer: text.to_owned(),
         why: None,

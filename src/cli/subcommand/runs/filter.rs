@@ -12,6 +12,11 @@ use crate::journal::{RunDir, RunSummary, Word};
 /// The word for a run that has not ended, and on which no ccc works.
 const DIED: &str = "died";
 
+/// The names by which runs can be listed.
+pub(in crate::cli) fn outcomes() -> Vec<String> {
+    Outcome::ALL.iter().map(|outcome| outcome.as_str()).chain([DIED]).map(str::to_owned).collect()
+}
+
 /// The outcomes that are listed.
 #[derive(Debug)]
 pub(super) struct Outcomes(BTreeSet<String>);
