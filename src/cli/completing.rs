@@ -14,7 +14,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, SubcommandCa
 use clap_complete::env::Shells;
 
 use super::kept::KeptRun;
-use super::subcommand::runs::outcomes;
+use super::subcommand::runs::Outcomes;
 use super::{Cli, Context};
 use crate::config::env::CCC_COMPLETE;
 use crate::config::{Flags, Settings, resolve};
@@ -91,7 +91,7 @@ fn argument(arg: Arg, command: &str, above: &str, sources: &Arc<Sources>) -> Arg
         return arg.add(ArgValueCompleter::new(move |typed: &OsStr| candidates(sources.entries_of_notify(), typed)));
     }
     if command == "runs" && arg.get_id() == "outcome" {
-        return arg.add(ArgValueCompleter::new(|typed: &OsStr| candidates(outcomes(), typed)));
+        return arg.add(ArgValueCompleter::new(|typed: &OsStr| candidates(Outcomes::names(), typed)));
     }
     if command == "diff" && named(&["N[..M]"]) || command == "restore" && named(&["N"]) {
         return arg.add(ArgValueCompleter::new(move |typed: &OsStr| sources.checkpoints(typed)));

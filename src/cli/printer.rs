@@ -237,8 +237,13 @@ impl Printer {
     pub fn error(&self, message: impl fmt::Display, hint: Option<&str>) {
         self.talk_behind(&format!("{} ", self.paint_err(Paint::Red, "error:")), message);
         if let Some(hint) = hint {
-            self.talk_behind(&format!("  {} ", self.paint_err(Paint::Bold, "hint:")), hint);
+            self.hint(hint);
         }
+    }
+
+    /// Writes what can be done about what was said.
+    pub fn hint(&self, hint: impl fmt::Display) {
+        self.talk_behind(&format!("  {} ", self.paint_err(Paint::Bold, "hint:")), hint);
     }
 
     /// The text in a colour, if stdout has colours.

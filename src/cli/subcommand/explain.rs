@@ -29,7 +29,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: ExplainArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let journal = journal_of(args.run.as_deref(), context)?;
+    let journal = journal_of(args.run.as_deref(), "explain", context)?;
     let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
     match run_kind(&journal).map_err(|error| failed(&error))? {
         RunKind::Agent => {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::replay::outputs;
 use crate::cli::recording::journal_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
 use crate::core::Tick;
 use crate::driver::{self, CopyError};
 use crate::journal::export::Private;
@@ -64,7 +64,8 @@ pub enum ExportFormat {
 /// # Errors
 /// When the run cannot be read or the export cannot be written.
 pub fn run(args: ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let journal = journal_of(Some(&args.run), context)?;
+    inside::refuse("export", context)?;
+    let journal = journal_of(Some(&args.run), "export", context)?;
     if args.keep_text && args.format != ExportFormat::Fixture {
         return Err(CliError::new(
             ErrorKind::Usage,

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use clap::Args;
 
 use crate::agent::Role;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, pager, steer, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, pager, steer, zone};
 use crate::control::protocol::Hello;
 use crate::control::{Client, ClientError};
 use crate::journal::{JournalReader, LogEntry, ReadError, RunDir, RunKind, RunLog, Written, Wrote, run_kind};
@@ -75,14 +75,11 @@ impl LogsArgs {
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: &LogsArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run = steer::find_begun(&args.run, context)?;
+    inside::may_read(&run, "logs", context)?;
     let failed = |error: &ReadError| {
         let failed = CliError::new(ErrorKind::Failed, error.to_string());
-        match error {
-            ReadError::NoHeader { .. } => failed.hint(format!("to see how it stands: ccc status {}", run.id())),
-            ReadError::Io { .. }
-            | ReadError::BadHeader { .. }
-            | ReadError::TooNew { .. } => failed,
-        }
+        let has_none = matches!(error, ReadError::NoHeader { .. });
+        if has_none { failed.hint(format!("to see how it stands: ccc status {}", run.id())) } else { failed }
     };
     if run_kind(&run.journal()).map_err(|error| failed(&error))? == RunKind::Command {
         return Err(CliError::new(

@@ -53,7 +53,7 @@ fn speed(text: &str) -> Result<f64, String> {
 pub fn run(args: ReplayArgs, context: &Context) -> Result<ExitCode, CliError> {
     let mut code = ExitCode::COMPLETED;
     for path in &args.runs {
-        let journal = journal_of(Some(path), context)?;
+        let journal = journal_of(Some(path), "replay", context)?;
         if args.check || args.bless {
             let comparison = driver::compare(&journal).map_err(|error| unreadable(&error))?;
             match &comparison.difference {
