@@ -244,8 +244,34 @@ pub fn tested(agent: AgentKind, version: &str) -> Tested {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tested, VersionFault, tested, version_in};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::{Tested, VersionFault, tested, typed, version_in};
     use crate::agent::AgentKind;
+
+    #[test]
+    fn a_program_is_typed_by_its_name_only_where_path_finds_it_under_that() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let program = |place: &str| {
+            let path = dir.path().join(place).join("claude");
+            std::fs::create_dir(dir.path().join(place)).expect("made");
+            std::fs::write(&path, "").expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("set");
+            path
+        };
+        let (one, other) = (program("one"), program("other"));
+        let path = dir.path().join("one").into_os_string();
+        let typed = |program: &Path, path| typed(AgentKind::CLAUDE_CODE, program, path);
+        assert_eq!(typed(&one, Some(&path)), "claude");
+        assert_eq!(typed(&other, Some(&path)), other.display().to_string());
+        assert_eq!(typed(&one, None), one.display().to_string());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&one, &link).expect("a link");
+        assert_eq!(typed(&link, Some(&path)), "claude", "it is the same program");
+        assert_eq!(typed(&dir.path().join("gone"), Some(&path)), "claude");
+        assert_eq!(typed(Path::new(""), None), "claude");
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {

@@ -55,6 +55,7 @@ fn acts_by(upkeep: &mut Upkeep, now: i64, agents: &[AgentFact], rules: &Rules) -
                 format!("tell {run} {notice}")
             }
             Act::TellOfLost { run, worker } => format!("{run} has lost {worker}"),
+            Act::TellUser { run, .. } => format!("the user has lost {run}"),
             Act::Stop { run, .. } => format!("stop {run}"),
             Act::End { run, .. } => format!("end {run}"),
             Act::Resume { run, why } => format!("resume {run} {why:?}"),
@@ -485,6 +486,34 @@ fn a_manager_is_told_once_of_a_worker_that_has_died_and_is_not_revived() {
     // Somebody continues it, and it dies again: that is another end.
     assert_eq!(at(142_000, RUNNING), NONE);
     assert_eq!(at(143_000, Standing::Died), ["m1 has lost w1"]);
+}
+
+#[test]
+fn the_user_is_told_once_of_an_agent_that_is_not_continued_any_more_and_before_the_keeper_ends() {
+    let mut upkeep = keeper(Vec::new());
+    let rules = Rules { step_ms: 0, step_jitter_ms: 0, grace_ms: 0, ..Rules::default() };
+    let mut kept_down = agent("b", Standing::Died);
+    kept_down.kept_down = true;
+    let agents = |standing| [agent("a", standing), kept_down.clone()];
+    let mut now = NOW;
+    for _ in 0..rules.most_revivals {
+        assert_eq!(acts_by(&mut upkeep, now, &agents(Standing::Died), &rules), NONE);
+        now += 100_000;
+        assert_eq!(acts_by(&mut upkeep, now, &agents(Standing::Died), &rules), ["resume a Died"]);
+        now += 1_000;
+        assert_eq!(acts_by(&mut upkeep, now, &agents(RUNNING), &rules), NONE);
+    }
+    let lost = ["the user has lost a"];
+    assert_eq!(acts_by(&mut upkeep, now, &agents(Standing::Died), &rules), lost);
+    // Nobody has said that it was done: the keeper was killed. Now nothing else is left to do.
+    let decided = upkeep.decide(&Facts { now_unix_ms: now, agents: &agents(Standing::Died), load: Load::default() }, &rules);
+    assert!(!decided.rests && matches!(&decided.acts[..], [Act::TellUser { run, .. }] if run == "a"), "{decided:?}");
+    upkeep.told_of_end("a");
+    let decided = upkeep.decide(&Facts { now_unix_ms: now, agents: &agents(Standing::Died), load: Load::default() }, &rules);
+    assert!(decided.rests && decided.acts.is_empty(), "{decided:?}");
+    // Somebody continues it, and it is given up again: that is another end.
+    assert_eq!(acts_by(&mut upkeep, now, &agents(RUNNING), &rules), NONE);
+    assert_eq!(acts_by(&mut upkeep, now, &agents(Standing::Died), &rules), lost);
 }
 
 #[test]
