@@ -393,7 +393,7 @@ mod tests {
             std::fs::write(dir.journal(), begun).expect("written");
             EventPrinter::new(&dir, false, &context).history(None, Some(1)).expect("nothing to tell");
             let fault = EventPrinter::new(&dir, false, &context).history(None, None).expect_err("no journal");
-            assert!(fault.message.contains("the run has no journal"), "{}", fault.message);
+            assert!(fault.message.contains("there is no journal yet"), "{}", fault.message);
         }
     }
 

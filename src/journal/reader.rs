@@ -75,7 +75,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// There is no header: the run died before it began.
-    #[error("{}: the run has no journal: its ccc is still starting, or ended before the run began, so nothing is recorded", path.display())]
+    #[error("{}: there is no journal yet, or none with a header: ccc ended before the run began, or is still starting, so nothing is recorded", path.display())]
     NoHeader {
         /// The journal.
         path: PathBuf,

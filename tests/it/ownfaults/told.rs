@@ -84,7 +84,10 @@ fn what_a_killed_ccc_has_not_sent_is_sent_when_its_completed_run_is_to_be_resume
     let world = World::on(ground, &json!({"agent": [crash, wait], "critic": approves}));
     let running = world.start(&[]);
     // What a ccc would leave that is killed now.
-    let item = || fs::read_dir(world.run_dir().join("notify")).ok()?.flatten().map(|entry| entry.path()).find(is_item);
+    let item = || {
+        let outbox = fs::read_dir(world.ground.runs().first()?.join("notify")).ok()?;
+        outbox.flatten().map(|entry| entry.path()).find(is_item)
+    };
     let left = look_until("the message to be kept", item);
     let unsent = fs::read(&left).expect("read");
     fs::remove_file(world.ground.home().join("deaf")).expect("removed");

@@ -143,7 +143,9 @@ on_both! {
             "nohup sh -c 'while [ ! -e {looks} ]; do sleep 0.1; done; while true; do date +%N >> served.txt; sleep 0.7; done' \
              >/dev/null 2>&1 & echo started"
         );
-        let look = bash(&format!("touch {looks}; while [ ! -s served.txt ]; do sleep 0.05; done; ls"));
+        // In a script, because the CLI lets no critic touch a file outside of the project by name.
+        ground.write("look.sh", &format!("touch {looks}; while [ ! -s served.txt ]; do sleep 0.05; done; ls\n"));
+        let look = bash("sh look.sh");
         let allow = json!({"permissions": {"allow": ["Bash"]}});
         ground.user_settings(&allow);
         let api =
