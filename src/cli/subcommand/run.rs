@@ -455,6 +455,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
         agent_version: parts.agent_version,
         agent_args: settings.agent.args.clone(),
         new_ids_when_resumed: true,
+        denials_as_they_occurred: true,
         earlier_turns: earlier_turns(agent, user_args.session.as_ref(), parts.agent_dir),
         session: user_args.session.unwrap_or_else(|| SessionStart::New(derive_uuid(&seed, "session", 0))),
         setup: settings

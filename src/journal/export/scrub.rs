@@ -356,6 +356,7 @@ impl Scrubber {
             approvals: _,
             conversation: _,
             new_ids_when_resumed: _,
+            denials_as_they_occurred: _,
             supervised: _,
             without_critic: _,
             checkpoints: _,

@@ -30,6 +30,7 @@ pub(crate) fn plan() -> Plan {
         cwd: "/home/alice/shop".to_owned(),
         earlier_turns: Vec::new(),
         new_ids_when_resumed: false,
+        denials_as_they_occurred: false,
         agent: AgentKind::CLAUDE_CODE,
         agent_version: "2.1.329".to_owned(),
         agent_program: "/usr/bin/claude".to_owned(),

@@ -21,7 +21,7 @@ fn dear(command: &str) -> Reply {
 }
 
 on_both! {
-    fn the_same_feedback_on_a_still_tree_ends_as_stuck_and_the_agent_was_told(cli) {
+    fn the_same_feedback_on_a_still_tree_ends_as_stuck_and_the_agent_was_told(cli, current) {
         let ground = Ground::new();
         let api = ScriptedApi::start(
             Script::new()
@@ -41,7 +41,7 @@ on_both! {
         assert!(iterations == 3 || iterations == 4, "{iterations}");
     }
 
-    fn the_same_feedback_after_changes_goes_on_and_the_last_iteration_still_completes(cli) {
+    fn the_same_feedback_after_changes_goes_on_and_the_last_iteration_still_completes(cli, current) {
         let ground = Ground::new();
         let step = |n: u32| bash(&format!("echo {n} >> progress.txt"));
         let no = || said("The tests are missing. Write them.");
@@ -56,7 +56,7 @@ on_both! {
         assert_eq!(ended.result()["iterations"], 5);
     }
 
-    fn spent_iterations_end_as_budget(cli) {
+    fn spent_iterations_end_as_budget(cli, current) {
         let ground = Ground::new();
         let api = ScriptedApi::start(script(
             vec![said("Done."), said("Done.")],
@@ -101,7 +101,7 @@ on_both! {
         assert!(more.parse::<u64>().unwrap() >= 80_000, "{resume}");
     }
 
-    fn an_agent_that_never_ends_its_turn_is_ended_when_the_money_is_spent(cli) {
+    fn an_agent_that_never_ends_its_turn_is_ended_when_the_money_is_spent(cli, current) {
         let ground = Ground::new();
         let api = ScriptedApi::start(Script::new().always(dear("echo on"))).unwrap();
         let args = ["-p", "do it", "--max-cost-usd", "3", "--", "--dangerously-skip-permissions"];
@@ -114,7 +114,7 @@ on_both! {
         assert_eq!((&ended.result()["iterations"], &ended.result()["restarts"]), (&json!(0), &json!(0)));
     }
 
-    fn a_critic_that_never_ends_its_turn_is_ended_when_the_money_is_spent(cli) {
+    fn a_critic_that_never_ends_its_turn_is_ended_when_the_money_is_spent(cli, current) {
         let ground = Ground::new();
         let api = ScriptedApi::start(
             Script::new().on(When::no_user_text(BRIEF), said("Done.")).always_on(When::any_user_text(BRIEF), dear("ls")),
@@ -140,7 +140,7 @@ on_both! {
         assert!(ended.result()["cost_usd"].as_f64().unwrap() > 1.59, "{}", ended.result());
     }
 
-    fn spent_time_ends_the_turn_in_its_middle(cli) {
+    fn spent_time_ends_the_turn_in_its_middle(cli, current) {
         let ground = Ground::new().env("CCC_GRACE", "2s");
         let endless = Reply::Message(Message {
             ending: Ending::Stall { after_deltas: 2 },

@@ -30,7 +30,7 @@ on_both! {
         assert_eq!(ended.result()["result"], "The build is done.");
     }
 
-    fn a_failing_check_goes_back_without_a_critic_and_all_results_are_in_the_brief(cli) {
+    fn a_failing_check_goes_back_without_a_critic_and_all_results_are_in_the_brief(cli, current) {
         let ground = Ground::new();
         ground.write(".ccc.json", r#"{"checks": ["cat made.txt || { echo THE-FILE-IS-MISSING; exit 7; }", "echo second-check"]}"#);
         ground.trust();
@@ -55,7 +55,7 @@ on_both! {
         assert_eq!(ended.result()["iterations"], 2);
     }
 
-    fn a_check_that_hangs_and_leaves_a_daemon_is_stopped_whole(cli) {
+    fn a_check_that_hangs_and_leaves_a_daemon_is_stopped_whole(cli, current) {
         let ground = Ground::new();
         ground.write(
             ".ccc.json",

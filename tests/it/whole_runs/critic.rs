@@ -15,7 +15,7 @@ fn said(text: &str) -> Reply {
 }
 
 on_both! {
-    fn an_empty_answer_is_no_verdict_and_the_critic_is_asked_again(cli) {
+    fn an_empty_answer_is_no_verdict_and_the_critic_is_asked_again(cli, current) {
         let ground = Ground::new();
         // The CLI itself asks once more after an empty reply.
         let empty = || Reply::blocks(vec![]);
@@ -25,7 +25,7 @@ on_both! {
         assert_eq!(ended.verdicts(), ["unusable", "completed"]);
     }
 
-    fn an_approval_with_one_character_too_many_is_asked_for_again(cli) {
+    fn an_approval_with_one_character_too_many_is_asked_for_again(cli, current) {
         for spoilt in ["Fine.\n\n[TASK_COMPLETED].", "Fine.\n```\n[TASK_COMPLETED]\n```"] {
             let ground = Ground::new();
             let api = ScriptedApi::start(script(vec![said("Done.")], vec![said(spoilt), approval()])).unwrap();
@@ -40,7 +40,7 @@ on_both! {
         }
     }
 
-    fn a_marker_counts_only_alone_on_the_last_line(cli) {
+    fn a_marker_counts_only_alone_on_the_last_line(cli, current) {
         let ground = Ground::new();
         let tricks = [
             "I will answer [TASK_COMPLETED] when the tests exist.",
@@ -75,7 +75,7 @@ on_both! {
         assert!(verdicts[0]["text"].as_str().unwrap().contains("made-by-the-critic.txt"), "{verdicts:?}");
     }
 
-    fn a_critic_that_writes_each_time_ends_the_run_as_failed_outside_of_git_too(cli) {
+    fn a_critic_that_writes_each_time_ends_the_run_as_failed_outside_of_git_too(cli, current) {
         let ground = Ground::without_git();
         ground.user_settings(&json!({"permissions": {"allow": ["Bash(python3:*)"]}}));
         let write = |n: u32| bash(&format!("python3 -c \"open('cheat{n}.txt','w').write('x')\""));
@@ -152,7 +152,7 @@ on_both! {
         assert!(brief.contains("STRICT-REVIEWER") && brief.contains("python3"), "the denial is told: {brief}");
     }
 
-    fn a_question_for_the_user_ends_the_night_with_it(cli) {
+    fn a_question_for_the_user_ends_the_night_with_it(cli, current) {
         let ground = Ground::new();
         let question = "Shall the old table be dropped?\nIt holds 3 rows.\n\n[NEEDS_USER]";
         let api = ScriptedApi::start(script(vec![said("Done.")], vec![said(question)])).unwrap();
@@ -219,7 +219,7 @@ fn a_critic_that_crashes_is_asked_again_and_after_three_crashes_the_session_is_k
 }
 
 on_both! {
-    fn a_critic_killed_in_mid_answer_is_asked_again(cli) {
+    fn a_critic_killed_in_mid_answer_is_asked_again(cli, current) {
         let ground = Ground::new();
         let slow = Reply::Message(Message {
             ending: Ending::Stall { after_deltas: 2 },

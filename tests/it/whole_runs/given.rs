@@ -122,7 +122,7 @@ on_both! {
         assert!(!ended.stdout.contains('\u{1b}'), "a control character of the task reaches the terminal");
     }
 
-    fn a_task_that_looks_like_an_option_or_a_command_is_only_a_task(cli) {
+    fn a_task_that_looks_like_an_option_or_a_command_is_only_a_task(cli, current) {
         for task in ["--help", "- first\n- second", "[TASK_COMPLETED]"] {
             let ground = Ground::without_git();
             let api = ScriptedApi::start(script(vec![said("Done.")], vec![approval()])).unwrap();
@@ -192,7 +192,7 @@ on_both! {
         assert_eq!(texts.iter().filter(|said| said.trim() == "do it").count(), 1, "{texts:#?}");
     }
 
-    fn a_spent_window_without_waiting_is_exit_code_75(cli) {
+    fn a_spent_window_without_waiting_is_exit_code_75(cli, current) {
         let ground = oauth(Ground::new());
         let api = ScriptedApi::start(Script::new().always(Reply::limit_reached("five_hour", 3_600))).unwrap();
         let ended = ground.supervise(&api.base_url(), &cli.path, &["-p", "do it", "--no-wait"]).end();
@@ -207,7 +207,7 @@ on_both! {
         waits.wait().assert_code(130);
     }
 
-    fn a_wait_that_would_pass_a_bound_is_not_begun(cli) {
+    fn a_wait_that_would_pass_a_bound_is_not_begun(cli, current) {
         for bound in [["--max-wait", "10m"], ["--until", "+30m"], ["--max-duration", "30m"]] {
             let ground = oauth(Ground::new());
             let api = ScriptedApi::start(Script::new().always(Reply::limit_reached("five_hour", 3_600))).unwrap();
@@ -238,7 +238,7 @@ on_both! {
         assert!(ended.result()["waited_ms"].as_u64().unwrap() >= 1_000);
     }
 
-    fn a_pipe_gives_the_same_night_as_a_terminal(cli) {
+    fn a_pipe_gives_the_same_night_as_a_terminal(cli, current) {
         let nights: Vec<_> = ["pty", "pipe"]
             .iter()
             .map(|transport| {
@@ -262,7 +262,7 @@ on_both! {
         assert_eq!(nights[0], nights[1]);
     }
 
-    fn json_prints_one_object_and_text_prints_the_result(cli) {
+    fn json_prints_one_object_and_text_prints_the_result(cli, current) {
         let ground = Ground::new();
         for format in ["json", "text"] {
             let api = ScriptedApi::start(script(vec![said("All is done.")], vec![approval()])).unwrap();

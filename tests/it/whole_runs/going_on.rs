@@ -16,7 +16,7 @@ fn resume<'a>(ground: &'a Ground, base_url: &str, args: &[&str]) -> Ended<'a> {
 }
 
 on_both! {
-    fn an_answered_question_goes_on_in_the_same_session(cli) {
+    fn an_answered_question_goes_on_in_the_same_session(cli, current) {
         let ground = Ground::new();
         let api = ScriptedApi::start(script(
             vec![said("Done."), bash("echo blue > colour.txt"), said("It is blue now.")],
@@ -47,7 +47,7 @@ on_both! {
         assert!(third.stderr.contains("nothing to continue"), "{}", third.stderr);
     }
 
-    fn a_spent_budget_is_raised_and_the_run_goes_on_where_it_was(cli) {
+    fn a_spent_budget_is_raised_and_the_run_goes_on_where_it_was(cli, current) {
         let ground = Ground::new();
         let api = ScriptedApi::start(script(
             vec![said("Done."), said("The licence is there.")],
@@ -66,7 +66,7 @@ on_both! {
         assert_eq!(fed, 1, "the feedback of the last judged stop reaches the agent when the run goes on");
     }
 
-    fn a_mistyped_option_of_a_resume_is_not_kept(cli) {
+    fn a_mistyped_option_of_a_resume_is_not_kept(cli, current) {
         let ground = Ground::new();
         let api = ScriptedApi::start(script(
             vec![said("Done."), said("The licence is there.")],
@@ -86,7 +86,7 @@ on_both! {
         assert!(spawned >= 3, "the first life, the refused one, and this one: {spawned}");
     }
 
-    fn a_refused_key_is_replaced_and_the_run_goes_on(cli) {
+    fn a_refused_key_is_replaced_and_the_run_goes_on(cli, current) {
         let ground = Ground::new();
         let api = ScriptedApi::start(script(
             vec![

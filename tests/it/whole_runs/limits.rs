@@ -175,7 +175,10 @@ on_both! {
             assert!(ended.result()["duration_ms"].as_u64().unwrap() < 60_000);
             assert_task_seen_once(&api.requests());
             assert_no_secret(&ground, &ended);
-            // The next run does not even try it.
+            // The next run does not even try it: shown once for each status and once for each kind of credential.
+            if (status == 401) != oauth {
+                continue;
+            }
             let again = ScriptedApi::start(script(vec![Reply::text("Done.")], vec![approval()])).unwrap();
             ground.supervise(&again.base_url(), &cli.path, &["-p", "do it"]).end().assert_code(0);
             assert_eq!(used(&again.requests()), [1, 1]);

@@ -3,9 +3,10 @@
 //!
 //! Must not: test a policy's details (the core's own tests do), or depend on the machine's user.
 
-/// One test per real CLI, named after it.
+/// One test per real CLI, named after it. `(cli, current)` marks what shows ccc's own judgement, to which the CLI gives nothing
+/// but turns: there the current CLI is enough, and the previous one is run by `scripts/test previous`.
 macro_rules! on_both {
-    ($($(#[$doc:meta])* fn $name:ident($cli:ident) $body:block)*) => {$(
+    ($($(#[$doc:meta])* fn $name:ident($cli:ident $(, $enough:ident)?) $body:block)*) => {$(
         $(#[$doc])*
         mod $name {
             #[allow(unused_imports, reason = "each body uses a part")]
@@ -17,16 +18,31 @@ macro_rules! on_both {
                     body(&cli);
                 }
             }
-            #[test]
-            fn with_the_previous_cli() {
-                if let Some(cli) = crate::whole_runs::harness::cli("previous") {
-                    body(&cli);
-                }
-            }
+            crate::whole_runs::on_previous! { $($enough)? }
         }
     )*};
 }
+macro_rules! on_previous {
+    () => {
+        #[test]
+        fn with_the_previous_cli() {
+            if let Some(cli) = crate::whole_runs::harness::cli("previous") {
+                body(&cli);
+            }
+        }
+    };
+    (current) => {
+        #[test]
+        #[ignore = "shows ccc's own judgement, for which the current CLI is enough: scripts/test previous"]
+        fn with_the_previous_cli() {
+            if let Some(cli) = crate::whole_runs::harness::cli("previous") {
+                body(&cli);
+            }
+        }
+    };
+}
 pub(crate) use on_both;
+pub(crate) use on_previous;
 
 mod answered;
 mod bounds;

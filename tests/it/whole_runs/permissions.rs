@@ -120,33 +120,47 @@ on_both! {
     }
 
     fn what_is_advised_after_a_denial_works_when_it_is_pasted(cli) {
-        // Of each shape of command one, with what is advised for it; nothing where no rule lets it pass.
-        let shapes = [
-            ("sh t.sh 2>&1 | tail -5", r#"--allowedTools "Bash(sh t.sh 2>&1)" "Bash(tail -5)""#),
-            ("cd sub && sh ../t.sh | sh ../t.sh 'a|b'", r#"--allowedTools "Bash(cd sub && sh ../t.sh)" "Bash(sh ../t.sh 'a|b')""#),
-            ("sh t.sh; echo $?", "--allowedTools 'Bash(sh t.sh; echo $?)'"),
-            ("FOO=1 sh t.sh > o.txt 2>&1", r#"--allowedTools "Bash(FOO=1 sh t.sh > o.txt 2>&1)""#),
-            ("sh t.sh 'f(a)' --odd '(b c)'", r#"--allowedTools "Bash(sh t.sh:*)""#),
-            ("sh t.sh \"$HOME\" a\\b $(echo a)", r#"--allowedTools 'Bash(sh t.sh "$HOME" a\\b $\(echo a\))'"#),
-            ("sh t.sh *.md\nsh t.sh | sh t.sh b", r#"--allowedTools "Bash(sh t.sh:*)" "Bash(sh t.sh)" "Bash(sh t.sh b)""#),
-            ("python3 - <<'EOF'\nopen('ran.txt', 'a')\nEOF", r#"--allowedTools "Bash(python3 -:*)""#),
-            ("sh - <<EOF\nsh t.sh\nEOF", ""),
-            ("(sh t.sh)", ""),
-            ("{ sh t.sh; } | tail -1", ""),
+        // Of each shape of command one, with the rules that are advised for it; none where no rule lets it pass. A night
+        // tries a group of them, each with a script of its own, so that no rule lets another one's command pass.
+        let groups: [&[(&str, &[&str])]; 3] = [
+            &[
+                ("sh a.sh 2>&1 | tail -5", &[r#""Bash(sh a.sh 2>&1)""#, r#""Bash(tail -5)""#]),
+                ("sh b.sh; echo $?", &["'Bash(sh b.sh; echo $?)'"]),
+                ("FOO=1 sh c.sh > o.txt 2>&1", &[r#""Bash(FOO=1 sh c.sh > o.txt 2>&1)""#]),
+                // The last, because the directory stays changed.
+                ("cd sub && sh ../d.sh | sh ../d.sh 'a|b'", &[r#""Bash(cd sub && sh ../d.sh)""#, r#""Bash(sh ../d.sh 'a|b')""#]),
+            ],
+            &[
+                ("sh e.sh 'f(a)' --odd '(b c)'", &[r#""Bash(sh e.sh:*)""#]),
+                ("sh f.sh \"$HOME\" a\\b $(echo a)", &[r#"'Bash(sh f.sh "$HOME" a\\b $\(echo a\))'"#]),
+                ("sh g.sh *.md\nsh g.sh | sh g.sh b", &[r#""Bash(sh g.sh:*)""#, r#""Bash(sh g.sh)""#, r#""Bash(sh g.sh b)""#]),
+                ("python3 - <<'EOF'\nopen('h.ran', 'a')\nEOF", &[r#""Bash(python3 -:*)""#]),
+            ],
+            &[("sh - <<EOF\nsh i.sh\nEOF", &[]), ("(sh j.sh)", &[]), ("{ sh k.sh; } | tail -1", &[])],
         ];
-        for (command, advice) in shapes {
+        let mut letters = 'a'..;
+        for group in groups {
             let ground = Ground::new();
             ground.user_config(&json!({"agent": {"allow_checks": false}}));
-            ground.write("t.sh", "touch \"$(dirname \"$0\")/ran.txt\"\n");
             ground.write("sub/x", "");
-            let round = || [bash(command), said("I could not run it.")];
-            let api = ScriptedApi::start(script(round().into_iter().chain(round()).collect(), vec![])).unwrap();
-            let args: Vec<&str> = ["-p", "do it", "--check", "test -f ran.txt"].into_iter().chain(EDITS).collect();
+            let ran: Vec<String> = group.iter().zip(&mut letters).map(|(_, letter)| format!("{letter}.ran")).collect();
+            for name in &ran {
+                let name = &name[..1];
+                ground.write(&format!("{name}.sh"), &format!("touch \"$(dirname \"$0\")/{name}.ran\"\n"));
+            }
+            let check = ran.iter().map(|name| format!("test -f {name}")).collect::<Vec<_>>().join(" && ");
+            let tried = || group.iter().map(|(command, _)| bash(command));
+            let round = || tried().chain([said("I could not run it.")]);
+            let api = ScriptedApi::start(script(round().chain(round()).collect(), vec![])).unwrap();
+            let args: Vec<&str> = ["-p", "do it", "--check", &check].into_iter().chain(EDITS).collect();
             let ended = ground.supervise(&api.base_url(), &cli.path, &args).end();
             ended.assert_code(5);
+            let denied = ended.of_type("denied").len();
+            assert_eq!(denied, 2 * group.len(), "each is denied, in each round");
             let go_on = text(&ended.result()["resume"]);
             assert!(!go_on.contains(['\n', '⏎']), "{go_on}");
-            let go_on = if advice.is_empty() {
+            let rules: Vec<&str> = group.iter().flat_map(|(_, rules)| rules.iter().copied()).collect();
+            let go_on = if rules.is_empty() {
                 let reason = ended.reason();
                 assert!(go_on.ends_with(" -p \"TEXT\""), "{go_on}");
                 assert!(reason.contains("no permission rule fits this command"), "{reason}");
@@ -154,13 +168,20 @@ on_both! {
                 assert!(line.ends_with(" -- --allowedTools Bash"), "{line}");
                 line.to_owned()
             } else {
-                assert!(go_on.ends_with(&format!(" -- {advice}")), "{command:?}: {go_on}");
+                let mut advised = go_on.split_once(" -- --allowedTools").expect("the rules are advised").1.to_owned();
+                for rule in rules {
+                    let rule = format!(" {rule}");
+                    assert!(advised.contains(&rule), "{rule}: {go_on}");
+                    advised = advised.replacen(&rule, "", 1);
+                }
+                assert_eq!(advised, "", "and no more: {go_on}");
                 go_on
             };
-            let api = ScriptedApi::start(script(vec![bash(command), said("Done.")], vec![approval()])).unwrap();
+            let agent = tried().chain([said("Done.")]).collect();
+            let api = ScriptedApi::start(script(agent, vec![approval()])).unwrap();
             let resumed = Running::spawn(&ground, &mut ground.typed(&api.base_url(), &go_on)).end();
             resumed.assert_code(0);
-            assert!(!resumed.stderr.contains("permissions were missing"), "{command:?}: {}", resumed.stderr);
+            assert!(!resumed.stderr.contains("permissions were missing"), "{go_on}: {}", resumed.stderr);
         }
     }
 

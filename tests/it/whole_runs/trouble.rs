@@ -15,7 +15,7 @@ fn said(text: &str) -> Reply {
 }
 
 on_both! {
-    fn honest_slowness_is_no_stall(cli) {
+    fn honest_slowness_is_no_stall(cli, current) {
         let ground = Ground::new();
         // Each part lasts longer than the bound: a tool, a slow answer with a delta now and then.
         let slow = Reply::Message(Message::paced("I am thinking about it with great care", 5, 1_100));
@@ -86,7 +86,7 @@ on_both! {
         assert_eq!(ended.result()["result"], "Done.");
     }
 
-    fn a_file_of_megabytes_in_one_line_passes_the_terminal_whole(cli) {
+    fn a_file_of_megabytes_in_one_line_passes_the_terminal_whole(cli, current) {
         let ground = Ground::new();
         let content = "0123456789abcde\n".repeat(200_000);
         let write = Reply::tool("Write", json!({"file_path": ground.project().join("big.txt"), "content": content}));

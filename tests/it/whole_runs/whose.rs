@@ -123,7 +123,7 @@ on_both! {
         assert_eq!(critic[..agent.len()], agent[..], "the critic's messages begin with the agent's");
     }
 
-    fn what_the_users_own_server_writes_is_found_to_move_by_itself(cli) {
+    fn what_the_users_own_server_writes_is_found_to_move_by_itself(cli, current) {
         let ground = Ground::new();
         let writer = Writer::start(&ground, "app.log");
         let api = ScriptedApi::start(script(vec![said("Done.")], vec![bash("ls"), approval()])).unwrap();
@@ -158,7 +158,7 @@ on_both! {
         assert!(reason.contains("served.txt") && reason.contains("left running (sh (pid "), "{reason}");
     }
 
-    fn a_process_that_the_agent_left_running_and_that_writes_nothing_excuses_no_critic(cli) {
+    fn a_process_that_the_agent_left_running_and_that_writes_nothing_excuses_no_critic(cli, current) {
         let ground = Ground::new();
         ground.write("write.sh", "echo written-by-the-critic >> README\n");
         ground.write(".ccc.json", "{\"critic\": {\"allow\": [\"Bash(sh write.sh)\"]}}");
@@ -178,7 +178,7 @@ on_both! {
         assert!(ended.reason().contains("look at them: README"), "{}", ended.reason());
     }
 
-    fn a_critic_that_changes_references_configuration_and_hooks_is_caught_by_name(cli) {
+    fn a_critic_that_changes_references_configuration_and_hooks_is_caught_by_name(cli, current) {
         let ground = Ground::new();
         ground.write("write.sh", "git branch other; git config user.name other; echo '#!/bin/sh' > .git/hooks/pre-commit\n");
         ground.write(".ccc.json", "{\"critic\": {\"allow\": [\"Bash(sh write.sh)\"]}}");
@@ -194,7 +194,7 @@ on_both! {
         }
     }
 
-    fn a_critic_that_changes_a_submodule_is_caught_by_name(cli) {
+    fn a_critic_that_changes_a_submodule_is_caught_by_name(cli, current) {
         let ground = Ground::new();
         with_submodule(&ground);
         ground.write(".ccc.json", "{\"critic\": {\"allow\": [\"Bash(sh lib/touch.sh)\"]}}");
@@ -211,7 +211,7 @@ on_both! {
         assert!(why.contains("lib/code.txt") && why.contains(".gitignore"), "{why}");
     }
 
-    fn steps_in_a_submodule_are_progress(cli) {
+    fn steps_in_a_submodule_are_progress(cli, current) {
         let ground = Ground::new();
         with_submodule(&ground);
         let steps = (1..=6).flat_map(|n| [bash(&format!("echo step{n} >> lib/code.txt")), said("Done.")]);
@@ -222,7 +222,7 @@ on_both! {
         assert_eq!(ended.result()["iterations"], 6);
     }
 
-    fn files_that_git_ignores_are_progress_when_the_agent_writes_them(cli) {
+    fn files_that_git_ignores_are_progress_when_the_agent_writes_them(cli, current) {
         let ground = Ground::new();
         ground.write(".gitignore", "data/\n");
         let project = ground.project();
@@ -237,7 +237,7 @@ on_both! {
         assert_eq!(ended.result()["iterations"], 6);
     }
 
-    fn what_commands_write_into_an_ignored_folder_is_progress_and_nothing_is_not(cli) {
+    fn what_commands_write_into_an_ignored_folder_is_progress_and_nothing_is_not(cli, current) {
         let no = || said("The steps are not all in data/ yet. Add the next one.");
         for (same, outcome, iterations) in [(false, "completed", 6), (true, "stuck", 4)] {
             let ground = Ground::new();
@@ -252,7 +252,7 @@ on_both! {
         }
     }
 
-    fn feedback_whose_count_moves_is_not_the_same_feedback(cli) {
+    fn feedback_whose_count_moves_is_not_the_same_feedback(cli, current) {
         let ground = Ground::new();
         let no = |n: u32| said(&format!("Only {n} of the six rows are in the database yet."));
         let agent = (0..6).map(|_| said("One more row.")).collect();

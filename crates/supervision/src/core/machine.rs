@@ -24,7 +24,7 @@ use super::setup::Setup;
 use super::steered::Steering;
 use super::stop_under_review::StopUnderReview;
 use super::stops::Stops;
-use super::tally::Tally;
+use super::tally::{DenialOrder, Tally};
 use super::tokens_used::Usage;
 use super::tree::Tree;
 use super::workers::Workers;
@@ -131,6 +131,7 @@ impl Core {
     /// A run that has not begun; [`Input::Began`] begins it.
     #[must_use]
     pub fn new(plan: Plan) -> Core {
+        let denial_order = if plan.denials_as_they_occurred { DenialOrder::Occurrence } else { DenialOrder::Text };
         Core {
             turns: Conversation::new(&plan.seed).after(&plan.earlier_turns),
             session: Session::new(&plan.session),
@@ -148,7 +149,7 @@ impl Core {
             agent_ends: RestartCount::default(),
             failures: Failures::default(),
             real_cwd: None,
-            tally: Tally::default(),
+            tally: Tally::new(denial_order),
             usage: Usage::default(),
             context: Context::default(),
             sent_back: SentBack::default(),

@@ -26,6 +26,10 @@ pub struct Plan {
     /// in journals of earlier versions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub new_ids_when_resumed: bool,
+    /// Whether denials of the same number are named in the order in which they occurred, and not in that of their text. False
+    /// in journals of earlier versions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denials_as_they_occurred: bool,
     /// The agent's CLI family.
     pub agent: AgentKind,
     /// The agent's program, absolute; empty in recordings that need none.
@@ -115,6 +119,7 @@ impl Plan {
             earlier_turns: Vec::new(),
             cwd: cwd.to_owned(),
             new_ids_when_resumed: true,
+            denials_as_they_occurred: true,
             agent: AgentKind::default(),
             agent_program: String::new(),
             agent_first_args: Vec::new(),
@@ -171,6 +176,7 @@ impl Plan {
             earlier_turns: self.earlier_turns.clone(),
             cwd: self.cwd.clone(),
             new_ids_when_resumed: self.new_ids_when_resumed,
+            denials_as_they_occurred: self.denials_as_they_occurred,
             agent: self.agent,
             agent_program: self.agent_program.clone(),
             agent_first_args: self.agent_first_args.clone(),

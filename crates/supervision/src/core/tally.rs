@@ -21,12 +21,23 @@ pub(super) struct Tally {
     /// Microseconds of rest.
     rested_us: u64,
     cost_usd: BTreeMap<ProcId, f64>,
+    order: DenialOrder,
     denials: Denials,
     denials_since_review: Denials,
     /// Denials of each kind of call.
     kinds: BTreeMap<Kind, u32>,
-    /// The kinds denied before the current stop, and before the previous one.
-    denied_at_stop: [BTreeMap<Kind, Denial>; 2],
+    /// The kinds denied before the current stop, and before the previous one, each with its place in their order.
+    denied_at_stop: [BTreeMap<Kind, (usize, Denial)>; 2],
+}
+
+/// The order in which denials of the same number are named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum DenialOrder {
+    /// By their text.
+    #[default]
+    Text,
+    /// By their first occurrence. So the order is the same when the texts are replaced by placeholders.
+    Occurrence,
 }
 
 /// A tool and the class of its calls.
@@ -40,15 +51,31 @@ fn kind(denial: &Denial) -> Kind {
 #[derive(Debug, Clone, Default)]
 struct Denials {
     times: BTreeMap<Denial, u32>,
+    /// The keys of `times`, in order of their first occurrence.
+    occurred: Vec<Denial>,
     /// The number of further ones.
     more: u32,
 }
 
 impl Denials {
     fn add(&mut self, denial: Denial) {
-        if !count(&mut self.times, denial) {
+        let is_new = !self.times.contains_key(&denial);
+        if !count(&mut self.times, denial.clone()) {
             self.more = self.more.saturating_add(1);
+        } else if is_new {
+            self.occurred.push(denial);
         }
+    }
+
+    /// The most frequent first.
+    fn most_first(&self, order: DenialOrder) -> Vec<(&Denial, u32)> {
+        let times = |denial| self.times.get(denial).copied().unwrap_or_default();
+        let mut list: Vec<(&Denial, u32)> = match order {
+            DenialOrder::Text => self.times.iter().map(|(denial, times)| (denial, *times)).collect(),
+            DenialOrder::Occurrence => self.occurred.iter().map(|denial| (denial, times(denial))).collect(),
+        };
+        list.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+        list
     }
 }
 
@@ -64,6 +91,11 @@ fn count<K: Ord>(times: &mut BTreeMap<K, u32>, key: K) -> bool {
 }
 
 impl Tally {
+    /// A run that begins, with this order of its denials.
+    pub(super) fn new(order: DenialOrder) -> Self {
+        Self { order, ..Self::default() }
+    }
+
     /// Increments the counter of a bound.
     pub(super) fn count(&mut self, bound: Bound) {
         let counted = self.counted.entry(bound).or_default();
@@ -127,7 +159,8 @@ impl Tally {
         let kind = kind(&denial);
         let at_stop = &mut self.denied_at_stop[0];
         if at_stop.len() < MAX_DENIALS {
-            at_stop.insert(kind.clone(), denial.clone());
+            let place = at_stop.get(&kind).map_or(at_stop.len(), |(place, _)| *place);
+            at_stop.insert(kind.clone(), (place, denial.clone()));
         }
         let second = count(&mut self.kinds, kind.clone()) && self.kinds.get(&kind) == Some(&2);
         self.denials.add(denial.clone());
@@ -144,7 +177,7 @@ impl Tally {
     pub(super) fn stop_passed(&mut self) -> Option<Denial> {
         let now = std::mem::take(&mut self.denied_at_stop[0]);
         let before: BTreeSet<Kind> = self.denied_at_stop[1].keys().cloned().collect();
-        let again = now.iter().find(|(kind, _)| before.contains(*kind)).map(|(_, denial)| denial.clone());
+        let again = in_order(&now, self.order).into_iter().find(|denial| before.contains(&kind(denial))).cloned();
         self.denied_at_stop[1] = now;
         again
     }
@@ -161,24 +194,23 @@ impl Tally {
 
     /// The denials before the current stop and the previous one, one of each kind.
     pub(super) fn denied_lately(&self) -> impl Iterator<Item = &Denial> {
-        self.denied_at_stop.iter().flat_map(BTreeMap::values)
+        self.denied_at_stop.iter().flat_map(|denied| in_order(denied, self.order))
     }
 
     /// All denials, the most frequent first.
     pub(super) fn denied_most_first(&self) -> Vec<&Denial> {
-        let mut list: Vec<(&Denial, &u32)> = self.denials.times.iter().collect();
-        list.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
-        list.into_iter().map(|(denial, _)| denial).collect()
+        self.denials.most_first(self.order).into_iter().map(|(denial, _)| denial).collect()
     }
 
     /// The most frequent denial.
     pub(super) fn most_denied(&self) -> Option<&Denial> {
-        self.denials.times.iter().rev().max_by_key(|(_, times)| **times).map(|(denial, _)| denial)
+        self.denials.most_first(self.order).first().map(|(denial, _)| *denial)
     }
 
     /// The denials since the last review, most frequent first.
     pub(super) fn denials_for_review(&self) -> Vec<(Denial, u32)> {
-        most_frequent(&self.denials_since_review.times)
+        let list = self.denials_since_review.most_first(self.order);
+        list.into_iter().map(|(denial, times)| (denial.clone(), times)).collect()
     }
 
     pub(super) fn reviewed(&mut self) {
@@ -191,8 +223,7 @@ impl Tally {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let named: Vec<String> = most_frequent(&self.denials.times)
-            .into_iter()
+        let named: Vec<String> = (self.denials.most_first(self.order).into_iter())
             .take(NAMED_DENIALS)
             .map(|(denial, times)| format!("{} {} ({times}x)", denial.tool, denial.target))
             .collect();
@@ -200,15 +231,17 @@ impl Tally {
     }
 }
 
-fn most_frequent(denials: &BTreeMap<Denial, u32>) -> Vec<(Denial, u32)> {
-    let mut list: Vec<(Denial, u32)> = denials.iter().map(|(denial, times)| (denial.clone(), *times)).collect();
-    list.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
-    list
+fn in_order(denied: &BTreeMap<Kind, (usize, Denial)>, order: DenialOrder) -> Vec<&Denial> {
+    let mut list: Vec<&(usize, Denial)> = denied.values().collect();
+    if order == DenialOrder::Occurrence {
+        list.sort_by_key(|(place, _)| *place);
+    }
+    list.into_iter().map(|(_, denial)| denial).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_DENIALS, Tally};
+    use super::{DenialOrder, MAX_DENIALS, Tally};
     use crate::agent::Denial;
     use crate::core::ProcId;
 
@@ -251,6 +284,34 @@ mod tests {
         assert_eq!(tally.denials_for_review().len(), MAX_DENIALS);
         let missing = tally.missing_permissions().expect("they are missing");
         assert!(missing.contains(&format!(" and {} more", 200_000 - MAX_DENIALS)), "{missing}");
+    }
+
+    #[test]
+    fn denials_of_the_same_number_are_named_in_the_order_in_which_they_occurred() {
+        for (order, expected) in [(DenialOrder::Occurrence, ["z", "a", "m"]), (DenialOrder::Text, ["a", "m", "z"])] {
+            let mut tally = Tally::new(order);
+            for _ in 0..2 {
+                for target in ["z", "a", "m"] {
+                    let denial = Denial { class: target.to_owned(), ..denial("Bash", target) };
+                    tally.denied(denial);
+                }
+            }
+            let targets =
+                |denials: Vec<&Denial>| denials.into_iter().map(|denial| denial.target.clone()).collect::<Vec<_>>();
+            assert_eq!(targets(tally.denied_most_first()), expected);
+            assert_eq!(tally.most_denied().map(|denial| denial.target.as_str()), Some(expected[0]));
+            assert_eq!(targets(tally.denials_for_review().iter().map(|(denial, _)| denial).collect()), expected);
+            assert_eq!(targets(tally.denied_lately().collect()), expected);
+            let missing = tally.missing_permissions().expect("they are missing");
+            assert!(missing.contains(&expected.map(|target| format!("Bash {target} (2x)")).join(", ")), "{missing}");
+            assert_eq!(tally.stop_passed(), None);
+            for target in ["m", "z"] {
+                let denial = Denial { class: target.to_owned(), ..denial("Bash", target) };
+                tally.denied(denial);
+            }
+            let again = tally.stop_passed().expect("two kinds were denied before both stops");
+            assert_eq!(again.target, "m", "the first of them, in either order");
+        }
     }
 
     #[test]
