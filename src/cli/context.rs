@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::printer::Printer;
 use super::{CliError, ErrorKind};
 use crate::config::env::{NO_COLOR, PATH};
-use crate::config::{agent, Consents, Dirs, Env, Flags, Project, Resolved, resolve};
+use crate::config::{Consents, Dirs, Env, Flags, Project, Resolved, agent, resolve};
 use crate::control::SOCKETS_DIR;
 use crate::core::Plan;
 use crate::files::{DirFault, private_dir_fault, private_subdir_fault};

@@ -123,11 +123,7 @@ fn record(state: &Path, run: &str) -> Option<AgentRecord> {
 /// What the agent of the run `one` is to the run `other`: its manager, or one of its workers.
 pub(super) fn kin(state: &Path, one: &str, other: &str) -> Option<Kin> {
     let is_manager_of = |run: &str, of: &str| record(state, of).is_some_and(|of| of.manager.as_deref() == Some(run));
-    if is_manager_of(other, one) {
-        Some(Kin::Worker)
-    } else {
-        is_manager_of(one, other).then_some(Kin::Manager)
-    }
+    if is_manager_of(other, one) { Some(Kin::Worker) } else { is_manager_of(one, other).then_some(Kin::Manager) }
 }
 
 impl Family for RunFamily {

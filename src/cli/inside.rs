@@ -140,9 +140,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let users = Captured::default().context(dir.path(), None);
         let state = users.dirs().expect("directories").state.clone();
-        let [lead, own, worker, other, plain] = ["aaaa", "bbbb", "cccc", "dddd", "ffff"].map(|end| {
-            RunDir::create(&state, &format!("20261128-100000-{end}")).expect("a run")
-        });
+        let [lead, own, worker, other, plain] = ["aaaa", "bbbb", "cccc", "dddd", "ffff"]
+            .map(|end| RunDir::create(&state, &format!("20261128-100000-{end}")).expect("a run"));
         for (run, manager) in [(&lead, None), (&own, Some(&lead)), (&worker, Some(&own)), (&other, Some(&lead))] {
             let record = AgentRecord {
                 manager: manager.map(|manager| manager.id().to_owned()),

@@ -66,7 +66,9 @@ pub(super) fn ring(run_dir: &RunDir, context: &Context) -> Option<Ring> {
 pub(super) fn courier(redactor: Redactor, context: &Context) -> Option<Courier> {
     let home = context.dirs().ok()?.home.clone();
     Courier::new(&context.env, &home, redactor)
-        .inspect_err(|error| context.printer.warn_of_settings(format_args!("nobody is told what the run comes to: {error}")))
+        .inspect_err(|error| {
+            context.printer.warn_of_settings(format_args!("nobody is told what the run comes to: {error}"))
+        })
         .ok()
 }
 

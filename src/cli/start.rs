@@ -368,9 +368,9 @@ fn prepare(
     };
     let scope = scope(&plan, &bare_env);
     if let Err(why) = &scope {
-        context
-            .printer
-            .warn_of_settings(format_args!("agent.memory_max is not enforced, and the agent runs without a limit: {why}"));
+        context.printer.warn_of_settings(format_args!(
+            "agent.memory_max is not enforced, and the agent runs without a limit: {why}"
+        ));
     }
     let host = if request.hosted {
         tell_of_plan();

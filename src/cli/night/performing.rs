@@ -731,7 +731,10 @@ mod tests {
         };
         let until = Some(now + 3_600_001);
         assert_eq!(again("night --until +1h a --again", until), "night --until 2027-01-15T09:00:00 a");
-        assert_eq!(again("night a --until=+1h -- --check +1h", until), "night a --until=2027-01-15T09:00:00 -- --check +1h");
+        assert_eq!(
+            again("night a --until=+1h -- --check +1h", until),
+            "night a --until=2027-01-15T09:00:00 -- --check +1h"
+        );
         // It is over: as much time again is meant.
         assert_eq!(again("night --until +1h a", Some(now)), "night --until +1h a");
         for typed in ["night --until 07:00 a", "night a", "night a -- --until +1h", "night a --until"] {

@@ -7,7 +7,9 @@ use clap::Args;
 
 use crate::attach::{self, AttachEnd, AttachSetup, EndReason};
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, inside, lines, notifying, steer};
+use crate::cli::{
+    CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, inside, lines, notifying, steer,
+};
 use crate::config::Flags;
 use crate::config::env::CCC_PLAIN;
 use crate::core::{Outcome, WhenLeft};

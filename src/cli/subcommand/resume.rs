@@ -239,7 +239,8 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         }
     })
     .map_err(|error| {
-        let by_hand = session_by_hand(&run_dir, context).map(|line| format!("; to continue the session without ccc: {line}"));
+        let by_hand =
+            session_by_hand(&run_dir, context).map(|line| format!("; to continue the session without ccc: {line}"));
         CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(format!(
             "to see the run up to that point: ccc explain {}{}",
             run_dir.id(),

@@ -64,7 +64,9 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
             // It was just leaving the queue, and is back in it because it is to be stopped.
             Err(ClientError::NotRunning { .. }) if Queued::is_there(&run) => {}
             // Nobody else ends a run whose ccc has died.
-            Err(ClientError::NotRunning { .. }) if is_dead(&run, context)? && dead_run::stop(&run, "ccc stop", context)? => {
+            Err(ClientError::NotRunning { .. })
+                if is_dead(&run, context)? && dead_run::stop(&run, "ccc stop", context)? =>
+            {
                 return done("was_dead", format!("its ccc had died; nothing continues the run but: ccc resume {id}"));
             }
             Err(error) => return Err(steer::of_run(&run, &error)),

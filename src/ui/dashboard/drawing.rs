@@ -322,7 +322,10 @@ impl Dashboard {
             Mode::Answering { buffer, .. } => ("answer: ".to_owned(), buffer),
             Mode::Stopping { agent } => {
                 let name = self.name_of(agent);
-                let is_queued = self.agents.get(agent).is_some_and(|agent| matches!(agent.listed.standing, Standing::Queued { .. }));
+                let is_queued = self
+                    .agents
+                    .get(agent)
+                    .is_some_and(|agent| matches!(agent.listed.standing, Standing::Queued { .. }));
                 let text = if is_queued {
                     format!("take {name} out of the queue? · y takes it out")
                 } else {

@@ -145,7 +145,8 @@ impl Dashboard {
                 }
             }
             (Code::Char('x'), false) => {
-                let has_not_ended = self.selected().filter(|agent| agent.is_active() || agent.listed.standing.has_not_ended());
+                let has_not_ended =
+                    self.selected().filter(|agent| agent.is_active() || agent.listed.standing.has_not_ended());
                 let stops = has_not_ended.map(|agent| agent.listed.id.clone());
                 if let Some(agent) = stops.or_else(|| self.running(at)) {
                     self.mode = Mode::Stopping { agent };

@@ -59,7 +59,10 @@ fn where_systemd_makes_no_scope_the_agent_runs_without_and_the_user_is_told() {
     let (id, said) = new(&world);
     // It is a fact of the run, which its report and `ccc explain` name.
     let journal = fs::read_to_string(world.run_dir().join("journal.jsonl")).expect("a journal");
-    assert!(journal.contains(r#"{"operator":{"not_enforced":{"setting":"agent.memory_max","why":"systemd-run makes"#), "{id}");
+    assert!(
+        journal.contains(r#"{"operator":{"not_enforced":{"setting":"agent.memory_max","why":"systemd-run makes"#),
+        "{id}"
+    );
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in ["agent.memory_max is not enforced", "systemd-run makes no scope: Failed to connect to bus"] {
         assert!(said.contains(part), "{part}: {said}");

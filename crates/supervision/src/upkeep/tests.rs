@@ -512,7 +512,10 @@ fn the_user_is_told_once_of_an_agent_that_is_not_continued_any_more_and_before_t
     // Nobody says that it was done, as when the keeper is killed: then it is done again, although nothing else is left to do.
     for _ in 0..2 {
         let decided = upkeep.decide(&facts, &rules);
-        assert!(!decided.rests && matches!(&decided.acts[..], [Act::TellUser { run, .. }] if run == "a"), "{decided:?}");
+        assert!(
+            !decided.rests && matches!(&decided.acts[..], [Act::TellUser { run, .. }] if run == "a"),
+            "{decided:?}"
+        );
     }
     upkeep.told_of_end("a");
     let decided = upkeep.decide(&facts, &rules);
