@@ -1,21 +1,23 @@
 //! What a shell completes while a command is typed: the answer to the scripts of `ccc completions`.
 //!
 //! A script calls ccc with `CCC_COMPLETE` set to the shell's name and the words of the line after `--`. The answer is made of the
-//! definition of all commands, the directories of runs, the names of agents, and the names of providers in the configuration. Nothing
-//! is asked over the network, no command of the configuration is run, and no value of a provider or token is read.
+//! definition of all commands, the directories of runs, the names of agents, the names of providers and of entries of `notify` in the
+//! configuration, and the checkpoints in the repository of the run that was typed. Nothing is asked over the network, no command of
+//! the configuration is run, and no value of a provider or token is read.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, SubcommandCandidates};
 use clap_complete::env::Shells;
 
+use super::kept::KeptRun;
+use super::subcommand::runs::Outcomes;
 use super::{Cli, Context};
 use crate::config::env::CCC_COMPLETE;
-use crate::config::{Dirs, Env, Flags, Project, resolve};
-use crate::guard::ConsentStore;
+use crate::config::{Flags, Settings, resolve};
 use crate::journal::{RunDir, RunNames, RunSummary};
 use crate::ui::clean;
 
@@ -23,6 +25,8 @@ use crate::ui::clean;
 const RUNS_OFFERED: usize = 100;
 /// How many characters of a task stand beside its run.
 const TASK_CHARS: usize = 50;
+/// The longest name that is offered, in characters.
+const NAME_CHARS: usize = 100;
 
 /// Answers a completion script; `false` if none asks. The answer of a shell that is not known is empty.
 #[must_use]
@@ -31,7 +35,7 @@ pub fn complete(args: &[OsString], context: &Context) -> bool {
     let shells = Shells::builtins();
     let Some(completer) = shell.to_str().and_then(|shell| shells.completer(shell)) else { return true };
     let typed = args.iter().position(|arg| arg == "--").and_then(|at| args.get(at + 1..)).unwrap_or_default();
-    let mut root = with_values(context);
+    let mut root = with_values(typed, context);
     let mut answer = Vec::new();
     // A shell has no place for an error: it completes nothing then.
     if completer.write_complete(&mut root, typed.to_vec(), context.cwd().ok(), &mut answer).is_ok() {
@@ -42,38 +46,34 @@ pub fn complete(args: &[OsString], context: &Context) -> bool {
 
 /// Where the values come from.
 struct Sources {
-    dirs: Option<Dirs>,
-    cwd: Option<PathBuf>,
-    env: Env,
+    /// Prints nothing.
+    context: Context,
+    /// The words of the line.
+    typed: Vec<OsString>,
 }
 
-/// All commands, with the values of their arguments.
-fn with_values(context: &Context) -> Command {
-    let sources = Arc::new(Sources {
-        dirs: context.dirs().ok().cloned(),
-        cwd: context.cwd().ok().map(PathBuf::from),
-        env: context.env.clone(),
-    });
+/// All commands, with the values of their arguments. `typed` are the words of the line.
+fn with_values(typed: &[OsString], context: &Context) -> Command {
+    let here = context.cwd().unwrap_or(Path::new("/"));
+    let sources = Arc::new(Sources { context: context.at(here), typed: typed.to_vec() });
     let of_root = Arc::clone(&sources);
     let root = Cli::command()
         .allow_external_subcommands(true)
         .add(SubcommandCandidates::new(move || candidates(of_root.providers(), OsStr::new(""))));
-    let mut root = valued(root, &sources);
+    let mut root = valued(root, "", &sources);
     root.build();
     root
 }
 
-fn valued(command: Command, sources: &Arc<Sources>) -> Command {
-    let of_providers = command.get_name() == "providers";
-    let command = command.mut_args(|arg| argument(arg, false, sources));
-    command.mut_subcommands(|below| {
-        let below = if of_providers { below.mut_args(|arg| argument(arg, true, sources)) } else { below };
-        valued(below, sources)
-    })
+/// The command with the values of its arguments and of the commands below it; `above` is the name of the one above it.
+fn valued(command: Command, above: &str, sources: &Arc<Sources>) -> Command {
+    let name = command.get_name().to_owned();
+    let command = command.mut_args(|arg| argument(arg, &name, above, sources));
+    command.mut_subcommands(|below| valued(below, &name, sources))
 }
 
-/// The argument with its values: of a run or agent by the name of its value, of a provider by its own.
-fn argument(arg: Arg, of_providers: bool, sources: &Arc<Sources>) -> Arg {
+/// The argument of a command with its values.
+fn argument(arg: Arg, command: &str, above: &str, sources: &Arc<Sources>) -> Arg {
     let named = |names: &[&str]| {
         arg.get_value_names().is_some_and(|values| values.iter().any(|value| names.contains(&value.as_str())))
     };
@@ -81,10 +81,20 @@ fn argument(arg: Arg, of_providers: bool, sources: &Arc<Sources>) -> Arg {
     if named(&["RUN", "AGENT"]) {
         return arg.add(ArgValueCompleter::new(move |typed: &OsStr| sources.runs(typed)));
     }
-    let is_provider = arg.get_id() == "provider" || of_providers && arg.get_id() == "name";
+    let is_name = arg.get_id() == "name";
+    let is_provider = arg.get_id() == "provider" || (command == "providers" || above == "providers") && is_name;
     // The providers of `ccc supervise` are its own few.
     if is_provider && arg.get_possible_values().is_empty() {
         return arg.add(ArgValueCompleter::new(move |typed: &OsStr| candidates(sources.providers(), typed)));
+    }
+    if above == "notify" && is_name {
+        return arg.add(ArgValueCompleter::new(move |typed: &OsStr| candidates(sources.entries_of_notify(), typed)));
+    }
+    if command == "runs" && arg.get_id() == "outcome" {
+        return arg.add(ArgValueCompleter::new(|typed: &OsStr| candidates(Outcomes::names(), typed)));
+    }
+    if command == "diff" && named(&["N[..M]"]) || command == "restore" && named(&["N"]) {
+        return arg.add(ArgValueCompleter::new(move |typed: &OsStr| sources.checkpoints(typed)));
     }
     arg
 }
@@ -97,7 +107,7 @@ fn candidates(names: Vec<String>, typed: &OsStr) -> Vec<CompletionCandidate> {
 impl Sources {
     /// The names of agents, and the newest runs, that begin like this.
     fn runs(&self, typed: &OsStr) -> Vec<CompletionCandidate> {
-        let (Some(dirs), Some(typed)) = (&self.dirs, typed.to_str()) else { return Vec::new() };
+        let (Ok(dirs), Some(typed)) = (self.context.dirs(), typed.to_str()) else { return Vec::new() };
         let mut found: Vec<CompletionCandidate> = Vec::new();
         let of_names = RunNames::new(&dirs.state).beginning_with(typed);
         found.extend(of_names.into_iter().map(|(name, dir)| candidate(&name, &dir)));
@@ -111,15 +121,37 @@ impl Sources {
         found
     }
 
+    /// The settings, without a warning.
+    fn settings(&self) -> Option<Settings> {
+        let (project, consents) = (self.context.project().ok()?, self.context.consents().ok()?);
+        let resolved = resolve(self.context.dirs().ok()?, &project, &self.context.env, &consents, Flags::default());
+        Some(resolved.ok()?.settings)
+    }
+
     fn providers(&self) -> Vec<String> {
-        let (Some(dirs), Some(cwd)) = (&self.dirs, &self.cwd) else { return Vec::new() };
-        let project = Project::find(cwd);
-        let consents = ConsentStore::new(&dirs.state).of(project.root());
-        let resolved = resolve(dirs, &project, &self.env, &consents, Flags::default());
-        resolved.map_or_else(
-            |_| Vec::new(),
-            |resolved| resolved.settings.providers.names().map(|name| clean::one_line(name, 100)).collect(),
-        )
+        let settings = self.settings().unwrap_or_default();
+        settings.providers.names().map(|name| clean::one_line(name, NAME_CHARS)).collect()
+    }
+
+    fn entries_of_notify(&self) -> Vec<String> {
+        let settings = self.settings().unwrap_or_default();
+        settings.notify.entries().iter().map(|entry| clean::one_line(&entry.name, NAME_CHARS)).collect()
+    }
+
+    /// The checkpoints of the run that was typed before; after `2..`, those that it can be compared with.
+    fn checkpoints(&self, typed: &OsStr) -> Vec<CompletionCandidate> {
+        let command = self.typed.iter().position(|word| word == "diff" || word == "restore");
+        let is_value = |word: &&OsString| !word.as_encoded_bytes().starts_with(b"-");
+        let words = command.and_then(|at| self.typed.get(at + 1..)).unwrap_or_default();
+        let Some(run) = words.iter().find(is_value).and_then(|word| word.to_str()) else { return Vec::new() };
+        let Ok(kept) = KeptRun::find(run, &self.context) else { return Vec::new() };
+        let before = typed.to_str().and_then(|typed| typed.split_once("..")).map_or("", |(from, _)| from);
+        let before = if before.is_empty() { String::new() } else { format!("{before}..") };
+        let offered = kept.entries.iter().rev().take(RUNS_OFFERED).map(|entry| {
+            let about = clean::one_line(&entry.why, TASK_CHARS);
+            CompletionCandidate::new(format!("{before}{}", entry.number)).help(Some(about.into()))
+        });
+        offered.filter(|one| one.get_value().as_encoded_bytes().starts_with(typed.as_encoded_bytes())).collect()
     }
 }
 
@@ -134,10 +166,11 @@ fn candidate(name: &str, dir: &RunDir) -> CompletionCandidate {
 mod tests {
     use super::*;
     use crate::cli::captured::Captured;
+    use crate::fleet::{AgentRecord, Role};
 
     fn offered(context: &Context, words: &[&str]) -> Vec<String> {
-        let mut root = with_values(context);
         let args: Vec<OsString> = ["ccc"].iter().chain(words).map(OsString::from).collect();
+        let mut root = with_values(&args, context);
         let at = args.len() - 1;
         let found = clap_complete::engine::complete(&mut root, args, at, context.cwd().ok()).expect("completed");
         found.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
@@ -154,7 +187,8 @@ mod tests {
             RunDir::create(&state, id).expect("a run");
         }
         RunNames::new(&state).claim("login", "20261121-191822-bbbb").expect("free");
-        let providers = r#"{"providers": {"work": {"env": {"KEY": {"command": "exit 1"}}}, "spare": {}}}"#;
+        let providers = r#"{"providers": {"work": {"env": {"KEY": {"command": "exit 1"}}}, "spare": {}},
+            "notify": [{"name": "phone", "command": ["true"]}, {"bell": true}]}"#;
         std::fs::write(context.dirs().expect("directories").config.join("ccc.json"), providers).expect("written");
         let runs = ["login", "20261121-191822-bbbb", "20261120-191822-aaaa", "last"];
         for command in ["explain", "status", "kill", "resume", "report", "logs"] {
@@ -169,7 +203,34 @@ mod tests {
         assert_eq!(offered(&context, &["--provider", "w"]), ["work"]);
         assert!(offered(&context, &["wo"]).contains(&"work".to_owned()));
         assert_eq!(offered(&context, &["runs", "pr"]), ["prune"]);
+        assert_eq!(offered(&context, &["runs", "--outcome", "b"]), ["budget"]);
+        assert_eq!(offered(&context, &["runs", "--outcome", "d"]), ["died"]);
+        assert_eq!(offered(&context, &["notify", "test", "ph"]), ["phone"]);
         assert!(offered(&context, &["runs", "--he"]).contains(&"--here".to_owned()));
         assert_eq!(seen.text() + &seen.messages(), "");
+    }
+
+    #[test]
+    fn the_checkpoints_of_the_run_that_was_typed_are_completed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let seen = Captured::default();
+        let context = seen.context(dir.path(), None);
+        let dirs = context.dirs().expect("directories");
+        let project = dir.path().join("project");
+        std::fs::create_dir(&project).expect("made");
+        assert!(std::process::Command::new("git").arg("init").arg("-q").arg(&project).status().expect("git").success());
+        let run = RunDir::create(&dirs.state, "20261120-191822-aaaa").expect("a run");
+        RunNames::new(&dirs.state).claim("login", run.id()).expect("free");
+        let record = AgentRecord::new(run.id(), "login", Role::Worker, 1, &project);
+        record.write(&run).expect("written");
+        let git = crate::cli::agent_tree::git(run.id(), &context).expect("git");
+        for number in 1..=3 {
+            std::fs::write(project.join("file"), number.to_string()).expect("written");
+            crate::checkpoint::keep(&git, &project, run.id(), "a stop").expect("kept");
+        }
+        assert_eq!(offered(&context, &["restore", "login", ""]).first().map(String::as_str), Some("3"));
+        assert_eq!(offered(&context, &["diff", "--stat", "login", "2"]), ["2"]);
+        assert_eq!(offered(&context, &["diff", "20261120", "2.."]), ["2..3", "2..2", "2..1"]);
+        assert_eq!(offered(&context, &["diff", "no-such-run", "2"]), [""; 0]);
     }
 }

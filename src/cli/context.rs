@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::printer::Printer;
 use super::{CliError, ErrorKind};
-use crate::config::env::NO_COLOR;
-use crate::config::{Consents, Dirs, Env, Flags, Project, Resolved, resolve};
+use crate::config::env::{NO_COLOR, PATH};
+use crate::config::{Consents, Dirs, Env, Flags, Project, Resolved, agent, resolve};
 use crate::control::SOCKETS_DIR;
+use crate::core::Plan;
 use crate::files::{DirFault, private_dir_fault, private_subdir_fault};
 use crate::guard::ConsentStore;
 use crate::keeper::KEEPER_DIR;
@@ -63,7 +64,11 @@ impl Context {
     /// This context in another directory, without input.
     #[must_use]
     pub fn in_directory(&self, cwd: &Path) -> Context {
-        Context { printer: Printer::of_process(&self.env), ..self.at(cwd) }
+        let printer = Printer::of_process(&self.env);
+        if let Some(warned) = self.printer.warned() {
+            printer.warn_once_by(warned.to_owned());
+        }
+        Context { printer, ..self.at(cwd) }
     }
 
     /// The current directory.
@@ -135,15 +140,45 @@ impl Context {
     pub fn settings(&self, flags: Flags) -> Result<Resolved, CliError> {
         let resolved = resolve(self.dirs()?, &self.project()?, &self.env, &self.consents()?, flags)?;
         for warning in &resolved.warnings {
-            self.printer.warn(warning);
+            self.printer.warn_of_settings(warning);
         }
         Ok(resolved)
+    }
+
+    /// The agent's program as a person types it, to continue the session of this run; empty for a demonstration, whose session
+    /// exists only in its scripted agent.
+    #[must_use]
+    pub fn typed_agent(&self, plan: &Plan) -> String {
+        self.typed_agents().of(plan)
+    }
+
+    /// As [`Self::typed_agent`], for later.
+    #[must_use]
+    pub fn typed_agents(&self) -> TypedAgent {
+        TypedAgent { path: self.env.get(PATH).map(ToOwned::to_owned) }
     }
 
     /// The environment for programs of the system and of the user: without any provider's credential.
     #[must_use]
     pub fn bare_env(&self) -> Vec<(OsString, OsString)> {
         without_credentials(&self.env, &[]).pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+}
+
+/// How the agent's programs are typed where PATH is this.
+#[derive(Debug, Clone)]
+pub struct TypedAgent {
+    path: Option<OsString>,
+}
+
+impl TypedAgent {
+    /// The program of this run; empty for a demonstration.
+    #[must_use]
+    pub fn of(&self, plan: &Plan) -> String {
+        if !plan.agent_first_args.is_empty() {
+            return String::new();
+        }
+        agent::typed(plan.agent, Path::new(&plan.agent_program), self.path.as_deref())
     }
 }
 

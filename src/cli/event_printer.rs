@@ -136,7 +136,8 @@ impl<'a> EventPrinter<'a> {
         let Some(Finished { finish }) = acts.last() else { return };
         let result = clean::lines(finish.result.trim());
         let mut printer = Printer::new(Form::Text, Style::in_rows(false, Some(size.ws_col)));
-        let ending = ended(&mut printer, &self.run_dir, self.tick, &plan, &finish);
+        let agent = self.context.typed_agent(&plan);
+        let ending = ended(&mut printer, &self.run_dir, self.tick, &plan, &agent, &finish);
         let rows: Vec<String> = result.lines().chain(ending.lines()).map(str::to_owned).collect();
         let below = Below::of(&rows, size);
         self.context.printer.data(&below.rows);
@@ -311,7 +312,8 @@ impl<'a> EventPrinter<'a> {
         let Some(finish) = finish.or(self.finish.take()) else { return ExitCode::INTERRUPTED };
         let read = || JournalReader::open(&self.run_dir.journal()).ok()?.plan().ok();
         if let (Some(plan), OutputForm::Lines(printer)) = (self.plan.take().or_else(read), &mut self.form) {
-            let text = ended(printer, &self.run_dir, self.tick, &plan, &finish);
+            let agent = self.context.typed_agent(&plan);
+            let text = ended(printer, &self.run_dir, self.tick, &plan, &agent, &finish);
             self.says_how_to_continue = text.contains(&format!("ccc resume {}", self.run_dir.id()));
             self.context.printer.data(&text);
         }
@@ -326,7 +328,7 @@ struct Finished {
 }
 
 /// The text about the end of a run. The result is the agent's last answer, which has been printed.
-fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, finish: &Finish) -> String {
+fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, agent: &str, finish: &Finish) -> String {
     let (told, left_out) = driver::shown_plan(plan, &Redactor::new());
     // The run writes it after its end, so it may not be there yet.
     let report = run_dir.path().join(REPORT_FILE);
@@ -336,7 +338,7 @@ fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, finis
         plan: &told,
         left_out: &left_out,
         run_dir: &run_dir.path().display().to_string(),
-        agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
+        agent,
         report: report.as_deref(),
         diff: None,
         restore: None,
@@ -391,7 +393,7 @@ mod tests {
             std::fs::write(dir.journal(), begun).expect("written");
             EventPrinter::new(&dir, false, &context).history(None, Some(1)).expect("nothing to tell");
             let fault = EventPrinter::new(&dir, false, &context).history(None, None).expect_err("no journal");
-            assert!(fault.message.contains("the journal has no header"), "{}", fault.message);
+            assert!(fault.message.contains("there is no journal yet"), "{}", fault.message);
         }
     }
 

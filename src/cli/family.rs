@@ -59,9 +59,8 @@ impl RunFamily {
         }
     }
 
-    /// The record of another run; `None` if it has none that can be read.
     fn record(&self, run: &str) -> Option<AgentRecord> {
-        AgentRecord::read(&RunDir::at(&self.state_dir, run).ok()?).ok().flatten()
+        record(&self.state_dir, run)
     }
 
     /// The living ccc processes of all runs, with the ids of the runs.
@@ -116,6 +115,17 @@ impl RunFamily {
     }
 }
 
+/// The record of a run; `None` if it has none that can be read.
+fn record(state: &Path, run: &str) -> Option<AgentRecord> {
+    AgentRecord::read(&RunDir::at(state, run).ok()?).ok().flatten()
+}
+
+/// What the agent of the run `one` is to the run `other`: its manager, or one of its workers.
+pub(super) fn kin(state: &Path, one: &str, other: &str) -> Option<Kin> {
+    let is_manager_of = |run: &str, of: &str| record(state, of).is_some_and(|of| of.manager.as_deref() == Some(run));
+    if is_manager_of(other, one) { Some(Kin::Worker) } else { is_manager_of(one, other).then_some(Kin::Manager) }
+}
+
 impl Family for RunFamily {
     fn owner(&self, pid: u32) -> Option<Owner> {
         let path = ancestors(pid);
@@ -129,9 +139,7 @@ impl Family for RunFamily {
             return None;
         }
         let record = self.record(&run);
-        let is_manager = || Some(self.record(self.run.id())?.manager? == run);
-        let is_worker = record.as_ref().is_some_and(|other| other.manager.as_deref() == Some(self.run.id()));
-        let kin = if is_worker { Some(Kin::Worker) } else { is_manager().unwrap_or(false).then_some(Kin::Manager) };
+        let kin = kin(&self.state_dir, &run, self.run.id());
         let name = record.map_or_else(|| run.clone(), |record| record.name);
         Some(Owner { run, name, kin, is_host: at == 0 })
     }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::family::kin;
 use super::{CliError, Context, ErrorKind, ExitCode, steer};
 use crate::control::protocol::{Reply, Request};
 use crate::fleet::{AgentRecord, Queued, Role};
@@ -34,6 +35,28 @@ pub(super) fn refuse(command: &str, context: &Context) -> Result<(), CliError> {
         .hint("type it in a terminal of your own; an agent may watch runs: ccc list, ccc look NAME, ccc wait NAME")),
         None => Ok(()),
     }
+}
+
+/// Refuses to read a run that is neither the agent's own nor its manager's nor one of its workers', when the command was typed inside
+/// an agent: what others have said and done may hold what this agent is not to know.
+///
+/// # Errors
+/// Inside an agent that is no relative.
+pub(super) fn may_read(wanted: &RunDir, command: &str, context: &Context) -> Result<(), CliError> {
+    let (Some(own), Ok(dirs)) = (run(context), context.dirs()) else { return Ok(()) };
+    if own.id() == wanted.id() || kin(&dirs.state, own.id(), wanted.id()).is_some() {
+        return Ok(());
+    }
+    Err(CliError::new(
+        ErrorKind::Usage,
+        format!(
+            "`ccc {command}` was typed inside the run {}: an agent may read its own run, its manager's and those of its workers, and \
+             not the run {}",
+            own.id(),
+            wanted.id()
+        ),
+    )
+    .hint(format!("type it in a terminal of your own; to see how that run stands: ccc status {}", wanted.id())))
 }
 
 /// The manager inside which a command was typed that only the user and managers may use; `None` for the user.
@@ -100,5 +123,42 @@ pub(super) fn new(
         | Reply::Following { .. }
         | Reply::Status(_)
         | Reply::Output(_) => Err(CliError::new(ErrorKind::Failed, "the run's answer does not match the request")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cli::Printer;
+    use crate::cli::captured::Captured;
+    use crate::config::{Dirs, Env};
+
+    #[test]
+    fn an_agent_reads_its_own_run_its_managers_and_its_workers_and_the_user_reads_all() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let users = Captured::default().context(dir.path(), None);
+        let state = users.dirs().expect("directories").state.clone();
+        let [lead, own, worker, other, plain] = ["aaaa", "bbbb", "cccc", "dddd", "ffff"]
+            .map(|end| RunDir::create(&state, &format!("20261128-100000-{end}")).expect("a run"));
+        for (run, manager) in [(&lead, None), (&own, Some(&lead)), (&worker, Some(&own)), (&other, Some(&lead))] {
+            let record = AgentRecord {
+                manager: manager.map(|manager| manager.id().to_owned()),
+                ..AgentRecord::new(run.id(), run.id(), Role::Manager, 1, Path::new("/p"))
+            };
+            record.write(run).expect("written");
+        }
+        let env = Env::from_pairs([(RUN_ID_VARIABLE, own.id())]);
+        let dirs = Dirs::new(dir.path(), dir.path(), dir.path(), &Env::default());
+        let printer = Printer::to(Box::new(std::io::sink()), Box::new(std::io::sink()));
+        let stdin = crate::cli::Stdin::of(std::io::empty());
+        let agents = Context::new(env, dirs, dir.path().to_owned(), printer, stdin);
+        for (run, may) in [(&lead, true), (&own, true), (&worker, true), (&other, false), (&plain, false)] {
+            assert_eq!(may_read(run, "logs", &agents).is_ok(), may, "{}", run.id());
+            assert!(may_read(run, "logs", &users).is_ok());
+        }
+        let refused = may_read(&other, "logs", &agents).expect_err("no relative");
+        assert!(refused.message.contains(own.id()) && refused.message.contains(other.id()), "{}", refused.message);
     }
 }

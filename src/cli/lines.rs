@@ -280,8 +280,11 @@ impl Lines<'_> {
     }
 
     fn replied(&mut self, re: u64, reply: &Reply) {
-        if let Err(error) = steer::said(reply, self.context) {
+        if let Err(error) = steer::said(reply) {
             self.context.printer.warn(&error.message);
+        }
+        if let Some(queued) = steer::queued_in_words(reply) {
+            self.context.printer.talk(queued);
         }
         let is_over = matches!(reply, Reply::Fault(fault) if matches!(fault.code, Code::NotOpen | Code::Ending));
         let is_taken = !matches!(reply, Reply::Fault(_));

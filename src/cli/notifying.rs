@@ -66,7 +66,9 @@ pub(super) fn ring(run_dir: &RunDir, context: &Context) -> Option<Ring> {
 pub(super) fn courier(redactor: Redactor, context: &Context) -> Option<Courier> {
     let home = context.dirs().ok()?.home.clone();
     Courier::new(&context.env, &home, redactor)
-        .inspect_err(|error| context.printer.warn(format_args!("nobody is told what the run comes to: {error}")))
+        .inspect_err(|error| {
+            context.printer.warn_of_settings(format_args!("nobody is told what the run comes to: {error}"))
+        })
         .ok()
 }
 
@@ -93,7 +95,7 @@ pub(super) fn tell_end(
 pub(super) fn at_the_end(notifier: Notifier, run_dir: &RunDir, context: &Context) {
     let Left { given_up, unsent } = notifier.finish();
     for (name, why) in given_up {
-        context.printer.warn(format_args!(
+        context.printer.warn_of_settings(format_args!(
             "`{name}` of `notify` was not told: {why}; to try it: ccc notify test {}",
             crate::core::shell::quoted(&name)
         ));

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::once::Once;
 use crate::config::Env;
 use crate::config::env::NO_COLOR;
 use crate::ui::{clean, columns, harmless_json, rows};
@@ -21,6 +23,7 @@ pub struct Printer {
     color_err: bool,
     columns: Width,
     columns_err: Width,
+    once: Once,
 }
 
 /// The width to which a stream's text is wrapped.
@@ -96,6 +99,7 @@ impl Printer {
             columns_err: Width::OfStderr,
             out: Mutex::new(Stream::new(Box::new(io::stdout()))),
             err: Mutex::new(Stream::new(Box::new(io::stderr()))),
+            once: Once::default(),
         }
     }
 
@@ -109,6 +113,7 @@ impl Printer {
             color_err: false,
             columns: Width::Fixed(None),
             columns_err: Width::Fixed(None),
+            once: Once::default(),
         }
     }
 
@@ -211,12 +216,34 @@ impl Printer {
         self.talk_behind(&format!("{} ", self.paint_err(Paint::Yellow, "warning:")), text);
     }
 
+    /// Writes a warning that each run with the same settings would give: in the runs of a list only the first does.
+    pub fn warn_of_settings(&self, text: impl fmt::Display) {
+        if self.once.is_new(&text) {
+            self.warn(text);
+        }
+    }
+
+    /// Leaves out the warnings about settings that stand in this file, and adds others to it.
+    pub fn warn_once_by(&self, file: PathBuf) {
+        self.once.remember_in(file);
+    }
+
+    /// The file of [`Self::warn_once_by`].
+    pub fn warned(&self) -> Option<&Path> {
+        self.once.file()
+    }
+
     /// Writes an error to stderr, and the hint below it.
     pub fn error(&self, message: impl fmt::Display, hint: Option<&str>) {
         self.talk_behind(&format!("{} ", self.paint_err(Paint::Red, "error:")), message);
         if let Some(hint) = hint {
-            self.talk_behind(&format!("  {} ", self.paint_err(Paint::Bold, "hint:")), hint);
+            self.hint(hint);
         }
+    }
+
+    /// Writes what can be done about what was said.
+    pub fn hint(&self, hint: impl fmt::Display) {
+        self.talk_behind(&format!("  {} ", self.paint_err(Paint::Bold, "hint:")), hint);
     }
 
     /// The text in a colour, if stdout has colours.

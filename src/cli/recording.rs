@@ -1,9 +1,9 @@
 //! Finds the recording that the user names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::queue::not_started;
-use super::{CliError, Context, ErrorKind, steer};
+use super::{CliError, Context, ErrorKind, inside, steer};
 use crate::fleet::Queued;
 use crate::journal::{JOURNAL_FILE, RunDir};
 
@@ -13,13 +13,16 @@ use crate::journal::{JOURNAL_FILE, RunDir};
 ///
 /// # Errors
 /// When there is no such journal.
-pub(super) fn journal_of(wanted: Option<&str>, context: &Context) -> Result<PathBuf, CliError> {
+pub(super) fn journal_of(wanted: Option<&str>, command: &str, context: &Context) -> Result<PathBuf, CliError> {
     if let Some(text) = wanted.filter(|text| is_path(text)) {
         let path = context.cwd()?.join(text);
         let journal = if path.is_dir() { path.join(JOURNAL_FILE) } else { path };
         // Reading it reports what is wrong with it, for example that it is a FIFO.
         return match std::fs::symlink_metadata(&journal) {
-            Ok(_) => Ok(journal),
+            Ok(_) => match run_at(&journal, context) {
+                Some(run) => inside::may_read(&run, command, context).map(|()| journal),
+                None => Ok(journal),
+            },
             Err(_) => Err(CliError::new(ErrorKind::Usage, format!("{text}: there is no recorded run"))
                 .hint("give a directory that contains a journal.jsonl, or the id of a run (to list them: ccc runs)")),
         };
@@ -33,7 +36,15 @@ pub(super) fn journal_of(wanted: Option<&str>, context: &Context) -> Result<Path
             Some(_) | None => error,
         }
     })?;
+    inside::may_read(&dir, command, context)?;
     if Queued::is_there(&dir) { Err(not_started(&dir)) } else { Ok(dir.journal()) }
+}
+
+/// The run of the state directory whose journal this is.
+fn run_at(journal: &Path, context: &Context) -> Option<RunDir> {
+    let dir = journal.canonicalize().ok()?.parent()?.to_owned();
+    let run = RunDir::at(&context.dirs().ok()?.state, dir.file_name()?.to_str()?).ok()?;
+    run.path().canonicalize().is_ok_and(|path| path == dir).then_some(run)
 }
 
 fn is_path(text: &str) -> bool {
@@ -60,7 +71,7 @@ mod tests {
         for name in ["last", "2026", "20261120-191822-aaaa", "other.jsonl"] {
             fs::write(here.join(name), "").expect("written");
         }
-        let found = |wanted: &str| journal_of(Some(wanted), &context);
+        let found = |wanted: &str| journal_of(Some(wanted), "replay", &context);
         for name in ["last", "2026", "20261120-191822-aaaa"] {
             assert_eq!(found(name).expect("a run"), run.journal(), "{name}");
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use redaction::Redactor;
 
+use super::context::TypedAgent;
 use super::{Context, agent_tree, zone};
 use crate::core::{Finish, Plan, Tick};
 use crate::driver;
@@ -44,6 +45,8 @@ pub(super) struct Written {
 #[derive(Debug, Clone)]
 pub(super) struct Maker {
     env: Vec<(OsString, OsString)>,
+    /// How the agent's program of a run is typed here.
+    typed: TypedAgent,
     redactor: Redactor,
     zone: TimeZone,
     /// Ends its git; `None` if there are no descriptors for one.
@@ -53,7 +56,7 @@ pub(super) struct Maker {
 impl Maker {
     pub(super) fn new(context: &Context, redactor: Redactor) -> Maker {
         let env = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Maker { env, redactor, zone: zone::of_process(), give_up: Cancel::new().ok() }
+        Maker { env, typed: context.typed_agents(), redactor, zone: zone::of_process(), give_up: Cancel::new().ok() }
     }
 
     pub(super) fn zone(&self) -> &TimeZone {
@@ -80,7 +83,7 @@ impl Maker {
                 report.add_changes(&found, &washer);
             }
         }
-        let (resume, talk) = commands(&id, plan.as_ref(), finish.as_ref(), tick, &self.redactor);
+        let (resume, talk) = commands(&id, plan.as_ref(), finish.as_ref(), tick, self);
         report.add_steps(&id, resume.as_deref(), talk.as_deref(), &place, &washer);
         Ok((report, id, place))
     }
@@ -133,19 +136,19 @@ fn commands(
     plan: Option<&Plan>,
     finish: Option<&Finish>,
     tick: Tick,
-    redactor: &Redactor,
+    maker: &Maker,
 ) -> (Option<String>, Option<String>) {
     let Some(plan) = plan else { return (None, None) };
     let Some(finish) = finish else {
         return (Some(format!("ccc resume {}", crate::core::shell::quoted(id))), None);
     };
-    let (shown, left_out) = driver::shown_plan(plan, redactor);
+    let (shown, left_out) = driver::shown_plan(plan, &maker.redactor);
     let ending = Ending {
         finish,
         plan: &shown,
         left_out: &left_out,
         run_dir: "",
-        agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
+        agent: &maker.typed.of(plan),
         report: None,
         diff: None,
         restore: None,

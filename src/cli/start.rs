@@ -13,7 +13,7 @@ use super::credentials::RunTokens;
 use super::family::RunFamily;
 use super::presentation::Presentation;
 use super::{
-    CliError, Context, ErrorKind, ExitCode, detach, native, notifying, reporting, serving, survivors, telling,
+    CliError, Context, ErrorKind, ExitCode, dead_run, detach, native, notifying, reporting, serving, survivors, telling,
 };
 use crate::config::{Env, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
@@ -32,7 +32,6 @@ use crate::notify::{At, Follower};
 use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, TypedEcho, UserTerminal};
 use crate::tokens::{AgentSettings, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format;
-use crate::ui::format::count;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style};
 use redaction::Redactor;
 
@@ -262,15 +261,7 @@ pub(super) fn go_on(
     let session_lock = lock_session(&plan, session_id, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
     // The dead ccc may have left its agent running, which may still write into the session, so end it first.
-    let swept = process::sweep_run(run_dir.id());
-    if swept.killed > 0 {
-        context.printer.talk(format_args!(
-            "ended {} that the run had left when its ccc process died",
-            count(swept.killed as usize, "process")
-        ));
-    }
-    // A daemon that has replaced its environment carries no mark, so it is found by the record.
-    survivors::end_of_dead_run(&run_dir, context);
+    dead_run::end_left(&run_dir, context);
     let redactor = request.tokens.redactor();
     let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
@@ -399,9 +390,9 @@ fn prepare(
     };
     let scope = scope(&plan, &bare_env);
     if let Err(why) = &scope {
-        context
-            .printer
-            .warn(format_args!("agent.memory_max is not enforced, and the agent runs without a limit: {why}"));
+        context.printer.warn_of_settings(format_args!(
+            "agent.memory_max is not enforced, and the agent runs without a limit: {why}"
+        ));
     }
     if let Some(warning) = walls.warning(&plan, &context.dirs()?.home, own_sandbox(&plan, context)?.as_ref()) {
         context.printer.warn(warning);
@@ -617,8 +608,7 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
             plan: &plan,
             left_out: &left_out,
             run_dir: &run_dir.path().display().to_string(),
-            // No other program can continue the demonstration's session.
-            agent: if plan.agent_first_args.is_empty() { plan.agent.program() } else { "" },
+            agent: &context.typed_agent(&plan),
             report: path.as_deref(),
             diff: report.as_ref().and_then(|report| report.diff.as_deref()),
             restore: report.as_ref().and_then(|report| report.restore.as_deref()),

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Args;
+
 use super::native::is_native;
 use super::queue::not_started;
 use super::start::state_error;
@@ -11,7 +13,7 @@ use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::core::{Outcome, Plan};
 use crate::driver::unix_ms;
-use crate::fleet::{Queued, State};
+use crate::fleet::{AgentRecord, Queued, State};
 use crate::journal::{FileLock, JournalReader, RunDir, RunDirError, RunSummary};
 
 /// The phase of a run whose ccc makes what it needs, and has no control socket yet.
@@ -177,52 +179,79 @@ pub(super) fn died(run: &RunDir) -> CliError {
         .hint(format!("to continue it: ccc resume {}", run.id()))
 }
 
-/// Sends a run an order, and reports the result. `then` says what the run of this id does then.
+/// A run that gets an order, as the command line names it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Ordered {
+    /// Its name, its id, the beginning of either, or `last` for the newest active run of this directory.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// Print one JSON object instead: the id, the name, what was done, and the same in a sentence.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Sends a run an order, and says what it does then: in a word, and in a sentence for the run of this id.
 ///
 /// # Errors
 /// When the run cannot be reached, or refuses.
 pub(super) fn order(
-    wanted: &str,
+    ordered: &Ordered,
     command: &str,
     request: &Request,
+    done: &str,
     then: impl Fn(&str) -> String,
     context: &Context,
 ) -> Result<ExitCode, CliError> {
-    let run = find(wanted, context)?;
+    let run = find(&ordered.run, context)?;
     let mut client = connect(&run, command, false)?;
     let reply = client.call(request).map_err(|error| unreachable(&error))?;
-    said(&reply, context)?;
-    tell(then(run.id()), context);
-    Ok(ExitCode::COMPLETED)
+    said(&reply)?;
+    Ok(self::done(&run, done, &then(run.id()), ordered.json, context))
 }
 
-/// Tells a person what the run does now. Nothing is said to a script.
-pub(super) fn tell(what: impl std::fmt::Display, context: &Context) {
-    if context.printer.is_read_by_a_person() {
-        context.printer.talk(what);
+/// Says on stdout what an order has done: in a sentence, or with `json` as an object with a word for it.
+pub(super) fn done(run: &RunDir, done: &str, says: &str, json: bool, context: &Context) -> ExitCode {
+    if json {
+        let name = AgentRecord::read(run).ok().flatten().map(|record| record.name);
+        context.printer.json(serde_json::json!({"id": run.id(), "name": name, "outcome": done, "says": says}));
+    } else {
+        context.printer.line(says);
     }
+    ExitCode::COMPLETED
 }
 
-/// Reports the result of an order.
+/// Whether an order was carried out.
 ///
 /// # Errors
-/// When the order was not carried out.
-pub(super) fn said(reply: &Reply, context: &Context) -> Result<(), CliError> {
+/// When it was not.
+pub(super) fn said(reply: &Reply) -> Result<(), CliError> {
     match reply {
         Reply::Done
         | Reply::Following { .. }
         | Reply::Status(_)
         | Reply::Output(_)
         | Reply::Started { .. }
-        | Reply::Queued { ahead: 0 } => {}
-        Reply::Queued { ahead: 1 } => context.printer.talk("queued: one other message is sent before it"),
-        Reply::Queued { ahead } => {
-            context.printer.talk(format_args!("queued: {ahead} other messages are sent before it"))
-        }
-        Reply::Already => context.printer.talk("a message with this key was sent before; it is not sent again"),
-        Reply::Fault(fault) => return Err(CliError::new(ErrorKind::Failed, fault.message.clone())),
+        | Reply::Already
+        | Reply::Queued { .. } => Ok(()),
+        Reply::Fault(fault) => Err(CliError::new(ErrorKind::Failed, fault.message.clone())),
     }
-    Ok(())
+}
+
+/// What becomes of a message that is not sent at once.
+pub(super) fn queued_in_words(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Queued { ahead: 0 }
+        | Reply::Done
+        | Reply::Following { .. }
+        | Reply::Status(_)
+        | Reply::Output(_)
+        | Reply::Started { .. }
+        | Reply::Fault(_) => None,
+        Reply::Queued { ahead: 1 } => Some("queued: one other message is sent before it".to_owned()),
+        Reply::Queued { ahead } => Some(format!("queued: {ahead} other messages are sent before it")),
+        Reply::Already => Some("a message with this key was sent before; it is not sent again".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -232,14 +261,27 @@ mod tests {
     use crate::ui::columns;
 
     #[test]
-    fn what_an_order_does_is_told_to_a_person_and_not_to_a_script() {
-        let told = |columns| {
+    fn what_an_order_does_is_one_line_on_stdout_or_one_object() {
+        let state = tempfile::tempdir().expect("a directory");
+        let run = RunDir::create(state.path(), "20261127-084409-q3px").expect("a run");
+        let told = |json, columns| {
             let seen = Captured::default();
-            tell("the run pauses; to let it continue: ccc continue last", &seen.context(Path::new("/"), columns));
-            seen.messages()
+            let says = "the run pauses; to let it continue: ccc continue 20261127-084409-q3px";
+            let code = done(&run, "pausing", says, json, &seen.context(state.path(), columns));
+            assert_eq!((code, seen.messages()), (ExitCode::COMPLETED, String::new()));
+            seen.text()
         };
-        assert_eq!(told(None), "");
-        assert_eq!(told(Some(40)), "the run pauses; to let it continue:\n    ccc continue last\n");
+        assert_eq!(told(false, None), "the run pauses; to let it continue: ccc continue 20261127-084409-q3px\n");
+        assert_eq!(
+            told(false, Some(40)),
+            "the run pauses; to let it continue:\n    ccc continue 20261127-084409-q3px\n"
+        );
+        let unnamed: serde_json::Value = serde_json::from_str(&told(true, Some(40))).expect("JSON");
+        assert_eq!((unnamed["outcome"].as_str(), unnamed["name"].as_str()), (Some("pausing"), None));
+        let record = AgentRecord::new(run.id(), "lead", crate::fleet::Role::Worker, 1, Path::new("/p"));
+        record.write(&run).expect("written");
+        let named: serde_json::Value = serde_json::from_str(&told(true, None)).expect("JSON");
+        assert_eq!((named["id"].as_str(), named["name"].as_str()), (Some(run.id()), Some("lead")));
     }
 
     #[test]

@@ -110,6 +110,22 @@ pub fn locate(
     }
 }
 
+/// How a person types the program of a run: by its name where PATH (`path`) finds it under that, else with its own path. A program
+/// that is not on this machine, as in the recording of another one, has its name only.
+#[must_use]
+pub fn typed(agent: AgentKind, program: &Path, path: Option<&OsStr>) -> String {
+    let name = agent.program();
+    let is_it = |found: &Path| {
+        found == program || found.canonicalize().is_ok_and(|found| program.canonicalize().is_ok_and(|it| it == found))
+    };
+    let found = path.and_then(|path| process::on_path(OsStr::new(name), path, Path::new("/")));
+    if !program.is_file() || found.is_some_and(|found| is_it(&found)) {
+        name.to_owned()
+    } else {
+        program.display().to_string()
+    }
+}
+
 /// The first executable file with this name on PATH.
 #[must_use]
 pub fn on_path(name: &OsStr, env: &Env, cwd: &Path) -> Option<PathBuf> {
@@ -228,8 +244,34 @@ pub fn tested(agent: AgentKind, version: &str) -> Tested {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tested, VersionFault, tested, version_in};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::{Tested, VersionFault, tested, typed, version_in};
     use crate::agent::AgentKind;
+
+    #[test]
+    fn a_program_is_typed_by_its_name_only_where_path_finds_it_under_that() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let program = |place: &str| {
+            let path = dir.path().join(place).join("claude");
+            std::fs::create_dir(dir.path().join(place)).expect("made");
+            std::fs::write(&path, "").expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("set");
+            path
+        };
+        let (one, other) = (program("one"), program("other"));
+        let path = dir.path().join("one").into_os_string();
+        let typed = |program: &Path, path| typed(AgentKind::CLAUDE_CODE, program, path);
+        assert_eq!(typed(&one, Some(&path)), "claude");
+        assert_eq!(typed(&other, Some(&path)), other.display().to_string());
+        assert_eq!(typed(&one, None), one.display().to_string());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&one, &link).expect("a link");
+        assert_eq!(typed(&link, Some(&path)), "claude", "it is the same program");
+        assert_eq!(typed(&dir.path().join("gone"), Some(&path)), "claude");
+        assert_eq!(typed(Path::new(""), None), "claude");
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {

@@ -208,7 +208,7 @@ settings! {
         /// How long a finished run is kept after its end.
         max_age: Span = Span::from_secs(90 * 24 * 60 * 60) => never_from_project(NOT_THE_PROJECTS_RUNS).variable("CCC_RETENTION_MAX_AGE")
             .in_file("To keep all runs, set a long time, such as 36500d.");
-        /// How many of the newest runs are kept, however old they are.
+        /// How many of the newest runs are kept, however old they are. Runs that are not finished count, too.
         keep: u32 = 200 => never_from_project(NOT_THE_PROJECTS_RUNS).variable("CCC_RETENTION_KEEP");
     }
     /// When all tokens are limited, end with exit code 75 instead of waiting for the reset.

@@ -35,6 +35,13 @@ enum Form {
 pub struct UntilFault(String);
 
 impl Until {
+    /// This moment, to the second, as a date and a time of this zone.
+    #[must_use]
+    pub fn at(unix_ms: i64, zone: &TimeZone) -> Option<Until> {
+        let moment = Timestamp::from_second(unix_ms.div_euclid(1_000)).ok()?;
+        Some(Until(Form::Local(moment.to_zoned(zone.clone()).datetime())))
+    }
+
     /// The time in unix milliseconds, interpreted at `now_unix_ms` in this zone.
     #[must_use]
     pub fn unix_ms(self, now_unix_ms: i64, zone: &TimeZone) -> i64 {

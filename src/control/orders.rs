@@ -61,6 +61,7 @@ pub fn request_of(input: OperatorInput) -> Option<Request> {
         OperatorInput::Turn { .. }
         | OperatorInput::Restate { .. }
         | OperatorInput::Moved { .. }
+        | OperatorInput::NotEnforced { .. }
         | OperatorInput::Budgets(_)
         | OperatorInput::Plan(_)
         | OperatorInput::TakeUp

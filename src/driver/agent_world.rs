@@ -260,8 +260,8 @@ impl Run {
         };
         world.begin(setup.resumed, setup.first_inputs);
         if let Some(why) = without_scope {
-            let now = world.run.clock.now();
-            world.remark(now, format!("agent.memory_max is not enforced: {why}"));
+            let setting = "agent.memory_max".to_owned();
+            feed(&mut world, Input::Operator(OperatorInput::NotEnforced { setting, why }));
         }
         drive(&mut world, &mut events, &mut controls).await;
         world.leave(events, controls).await

@@ -1,7 +1,11 @@
 //! The content of `run.json` and `heartbeat.json` for an agent's run.
 
+use std::path::Path;
+
 use super::agent_world::World;
 use super::heartbeat::Awaits;
+use crate::config::agent::typed;
+use crate::config::env::PATH;
 use crate::core::Tick;
 use crate::journal::RunSummary;
 use crate::ui::Ending;
@@ -31,13 +35,14 @@ impl World {
             Some(_) if !plan.agent_first_args.is_empty() => None,
             Some(finish) => {
                 let (plan, left_out) = super::shown_plan(plan, &redactor);
-                let agent = plan.agent.program();
+                let path = self.bare_env.0.iter().find(|(name, _)| name == PATH).map(|(_, path)| path.as_os_str());
+                let agent = typed(plan.agent, Path::new(&plan.agent_program), path);
                 let ending = Ending {
                     finish,
                     plan: &plan,
                     left_out: &left_out,
                     run_dir: "",
-                    agent,
+                    agent: &agent,
                     report: None,
                     diff: None,
                     restore: None,

@@ -29,6 +29,8 @@ pub const TASK: FileKind = kind("task", 10 * MIB);
 pub const TASK_LIST: FileKind = kind("list of tasks", MIB);
 /// What is remembered about a list of tasks.
 pub const NIGHT: FileKind = kind("record of a list of tasks", 16 * MIB);
+/// Which warnings the runs of a list have given.
+pub const WARNED: FileKind = kind("list of warnings", MIB);
 /// Settings and login of the agent's CLI.
 pub const AGENT_SETTINGS: FileKind = kind("settings file of the agent", 4 * MIB);
 /// Files of tokens, one per line.

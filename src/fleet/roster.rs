@@ -14,6 +14,9 @@ const STARTING: &str = "starting";
 /// The state and the phase of an agent that waits for room.
 const QUEUED: &str = "queued";
 
+/// The phases of a run that waits: for its workers or a reset, for an answer of its user, for the end of a pause.
+const IDLE: [&str; 3] = ["waiting", "asking", "paused"];
+
 /// How a run stands, as far as its files say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -68,6 +71,16 @@ impl State {
             State::Ended(Word::Other(outcome)) => outcome,
             State::Queued => QUEUED,
             State::Died => "died",
+        }
+    }
+
+    /// Whether the run does nothing until somebody else has done something: its workers, its provider at a reset, or its user.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        match self {
+            State::Active(phase) => IDLE.contains(&phase.as_str()),
+            State::Ready => true,
+            State::Ended(_) | State::Queued | State::Died => false,
         }
     }
 

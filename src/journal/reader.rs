@@ -75,7 +75,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// There is no header: the run died before it began.
-    #[error("{}: the journal has no header: ccc ended before the run began, so there is nothing to read", path.display())]
+    #[error("{}: there is no journal yet, or none with a header: ccc ended before the run began, or is still starting, so nothing is recorded", path.display())]
     NoHeader {
         /// The journal.
         path: PathBuf,

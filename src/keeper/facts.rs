@@ -14,8 +14,6 @@ use crate::upkeep::{AgentFact, Standing};
 const BEGINNING_MS: i64 = 2 * 60_000;
 /// How long before the start of the machine its shutdown may have begun.
 const SHUTDOWN_MS: i64 = 10 * 60_000;
-/// The phase of a run that waits for its workers, or for a reset.
-const WAITING: &str = "waiting";
 /// The phase of a run that is ending.
 const ENDING: &str = "ending";
 
@@ -103,7 +101,7 @@ fn fact(agent: &Agent, since_unix_ms: Option<i64>, booted_unix_ms: Option<i64>, 
         kept_down: KeptDown::read(&agent.dir).is_some(),
         ignores_usage: agent.record.ignore_usage,
         seen_unix_ms: last_seen(agent),
-        is_idle: matches!(&agent.state, State::Active(phase) if phase == WAITING),
+        is_idle: agent.state.is_idle(),
         since_unix_ms,
     }
 }
@@ -177,6 +175,28 @@ mod tests {
         assert_eq!(fact(&interrupted(NOW - 1), None, None, NOW).standing, Standing::Stopped, "nobody knows when");
         let completed = agent(state.path(), Some(Outcome::Completed), Some(NOW - 1));
         assert_eq!(fact(&completed, None, booted, NOW).standing, Standing::Ended);
+    }
+
+    #[test]
+    fn an_agent_that_waits_for_its_user_is_idle_as_one_that_waits_for_its_workers() {
+        let state = tempfile::tempdir().expect("a directory");
+        let of = |phase: &str| {
+            let new = agent(state.path(), None, None);
+            let summary = new.summary.clone().map(|summary| RunSummary { phase: phase.to_owned(), ..summary });
+            summary.expect("a summary").write(&new.dir.summary(), &Redactor::default()).expect("written");
+            let lock = new.dir.take_lock(std::process::id(), NOW).expect("a lock");
+            let found = fact(&Agent::of(new.dir.clone(), new.record.clone()), None, None, NOW);
+            drop(lock);
+            assert!(found.is_running(), "{phase}");
+            found.is_idle
+        };
+        // A verdict as the phase: it waits for its user's next message.
+        for phase in ["asking", "waiting", "paused", "completed", "needs_user"] {
+            assert!(of(phase), "{phase}");
+        }
+        for phase in ["starting", "setting up", "working", "checking", "reviewing", "ending"] {
+            assert!(!of(phase), "{phase}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ const RESUME_LIMIT: Duration = Duration::from_secs(90);
 const START_LIMIT: Duration = Duration::from_secs(600);
 /// How long removing an agent may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(90);
+/// How long telling the user of an end may take.
+const TELL_LIMIT: Duration = Duration::from_secs(30);
 /// How often agents are looked at whose end the system does not report, and after a fault.
 const LOOK_MS: i64 = 10_000;
 /// How soon an agent that is about to begin is looked at again.
@@ -202,6 +204,14 @@ impl Keeper<'_> {
                     }
                     Err(error) => self.world.log(&format!("{run} could not be told of its worker {worker}: {error}")),
                 }
+            }
+            Act::TellUser { run, why } => {
+                // A run that was killed has told nothing of its end. What cannot be sent now is tried again by the command itself.
+                match self.ccc(&["notify", "lost", &run, &why], TELL_LIMIT) {
+                    Ok(()) => self.world.log(&format!("{run} is not continued any more: {why}")),
+                    Err(error) => self.world.log(&format!("{run}: the user could not be told of its end: {error}")),
+                }
+                self.upkeep.told_of_end(&run);
             }
             Act::Stop { run, reason } => {
                 let Some(agent) = seen.agent(&run) else { return };

@@ -35,6 +35,9 @@ pub struct Nights {
     pub waited_ms: u64,
     /// The runs, the newest first.
     pub runs: Vec<NightRow>,
+    /// The name of the list whose tasks they worked on, if it is one list's page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<Text>,
 }
 
 /// How many runs have an outcome.
@@ -110,6 +113,21 @@ impl Nights {
             restarts: rows.iter().map(|row| u64::from(row.restarts)).sum(),
             waited_ms: runs.iter().map(|run| run.summary.waited_ms).fold(0, u64::saturating_add),
             runs: rows,
+            list: None,
+        }
+    }
+
+    /// As the page of the list with this name.
+    #[must_use]
+    pub fn of_list(self, name: &str, washer: &Washer) -> Nights {
+        Nights { list: Some(washer.line(name, LINE_CHARS)), ..self }
+    }
+
+    fn heading(&self, zone: &TimeZone) -> String {
+        let since = format::date_and_time(self.since_unix_ms, zone);
+        match &self.list {
+            Some(list) => format!("{}: runs since {since}", list.as_str()),
+            None => format!("Runs since {since}"),
         }
     }
 
@@ -125,8 +143,8 @@ impl Nights {
     #[must_use]
     pub fn markdown(&self, zone: &TimeZone) -> String {
         let mut text = format!(
-            "# Runs since {}\n\n{}, {}\n",
-            format::date_and_time(self.since_unix_ms, zone),
+            "# {}\n\n{}, {}\n",
+            escaped(&self.heading(zone)),
             self.counts(),
             format::money(Some(self.cost_usd))
         );
@@ -211,6 +229,10 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    fn heading(&self) -> String {
+        self.r.heading(self.zone)
+    }
+
     fn counts(&self) -> String {
         self.r.counts()
     }

@@ -123,6 +123,18 @@ fn several_runs_have_one_page_with_sums_and_links() {
 }
 
 #[test]
+fn the_page_of_a_list_has_its_name_in_the_title() {
+    let list = format!("tonight.md{}", PAYLOADS.concat());
+    let nights = nights_with_hostile_texts().of_list(&list, &Washer::default());
+    let page = nights.page(&TimeZone::UTC).expect("a page");
+    assert!(page.contains("<title>tonight.md"), "{page}");
+    check_elements(&page, "/state/");
+    let nights = nights_with_hostile_texts().of_list("*tonight.md", &Washer::default());
+    let text = nights.markdown(&TimeZone::UTC);
+    assert!(text.starts_with("# \\*tonight.md: runs since 1970-01-01 00:00\n"), "{text}");
+}
+
+#[test]
 fn a_task_that_the_summary_has_cut_says_so() {
     let read = RunSummary::read(&fixture("runs/demo").with_file_name("run.json")).expect("a summary");
     let told = |task: String| {

@@ -90,6 +90,12 @@ impl NightDir {
         self.0.join("report.html")
     }
 
+    /// Which warnings about the settings its runs have given, one hash a line.
+    #[must_use]
+    pub fn warned(&self) -> PathBuf {
+        self.0.join("warned")
+    }
+
     fn record(&self) -> PathBuf {
         self.0.join("night.json")
     }

@@ -269,6 +269,7 @@ impl World {
             | OperatorInput::Turn { .. }
             | OperatorInput::Restate { .. }
             | OperatorInput::Moved { .. }
+            | OperatorInput::NotEnforced { .. }
             | OperatorInput::Budgets(_)
             | OperatorInput::Plan(_)
             | OperatorInput::Answer { .. }

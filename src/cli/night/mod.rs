@@ -9,6 +9,7 @@
 //! that is asked twice kills its agent.
 
 mod arguments;
+mod looking;
 mod page;
 mod performing;
 mod reading;

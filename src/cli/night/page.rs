@@ -1,10 +1,11 @@
 //! The page over the runs of a list.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use redaction::Redactor;
 
+use super::showing::name_of;
 use crate::cli::Context;
 use crate::cli::reporting::{Maker, REPORT_FILE};
 use crate::driver;
@@ -42,7 +43,10 @@ pub(super) fn written(night: &NightDir, record: &NightRecord, context: &Context)
             NightRun { summary, is_running, page: page.is_file().then(|| page.display().to_string()) }
         })
         .collect();
-    let nights = Nights::of(&runs, since, driver::unix_ms(), &Washer::default());
+    let file = record.list.as_deref().and_then(Path::file_name);
+    let name = file.map_or_else(|| name_of(record), |name| name.to_string_lossy().into_owned());
+    let washer = Washer::default();
+    let nights = Nights::of(&runs, since, driver::unix_ms(), &washer).of_list(&name, &washer);
     let page = nights.page(maker.zone()).map_err(io::Error::other)?;
     let path = night.report();
     replace(&SystemDisk, &path, page.as_bytes())?;

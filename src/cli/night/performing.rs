@@ -8,9 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use redaction::Redactor;
 
 use super::arguments::{RunBounds, RunOptions, place};
+use super::looking::{look, look_again, not_begun};
 use super::page;
 use super::reading::{list_in, list_on_stdin};
 use super::showing::{Shown, bounds_in_words, end_in_words, name_of, pause_in_words, read};
@@ -18,11 +20,10 @@ use super::wanted::Wanted;
 use crate::agenda::{EndWhy, Facts, Found, Headroom, ListBounds, Listed, Stage, Step, WaitWhy};
 use crate::cli::subcommand::run::refuse_past;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, awake, keeper_world, zone};
-use crate::config::{Reserve, Settings};
-use crate::core::{Outcome, shell};
+use crate::config::{Reserve, Settings, Until};
+use crate::core::shell;
 use crate::driver;
-use crate::fleet::State;
-use crate::journal::{self, FileLock, LockError, RunDir, RunSummary, Word};
+use crate::journal::{self, LockError, RunDir, RunSummary};
 use crate::process::Foreground;
 use crate::tasks::{List, NightDir, NightRecord, TaskEntry};
 use crate::ui::clean::one_line;
@@ -175,6 +176,9 @@ impl<'a> Night<'a> {
             return Ok(self.show_plan());
         }
         let lock = self.dir.take_lock(driver::unix_ms()).map_err(|error| self.in_use(&error))?;
+        // The user is there now, and sees each warning again.
+        let _ = std::fs::remove_file(self.dir.warned());
+        self.context.printer.warn_once_by(self.dir.warned());
         if self.again {
             let _ = self.dir.put_aside();
         } else if let Some(record) = read(&self.dir)? {
@@ -213,11 +217,8 @@ impl<'a> Night<'a> {
 
     fn begin(&mut self) {
         self.take_up();
-        for at in 0..self.record.agenda.tasks.len() {
-            let run = self.record.agenda.tasks.get(at).and_then(|task| task.run.clone());
-            if let Some(found) = run.and_then(|run| self.look(&run)) {
-                self.record.agenda.found(at, &found);
-            }
+        if let Ok(dirs) = self.context.dirs() {
+            look_again(&mut self.record.agenda, &dirs.state);
         }
         self.record.agenda.begin(self.bounds, driver::unix_ms());
     }
@@ -415,7 +416,9 @@ impl<'a> Night<'a> {
     }
 
     /// Runs the command of ccc that works on this run, to its end. Returns how it ended, in words.
-    fn play(&mut self, run: &str, args: Vec<OsString>, cwd: &Path) -> String {
+    fn play(&mut self, run: &str, mut args: Vec<OsString>, cwd: &Path) -> String {
+        // After the word that names the command.
+        args.splice(1..1, ["--warned".into(), self.dir.warned().into_os_string()]);
         let child = match Foreground::start_unattended(args, cwd) {
             Ok(child) => child,
             Err(error) => return format!("ccc cannot be started: {error}"),
@@ -580,20 +583,7 @@ impl<'a> Night<'a> {
 
     /// What the run is; `None` if there is none.
     fn look(&self, run: &str) -> Option<Found> {
-        let dir = self.run_dir(run).filter(|dir| dir.path().is_dir())?;
-        let summary = RunSummary::read(&dir.summary()).ok();
-        let cost_usd = summary.as_ref().and_then(|summary| summary.cost_usd);
-        let reason = summary.as_ref().and_then(|summary| summary.reason.clone());
-        let is_held = || matches!(FileLock::holder(&dir.lock()), Ok(Some(_)));
-        Some(match State::of(&dir, summary.as_ref()) {
-            State::Active(_) | State::Ready => Found::AtWork,
-            // It is still writing its report.
-            State::Ended(_) if is_held() => Found::AtWork,
-            State::Ended(Word::Known(outcome)) => Found::Ended { outcome, reason, cost_usd },
-            State::Ended(Word::Other(_)) => Found::Ended { outcome: Outcome::Failed, reason, cost_usd },
-            State::Died if dir.journal().is_file() => Found::Died { cost_usd },
-            State::Died | State::Queued => not_begun("its run did not begin"),
-        })
+        look(&self.context.dirs().ok()?.state, run)
     }
 
     /// Another ccc works on the list.
@@ -646,7 +636,10 @@ impl<'a> Night<'a> {
                 (Stage::Broken | Stage::Interrupted | Stage::Running, Some(run)) => format!("continue {run}"),
                 (Stage::Broken | Stage::Interrupted | Stage::Running, None) => "start".to_owned(),
                 (Stage::Completed, _) => "completed".to_owned(),
-                (Stage::Failed, run) => format!("failed, to continue: ccc resume {}", run.as_deref().unwrap_or("RUN")),
+                (Stage::Failed, run) => {
+                    let resume = run.as_deref().and_then(|run| self.summary(run)?.resume);
+                    resume.map_or_else(|| "failed".to_owned(), |resume| format!("failed, to continue: {resume}"))
+                }
             };
             printer.behind(&format!("{:>3}  ", at + 1), format!("{} ({what})", one_line(&task.title, TITLE_CHARS)));
         }
@@ -687,7 +680,8 @@ impl<'a> Night<'a> {
             Err(error) => printer.warn(format_args!("the report over the night cannot be written: {error}")),
         }
         let from = if matches!(self.source, Source::Stdin) { ", with the same list on stdin" } else { "" };
-        let mut typed: Vec<String> = self.typed.iter().filter(|word| *word != "--again").cloned().collect();
+        let now_unix_ms = driver::unix_ms();
+        let mut typed = to_type_again(&self.typed, self.bounds.until_unix_ms, now_unix_ms, &zone::of_process());
         if shown.has_more() {
             printer.talk(format_args!("to go on{from}: ccc{}", shell::words(&typed)));
         } else if !self.has_played {
@@ -699,6 +693,52 @@ impl<'a> Night<'a> {
     }
 }
 
-fn not_begun(why: &str) -> Found {
-    Found::NotBegun { exists: false, why: why.to_owned() }
+/// What is typed to go on with a list: what was typed, without `--again`, and with the same end of the night. A span such as `+8h`
+/// would count anew, so the time that it has meant stands there, unless that is over.
+fn to_type_again(typed: &[String], until_unix_ms: Option<i64>, now_unix_ms: i64, zone: &TimeZone) -> Vec<String> {
+    let mut words: Vec<String> = typed.iter().filter(|word| *word != "--again").cloned().collect();
+    let ahead = until_unix_ms.filter(|until| *until > now_unix_ms);
+    let Some(until) = ahead.and_then(|until| Until::at(until, zone)).map(String::from) else { return words };
+    let own = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    for at in 0..own {
+        let Some(word) = words.get(at) else { break };
+        let is_span = |word: Option<&String>| word.is_some_and(|word| word.trim_start().starts_with('+'));
+        let (at, with) = if word == "--until" && is_span(words.get(at + 1)) {
+            (at + 1, until.clone())
+        } else if word.starts_with("--until=+") {
+            (at, format!("--until={until}"))
+        } else {
+            continue;
+        };
+        if let Some(word) = words.get_mut(at) {
+            *word = with;
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_with_a_list_has_the_time_that_a_span_has_meant() {
+        // 2027-01-15 08:00:00 UTC.
+        let now = 1_800_000_000_000;
+        let again = |typed: &str, until| {
+            let typed: Vec<String> = typed.split(' ').map(str::to_owned).collect();
+            to_type_again(&typed, until, now, &TimeZone::UTC).join(" ")
+        };
+        let until = Some(now + 3_600_001);
+        assert_eq!(again("night --until +1h a --again", until), "night --until 2027-01-15T09:00:00 a");
+        assert_eq!(
+            again("night a --until=+1h -- --check +1h", until),
+            "night a --until=2027-01-15T09:00:00 -- --check +1h"
+        );
+        // It is over: as much time again is meant.
+        assert_eq!(again("night --until +1h a", Some(now)), "night --until +1h a");
+        for typed in ["night --until 07:00 a", "night a", "night a -- --until +1h", "night a --until"] {
+            assert_eq!(again(typed, until), typed);
+        }
+    }
 }

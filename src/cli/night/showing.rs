@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::looking::as_it_stands;
 use crate::agenda::{End, EndWhy, Stage, Task};
 use crate::cli::start::state_hint;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, zone};
-use crate::core::{GoesOn, bound_in_words, shell};
+use crate::core::{bound_in_words, shell};
 use crate::driver;
 use crate::fleet::State;
 use crate::journal::{RunDir, RunSummary};
@@ -38,9 +39,10 @@ pub(in crate::cli) fn status(file: Option<&Path>, json: bool, context: &Context)
     if nights.is_empty() {
         return Err(none("ccc has not worked on any list"));
     }
-    for (night, record) in &nights {
+    for (night, mut record) in nights {
+        as_it_stands(&mut record.agenda, state, driver::unix_ms());
         let holder = night.holder().ok().flatten();
-        let shown = Shown { record, state, working_since: holder.as_ref().map(|holder| holder.since_unix_ms) };
+        let shown = Shown { record: &record, state, working_since: holder.as_ref().map(|holder| holder.since_unix_ms) };
         if json {
             context.printer.json(shown.as_json(holder.map(|holder| holder.pid)));
         } else {
@@ -213,6 +215,7 @@ impl Shown<'_> {
             let lead = format!("{:>3}  {stands:<STAGE_COLUMNS$} ", at + 1);
             let under = " ".repeat(lead.len());
             rows.push((lead, one_line(&task.title, SHOWN_CHARS)));
+            let resume = summary.as_ref().and_then(|summary| summary.resume.clone());
             let cost = summary.and_then(|summary| summary.cost_usd).or(task.cost_usd);
             let mut parts: Vec<String> = Vec::new();
             parts.extend(task.run.as_ref().map(|run| format!("run {run}, {}", format::money(cost))));
@@ -223,13 +226,9 @@ impl Shown<'_> {
             if !parts.is_empty() {
                 rows.push((under.clone(), parts.join("; ")));
             }
-            if let (Stage::Failed, Some(run)) = (task.stage, &task.run) {
-                let text = if task.outcome.is_some_and(|outcome| outcome.row().goes_on == GoesOn::WithWords) {
-                    " -p \"TEXT\""
-                } else {
-                    ""
-                };
-                rows.push((under, format!("to continue it: ccc resume {run}{text}")));
+            // The run itself has written down what continues it, with what it needs.
+            if let (Stage::Failed, Some(resume)) = (task.stage, resume) {
+                rows.push((under, format!("to continue it: {resume}")));
             }
         }
         rows

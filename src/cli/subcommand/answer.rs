@@ -3,7 +3,8 @@
 use clap::Args;
 
 use crate::cli::answering::{Open, is_yes_or_no};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::cli::steer::{self, Ordered};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::Request;
 use crate::core::{Ruling, shell};
 use crate::ui::clean;
@@ -17,9 +18,9 @@ const ABOUT_CHARS: usize = 60;
 /// question with an option's number or a text. Answer several questions at once, or a form, with a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct AnswerArgs {
-    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
-    #[arg(value_name = "RUN")]
-    pub run: String,
+    /// The run.
+    #[command(flatten)]
+    pub ordered: Ordered,
 
     /// The number of the request, or `last` for the latest.
     #[arg(value_name = "REQUEST")]
@@ -47,7 +48,7 @@ pub struct AnswerArgs {
 /// # Errors
 /// When the run cannot be reached, has no open item of that number, or refuses the answer.
 pub fn run(args: AnswerArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let run = steer::find(&args.run, context)?;
+    let run = steer::find(&args.ordered.run, context)?;
     let mut client = steer::connect(&run, "answer", false)?;
     let all = Open::all(client.welcome());
     let wanted = all.iter().rfind(|open| args.request == "last" || open.number().to_string() == args.request);
@@ -77,9 +78,9 @@ pub fn run(args: AnswerArgs, context: &Context) -> Result<ExitCode, CliError> {
     })?;
     let done = in_words(&request);
     let reply = client.call(&request).map_err(|error| steer::unreachable(&error))?;
-    steer::said(&reply, context)?;
-    steer::tell(format_args!("request {}: {done}", open.number()), context);
-    Ok(ExitCode::COMPLETED)
+    steer::said(&reply)?;
+    let says = format!("request {}: {done}", open.number());
+    Ok(steer::done(&run, done, &says, args.ordered.json, context))
 }
 
 /// The message for a number that nothing open has, with everything that is open.
@@ -176,7 +177,7 @@ mod tests {
         let permission = Open::Asked(Box::new(Asked { id: AskId(6), tool: "Bash".to_owned(), ..Asked::default() }));
         let ruled = |open: &Open, answer: &str, why: Option<&str>, reason: Option<&str>| {
             let args = AnswerArgs {
-                run: "last".to_owned(),
+                ordered: Ordered { run: "last".to_owned(), json: false },
                 request: "6".to_owned(),
                 answer: answer.to_owned(),
                 why: why.map(str::to_owned),

@@ -7,7 +7,9 @@ use clap::Args;
 
 use crate::attach::{self, AttachEnd, AttachSetup, EndReason};
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, lines, notifying, steer};
+use crate::cli::{
+    CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, inside, lines, notifying, steer,
+};
 use crate::config::Flags;
 use crate::config::env::CCC_PLAIN;
 use crate::core::{Outcome, WhenLeft};
@@ -27,7 +29,7 @@ const GREETING: &str = "supervised conversation: type the task and Enter; a crit
 /// ended, its history is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct AttachArgs {
-    /// The run's id, the beginning of it, or `last` [the newest active run of this directory].
+    /// Its name, its id, the beginning of either, or `last` [the newest active run of this directory].
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 
@@ -49,6 +51,7 @@ const OF_INTERFACE: &str = "attached to a run whose agent shows its own interfac
 /// # Errors
 /// When there is no such run, or it drops this terminal.
 pub fn run(args: AttachArgs, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("attach", context)?;
     let run = match &args.run {
         Some(wanted) => steer::find_begun(wanted, context)?,
         None => steer::newest_living("attach", context)?,

@@ -12,7 +12,7 @@ use crate::ui::{clean, format};
 /// Ignored files are in no checkpoint. To compare: ccc diff RUN 1..2. To take work back: ccc restore RUN 1
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct CheckpointsArgs {
-    /// The run's id or name, or `last` for the one that was active last.
+    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
     #[arg(value_name = "RUN")]
     pub run: String,
 

@@ -9,14 +9,15 @@ use crate::config::env::CCC_COMPLETE;
 
 /// Print a completion script for a shell.
 ///
-/// The script completes commands, options, runs (by id and by name), agents and providers. It asks ccc while you type, so it
+/// The script completes commands, options, runs (by id and by name), their checkpoints and
+/// outcomes, agents, providers and entries of `notify`. It asks ccc while you type, so it
 /// always knows the newest runs; nothing is asked over the network, and no secret is read.
 ///
-/// bash: `ccc completions bash > ~/.local/share/bash-completion/completions/ccc`
+/// bash: `d=~/.local/share/bash-completion/completions; mkdir -p $d && ccc completions bash > $d/ccc`
 ///
 /// zsh: `ccc completions zsh > "${fpath[1]}/_ccc"`, in a directory of `fpath` that you can write to
 ///
-/// fish: `ccc completions fish > ~/.config/fish/completions/ccc.fish`
+/// fish: `d=~/.config/fish/completions; mkdir -p $d; and ccc completions fish > $d/ccc.fish`
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct CompletionsArgs {
     /// The shell.

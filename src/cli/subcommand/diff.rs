@@ -19,7 +19,7 @@ const PATH_CHARS: usize = 400;
 /// checkpoint. With numbers of checkpoints, what has changed between them; see `ccc checkpoints RUN`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DiffArgs {
-    /// Its name, its id, the beginning of its id, or `last`.
+    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
     #[arg(value_name = "RUN")]
     pub run: String,
 

@@ -18,7 +18,7 @@ const WHY_CHARS: usize = 400;
 /// the journal entry that led to the decision.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExplainArgs {
-    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`). Without it,
+    /// Its name, its id, the beginning of either, `last`, or a path (with a slash in it, or ending in `.jsonl`). Without it,
     /// the run that was active last.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
@@ -29,7 +29,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: ExplainArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let journal = journal_of(args.run.as_deref(), context)?;
+    let journal = journal_of(args.run.as_deref(), "explain", context)?;
     let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
     match run_kind(&journal).map_err(|error| failed(&error))? {
         RunKind::Agent => {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::replay::outputs;
 use crate::cli::recording::journal_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
 use crate::core::Tick;
 use crate::driver::{self, CopyError};
 use crate::journal::export::Private;
@@ -27,7 +27,7 @@ const TITLE_CHARS: usize = 80;
 /// Turn a recorded run into a terminal recording, or into a copy that you can share and that `ccc replay --check` can test.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ExportArgs {
-    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`).
+    /// Its name, its id, the beginning of either, `last`, or a path (with a slash in it, or ending in `.jsonl`).
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -64,7 +64,8 @@ pub enum ExportFormat {
 /// # Errors
 /// When the run cannot be read or the export cannot be written.
 pub fn run(args: ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let journal = journal_of(Some(&args.run), context)?;
+    inside::refuse("export", context)?;
+    let journal = journal_of(Some(&args.run), "export", context)?;
     if args.keep_text && args.format != ExportFormat::Fixture {
         return Err(CliError::new(
             ErrorKind::Usage,

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use clap::Args;
 
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, steer};
 use crate::control::protocol::{Event, Hello};
 use crate::control::{Client, ClientError};
 use crate::journal::RunDir;
@@ -17,7 +17,7 @@ use crate::journal::RunDir;
 /// any number of readers may connect and disconnect.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct FollowArgs {
-    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
+    /// Its name, its id, the beginning of either, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -46,6 +46,7 @@ const RETURNS: u32 = 3;
 /// When the run cannot be reached, or its ccc dies.
 pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run = steer::find(&args.run, context)?;
+    inside::may_read(&run, "follow", context)?;
     let mut client = steer::connect(&run, "follow", false)?;
     let mut printer = EventPrinter::new(&run, args.json, context);
     printer.in_directory(&client.welcome().cwd);

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::cli::{CliError, Context, ExitCode, steer};
+use crate::cli::steer::{self, Ordered};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::control::protocol::Request;
 
 /// Interrupt the current turn of a run; the run continues.
@@ -10,9 +11,9 @@ use crate::control::protocol::Request;
 /// A queued message becomes the next turn. If none is queued, the run waits for a message.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct InterruptArgs {
-    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
-    #[arg(value_name = "RUN")]
-    pub run: String,
+    /// The run.
+    #[command(flatten)]
+    pub ordered: Ordered,
 }
 
 /// What the run does then.
@@ -25,5 +26,5 @@ fn then(run: &str) -> String {
 /// # Errors
 /// When the run cannot be reached, or refuses.
 pub fn run(args: InterruptArgs, context: &Context) -> Result<ExitCode, CliError> {
-    steer::order(&args.run, "interrupt", &Request::Interrupt {}, then, context)
+    steer::order(&args.ordered, "interrupt", &Request::Interrupt {}, "interrupted", then, context)
 }

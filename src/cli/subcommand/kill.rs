@@ -12,7 +12,7 @@ use crate::fleet::Agent;
 /// readable with `ccc explain`. To end an agent that is to go on later: ccc stop
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct KillArgs {
-    /// Names, ids, or the beginnings of ids.
+    /// Names, ids, or the beginnings of either.
     #[arg(value_name = "AGENT", required = true)]
     pub agents: Vec<String>,
 

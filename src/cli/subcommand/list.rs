@@ -216,22 +216,34 @@ fn cells(level: usize, agent: &Agent, live: Option<&Standing>, now_unix_ms: i64)
     ]
 }
 
-/// The heading and one line for each agent. Columns are as wide as their widest value, and the task gets the rest.
+/// The column of the branch, and that of the task.
+const BRANCH: usize = 5;
+const TASK: usize = 6;
+/// A narrower task says nothing: then the branch is left out.
+const TASK_LEAST: usize = 20;
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// The heading and one line for each agent. Columns are as wide as their widest value, and the task gets the rest. On a narrow
+/// terminal the branch makes room for it: mostly it is the agent's name again.
 fn table(rows: &[[String; 7]], columns: Option<u16>) -> Vec<String> {
     let heading = ["NAME", "STATE", "AGE", "ITER", "COST", "BRANCH", "TASK"].map(str::to_owned);
     let all = || std::iter::once(&heading).chain(rows);
     let width = |at: usize| all().map(|cells| cells.get(at).map_or(0, |cell| columns::of(cell))).max().unwrap_or(0);
     let widths: [usize; 7] = std::array::from_fn(width);
+    let before_task: usize = widths.iter().take(TASK).map(|width| width + GAP.len()).sum();
+    let task_least = widths[TASK].min(TASK_LEAST);
+    let has_branch = columns.is_none_or(|columns| usize::from(columns) >= before_task + task_least);
     let line = |cells: &[String; 7]| {
         let mut line = String::new();
-        for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        for (at, (cell, width)) in cells.iter().zip(widths).enumerate().filter(|(at, _)| has_branch || *at != BRANCH) {
             let gap = " ".repeat(width.saturating_sub(columns::of(cell)));
             // Numbers end below each other.
             let (before, after) = if (2..=4).contains(&at) { (gap.as_str(), "") } else { ("", gap.as_str()) };
             line.push_str(before);
             line.push_str(cell);
             line.push_str(after);
-            line.push_str("  ");
+            line.push_str(GAP);
         }
         let line = line.trim_end().to_owned();
         columns.map_or_else(|| line.clone(), |columns| columns::cut(&line, usize::from(columns)))
@@ -295,6 +307,22 @@ mod tests {
         let seen = Captured::default();
         run(ListArgs { json: true, active: true, usage: false }, &seen.context(state.path(), None)).expect("listed");
         assert_eq!(seen.text().trim(), "[]");
+    }
+
+    #[test]
+    fn the_branch_makes_room_for_the_task_on_a_narrow_terminal() {
+        let row = |name: &str, task: &str| {
+            let branch = format!("agent/{name}");
+            [name, "completed", "1h 02m", "12", "$10.50", &branch, task].map(str::to_owned)
+        };
+        let rows = [row("a-name-of-some-length", "Make the login tests pass, and commit"), row("short", "Do it.")];
+        let wide = table(&rows, Some(120));
+        assert!(wide[1].contains("agent/a-name-of-some-length  Make the login tests") && wide[0].contains("BRANCH"));
+        let narrow = table(&rows, Some(80));
+        assert!(!narrow[0].contains("BRANCH") && narrow[1].contains("$10.50  Make the login tests"), "{narrow:#?}");
+        // Short tasks need no more room than they have.
+        let few = table(&[row("login", "Do it.")], Some(60));
+        assert!(few[1].ends_with("agent/login  Do it."), "{few:#?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use clap::Args;
 
 use crate::agent::Role;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, pager, steer, zone};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, pager, steer, zone};
 use crate::control::protocol::Hello;
 use crate::control::{Client, ClientError};
 use crate::journal::{JournalReader, LogEntry, ReadError, RunDir, RunKind, RunLog, Written, Wrote, run_kind};
@@ -23,7 +23,7 @@ const OVERLAP_BYTES: u64 = 256 * 1024;
 /// `ccc explain`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct LogsArgs {
-    /// The run's id or name, or `last` for the one that was active last.
+    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -74,8 +74,13 @@ impl LogsArgs {
 /// # Errors
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: &LogsArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let run = steer::find(&args.run, context)?;
-    let failed = |error: &ReadError| CliError::new(ErrorKind::Failed, error.to_string());
+    let run = steer::find_begun(&args.run, context)?;
+    inside::may_read(&run, "logs", context)?;
+    let failed = |error: &ReadError| {
+        let failed = CliError::new(ErrorKind::Failed, error.to_string());
+        let has_none = matches!(error, ReadError::NoHeader { .. });
+        if has_none { failed.hint(format!("to see how it stands: ccc status {}", run.id())) } else { failed }
+    };
     if run_kind(&run.journal()).map_err(|error| failed(&error))? == RunKind::Command {
         return Err(CliError::new(
             ErrorKind::Usage,

@@ -4,14 +4,14 @@ use clap::Args;
 
 use super::follow::{self, FollowArgs};
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{CliError, Context, ExitCode, steer};
+use crate::cli::{CliError, Context, ExitCode, inside, steer};
 use crate::fleet::State;
 use crate::journal::RunSummary;
 
 /// Show the latest of what an agent or another run has done.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct LookArgs {
-    /// Its name, its id, or the beginning of its id.
+    /// Its name, its id, the beginning of either, or `last` for the newest active run of this directory.
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -34,6 +34,7 @@ pub struct LookArgs {
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: LookArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run = steer::find_begun(&args.run, context)?;
+    inside::may_read(&run, "look", context)?;
     let mut printer = EventPrinter::new(&run, args.json, context);
     let summary = RunSummary::read(&run.summary()).ok();
     if let Some(summary) = &summary {

@@ -31,7 +31,7 @@ const CHECK_LINES: usize = 20;
 /// force anything. An agent may use neither.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct MergeArgs {
-    /// Names, ids, or the beginnings of ids.
+    /// Names, ids, or the beginnings of either.
     #[arg(value_name = "AGENT", required_unless_present = "all")]
     pub agents: Vec<String>,
 

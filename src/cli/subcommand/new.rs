@@ -126,6 +126,7 @@ impl NewArgs {
             detach: true,
             hosted: true,
             conversation: false,
+            warned: None,
             run_id: None,
             share_tree: self.share_tree,
             agent_args: model.into_iter().flatten().chain(self.agent_args.iter().cloned()).collect(),

@@ -9,7 +9,9 @@ use serde_json::json;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, inside, notifying, steer};
 use crate::config::{Flags, Notify, NotifyEntry, NotifyWay};
 use crate::core::shell::quoted;
+use crate::core::{Finish, Outcome};
 use crate::driver::unix_ms;
+use crate::journal::RunSummary;
 use crate::notify::{Courier, Message, Terminal, deliver};
 use crate::ui::clean;
 
@@ -45,6 +47,14 @@ pub enum NotifyCommand {
     /// Send a test through each entry, once and without a second try, and say what happened. The exit code is 0 when all were
     /// sent, else 1.
     Test(TestArgs),
+    /// Tell that an agent is not continued any more, whose ccc has died.
+    #[command(hide = true)]
+    Lost {
+        /// The run.
+        run: String,
+        /// Why.
+        why: String,
+    },
     /// Send what a run has left.
     #[command(hide = true)]
     Deliver {
@@ -75,6 +85,10 @@ pub fn run(args: NotifyArgs, context: &Context) -> Result<ExitCode, CliError> {
         Some(NotifyCommand::Test(args)) => {
             inside::refuse("notify test", context)?;
             test(&args, context)
+        }
+        Some(NotifyCommand::Lost { run, why }) => {
+            inside::refuse("notify lost", context)?;
+            lost(&run, why, context)
         }
         Some(NotifyCommand::Deliver { run }) => {
             inside::refuse("notify deliver", context)?;
@@ -166,6 +180,18 @@ fn print(entry: &NotifyEntry, result: &Result<String, String>, json: bool, conte
     let printer = &context.printer;
     let state = if is_sent { printer.paint(Paint::Green, "sent  ") } else { printer.paint(Paint::Red, "failed") };
     printer.behind(&format!("{state} "), format_args!("{}: {text}", entry.name));
+}
+
+/// Tells of an end that the ccc of the agent cannot tell.
+fn lost(run: &str, why: String, context: &Context) -> Result<ExitCode, CliError> {
+    let run_dir = steer::find(run, context)?;
+    let summary = RunSummary::read(&run_dir.summary()).ok();
+    let cwd = summary.map_or_else(String::new, |summary| summary.cwd);
+    // A project's file names nobody who is told, and the keeper is in no project.
+    let notify = context.settings(Flags::default())?.settings.notify;
+    let finish = Finish::new(Outcome::Failed, format!("nothing continues it any more: {why}"));
+    notifying::tell_end(&notify, &run_dir, cwd, &finish, &Redactor::new(), context);
+    Ok(ExitCode::COMPLETED)
 }
 
 /// Sends what a run could not send before its end. Nobody reads what this process says.

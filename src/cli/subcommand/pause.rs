@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::cli::{CliError, Context, ExitCode, steer};
+use crate::cli::steer::{self, Ordered};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::control::protocol::Request;
 
 /// Pause a run: it starts nothing new.
@@ -10,9 +11,9 @@ use crate::control::protocol::Request;
 /// The current turn finishes. `ccc continue RUN` ends the pause.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct PauseArgs {
-    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
-    #[arg(value_name = "RUN")]
-    pub run: String,
+    /// The run.
+    #[command(flatten)]
+    pub ordered: Ordered,
 }
 
 /// What the run does then.
@@ -25,5 +26,5 @@ fn then(run: &str) -> String {
 /// # Errors
 /// When the run cannot be reached, or refuses.
 pub fn run(args: PauseArgs, context: &Context) -> Result<ExitCode, CliError> {
-    steer::order(&args.run, "pause", &Request::Pause {}, then, context)
+    steer::order(&args.ordered, "pause", &Request::Pause {}, "pausing", then, context)
 }

@@ -21,7 +21,7 @@ use redaction::Redactor;
 /// No agent is started and nothing is sent anywhere: the journal contains everything that the decisions depend on.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReplayArgs {
-    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`).
+    /// Its name, its id, the beginning of either, `last`, or a path (with a slash in it, or ending in `.jsonl`).
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
 
@@ -53,7 +53,7 @@ fn speed(text: &str) -> Result<f64, String> {
 pub fn run(args: ReplayArgs, context: &Context) -> Result<ExitCode, CliError> {
     let mut code = ExitCode::COMPLETED;
     for path in &args.runs {
-        let journal = journal_of(Some(path), context)?;
+        let journal = journal_of(Some(path), "replay", context)?;
         if args.check || args.bless {
             let comparison = driver::compare(&journal).map_err(|error| unreadable(&error))?;
             match &comparison.difference {

@@ -14,7 +14,7 @@ use redaction::Redactor;
 use crate::cli::recording::journal_of;
 use crate::cli::reporting::{Maker, REPORT_FILE};
 use crate::cli::start::state_error;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
 use crate::config::Span;
 use crate::driver;
 use crate::journal::{FileLock, RunDir};
@@ -27,7 +27,7 @@ use crate::ui::harmless_json;
 /// The page is one file that needs no network. A run writes it by itself when it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ReportArgs {
-    /// `last`, a run's id, the beginning of an id, or a path (with a slash in it, or ending in `.jsonl`). Without it,
+    /// Its name, its id, the beginning of either, `last`, or a path (with a slash in it, or ending in `.jsonl`). Without it,
     /// the run that was active last.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
@@ -75,7 +75,7 @@ pub fn run(args: ReportArgs, context: &Context) -> Result<ExitCode, CliError> {
     if let Some(since) = args.since {
         return over_several(since, &args, &maker, context);
     }
-    let journal = journal_of(args.run.as_deref(), context)?;
+    let journal = journal_of(args.run.as_deref(), "report", context)?;
     let output = args.output.as_ref().map(|path| context.cwd().map(|cwd| cwd.join(path))).transpose()?;
     if args.format == ReportFormat::Html && output.is_none() {
         let written = maker.write(&journal).map_err(|error| {
@@ -111,6 +111,7 @@ const MADE_AT_ONCE: usize = 200;
 
 /// Makes the page over several runs, and the reports that it links to.
 fn over_several(since: Since, args: &ReportArgs, maker: &Maker, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("report --since", context)?;
     let state = &context.dirs()?.state;
     let now_unix_ms = driver::unix_ms();
     let since_unix_ms = since.unix_ms(now_unix_ms, maker.zone());
@@ -223,8 +224,10 @@ fn opened(open: bool, path: &Path, context: &Context) -> Result<ExitCode, CliErr
         Ok(status) => format!("{opener} failed ({status})"),
         Err(error) => format!("{opener} cannot be started: {error}"),
     };
-    context.printer.warn(format_args!("{fault}; open the file in a browser yourself"));
-    Ok(ExitCode::FAILED)
+    // It is written, and that is what the command is for.
+    context.printer.warn(format_args!("the report is written, but not shown: {fault}"));
+    context.printer.hint(format_args!("open this file in a browser: {}", path.display()));
+    Ok(ExitCode::COMPLETED)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const NAMED: usize = 10;
 /// its commits, the index and ignored files stay. The run must not be active.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct RestoreArgs {
-    /// The run's id or name, or `last` for the one that was active last.
+    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
     #[arg(value_name = "RUN")]
     pub run: String,
 

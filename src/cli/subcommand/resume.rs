@@ -1,7 +1,7 @@
 //! `ccc resume [RUN]`.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rustix::fs::OFlags;
@@ -46,7 +46,7 @@ use redaction::Redactor;
 /// reboot.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ResumeArgs {
-    /// The run's id, the beginning of it, `last` for the one that was active last, or its directory. Without it, the newest
+    /// Its name, its id, the beginning of either, `last` for the one that was active last, or its directory. Without it, the newest
     /// unfinished run of this directory, unless a newer one here is completed.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
@@ -94,6 +94,10 @@ pub struct ResumeArgs {
     /// The bounds on money and on the clock are those that are given now: they are of the night, not of the run.
     #[arg(long, hide = true)]
     pub lift_bounds: bool,
+
+    /// Warnings about the settings that stand in this file were given before: each is given once for a list of tasks.
+    #[arg(long, hide = true)]
+    pub warned: Option<PathBuf>,
 
     /// Continue although another run works in the run's directory or repository.
     #[arg(long)]
@@ -167,6 +171,9 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         }
         return Ok(started);
     }
+    if let Some(warned) = &args.warned {
+        context.printer.warn_once_by(warned.clone());
+    }
     run::refuse_past(args.settings.0.budgets.until)?;
     let state = &context.dirs()?.state;
     let mode = args.conversation_at(context);
@@ -232,7 +239,8 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         }
     })
     .map_err(|error| {
-        let by_hand = session_by_hand(&run_dir).map(|line| format!("; to continue the session without ccc: {line}"));
+        let by_hand =
+            session_by_hand(&run_dir, context).map(|line| format!("; to continue the session without ccc: {line}"));
         CliError::new(ErrorKind::Failed, format!("the run cannot be resumed: {error}")).hint(format!(
             "to see the run up to that point: ccc explain {}{}",
             run_dir.id(),
@@ -288,7 +296,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     let project = Project::find(Path::new(&plan.cwd));
     let present = Present::find(&plan, given_before(&plan), args.reload, &project, context)?;
     for warning in &present.warnings {
-        context.printer.warn(warning);
+        context.printer.warn_of_settings(warning);
     }
     let changed = changed_plan(&plan, &args, &present, &run_dir, context)?;
     let changed = changed.or_else(|| (plan != recorded).then(|| plan.clone()));
@@ -300,7 +308,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     }
     let settings_of_agent = trust::require_agent_settings(plan.agent, &agent_args, &project, context)?;
     for warning in &gathered.warnings {
-        context.printer.warn(warning);
+        context.printer.warn_of_settings(warning);
     }
     credentials::warn_of_none(plan.agent, &gathered.pool, context)?;
     let ask = credentials::ask(context, &project, &settings.usage)?;
@@ -447,11 +455,13 @@ fn is_agent(run: &RunDir) -> bool {
 }
 
 /// The shell command that continues the session of a run without ccc; `None` when the run's summary has no session.
-fn session_by_hand(run_dir: &RunDir) -> Option<String> {
+fn session_by_hand(run_dir: &RunDir, context: &Context) -> Option<String> {
     let summary = RunSummary::read(&run_dir.summary()).ok()?;
     let agent = AgentKind::default();
     let args = agent.interface_args(&summary.session_id?, &[])?;
-    Some(format!("cd {} && {}{}", shell::quoted(&summary.cwd), agent.program(), shell::words(&args)))
+    let plan = JournalReader::open(&run_dir.journal()).ok().and_then(|reader| reader.plan().ok());
+    let program = plan.map_or_else(|| agent.program().to_owned(), |plan| context.typed_agent(&plan));
+    Some(format!("cd {} && {}{}", shell::quoted(&summary.cwd), shell::quoted(&program), shell::words(&args)))
 }
 
 /// Messages of the user that the agent has not received yet, and in which the journal has a mark in place of a secret.

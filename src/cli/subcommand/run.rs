@@ -77,6 +77,10 @@ pub struct RunArgs {
     #[arg(long, hide = true)]
     pub run_id: Option<String>,
 
+    /// Warnings about the settings that stand in this file were given before: each is given once for a list of tasks.
+    #[arg(long, hide = true)]
+    pub warned: Option<PathBuf>,
+
     /// Start even if another run works in this directory or repository.
     #[arg(long, display_order = 900)]
     pub share_tree: bool,
@@ -116,6 +120,7 @@ impl RunArgs {
             hosted,
             conversation,
             run_id,
+            warned: _,
             share_tree,
             agent_args: _,
         } = self;
@@ -296,12 +301,15 @@ pub(in crate::cli) fn supervise(
     claim: Claim<'_>,
     context: &Context,
 ) -> Result<ExitCode, CliError> {
+    if let Some(warned) = &args.warned {
+        context.printer.warn_once_by(warned.clone());
+    }
     // Do this before the agent is asked for its version, so that processes which that leaves running are found without a scan of
     // all processes.
     process::become_subreaper();
     let prepared = prepare(args, claim.example, context)?;
     for warning in &prepared.tokens.warnings {
-        context.printer.warn(warning);
+        context.printer.warn_of_settings(warning);
     }
     let kind = prepared.resolved.settings.agent.kind.0;
     credentials::warn_of_none(kind, &prepared.tokens.pool, context)?;

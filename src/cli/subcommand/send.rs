@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, steer};
+use crate::cli::steer::{self, Ordered};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Reply, Request, Welcome};
 use crate::core::{RestKind, Show};
 
@@ -15,9 +16,9 @@ const TEXT_BYTES: u64 = 1024 * 1024;
 /// the message is queued. The command returns as soon as the run has accepted it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct SendArgs {
-    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
-    #[arg(value_name = "RUN")]
-    pub run: String,
+    /// The run.
+    #[command(flatten)]
+    pub ordered: Ordered,
 
     /// The message; `-` reads it from stdin.
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
@@ -39,22 +40,26 @@ pub fn run(args: SendArgs, context: &Context) -> Result<ExitCode, CliError> {
             .hint("give a text, or - to read it from stdin: ccc send RUN \"TEXT\""));
     }
     let key = args.key.or_else(|| Some(uuid::Uuid::new_v4().simple().to_string()));
-    let run = steer::find(&args.run, context)?;
+    let run = steer::find(&args.ordered.run, context)?;
     let mut client = steer::connect(&run, "send", false)?;
     let reply = client.call(&Request::Say { key, text, images: Vec::new() });
     let reply = reply.map_err(|error| steer::unreachable(&error))?;
-    steer::said(&reply, context)?;
-    if matches!(reply, Reply::Queued { .. })
-        && steer::has_interface(&run)
-        && let Some(when) = when_heard(client.welcome(), run.id())
-    {
-        context.printer.talk(when);
-    } else if matches!(reply, Reply::Done) {
-        steer::tell(format_args!("sent; to see the answer: ccc attach {}", run.id()), context);
-    } else if matches!(reply, Reply::Queued { ahead: 0 }) {
-        steer::tell("queued: the agent gets it as its next turn", context);
-    }
-    Ok(ExitCode::COMPLETED)
+    steer::said(&reply)?;
+    let heard = || steer::has_interface(&run).then(|| when_heard(client.welcome(), run.id())).flatten();
+    let (done, says) = match &reply {
+        Reply::Queued { .. } => {
+            let next = || "queued: the agent gets it as its next turn".to_owned();
+            ("queued", heard().or_else(|| steer::queued_in_words(&reply)).unwrap_or_else(next))
+        }
+        Reply::Already => ("already", steer::queued_in_words(&reply).unwrap_or_default()),
+        Reply::Done
+        | Reply::Following { .. }
+        | Reply::Status(_)
+        | Reply::Output(_)
+        | Reply::Started { .. }
+        | Reply::Fault(_) => ("sent", format!("sent; to see the answer: ccc attach {}", run.id())),
+    };
+    Ok(steer::done(&run, done, &says, args.ordered.json, context))
 }
 
 /// When the agent hears a text whose interface takes none now.

@@ -18,7 +18,7 @@ use crate::journal::RunDir;
 /// not start. This command begins with the failed one: those that had passed are not run again.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct SetupArgs {
-    /// The run's id or name, or `last` for the one that was active last.
+    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
     #[arg(value_name = "RUN")]
     pub run: String,
 
@@ -73,6 +73,7 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         unless_kept_down: false,
         conversation: false,
         lift_bounds: false,
+        warned: None,
         share_tree: false,
         replace_args: false,
         settings: Options(Box::default()),

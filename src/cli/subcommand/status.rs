@@ -14,7 +14,7 @@ use crate::ui::{clean, format};
 /// Show how one agent or run stands: state, iterations, cost, place, and what it asks.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct StatusArgs {
-    /// Its name, its id, the beginning of its id, or `last`.
+    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
     #[arg(value_name = "RUN")]
     pub run: String,
 

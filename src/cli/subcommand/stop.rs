@@ -2,12 +2,13 @@
 
 use clap::Args;
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, inside, queue, steer};
+use crate::cli::steer::{self, Ordered};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, dead_run, inside, queue};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::driver;
-use crate::fleet::{AgentRecord, KeptDown, Queued};
-use crate::journal::RunDir;
+use crate::fleet::{AgentRecord, KeptDown, Queued, State};
+use crate::journal::{RunDir, RunSummary};
 
 /// End a run in an orderly way.
 ///
@@ -15,9 +16,9 @@ use crate::journal::RunDir;
 /// continues the run.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct StopArgs {
-    /// The run's id, the beginning of it, or `last` for the newest active run of this directory.
-    #[arg(value_name = "RUN")]
-    pub run: String,
+    /// The run.
+    #[command(flatten)]
+    pub ordered: Ordered,
 
     /// Kill the processes of the run, without waiting for the agent.
     #[arg(long)]
@@ -44,30 +45,29 @@ fn keep_down(run: &RunDir) -> Result<(), CliError> {
 /// # Errors
 /// When the run cannot be reached, or does not end.
 pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let run = steer::find(&args.run, context)?;
+    let run = steer::find(&args.ordered.run, context)?;
+    // A run refuses an agent; where none is there, nobody else would.
     if Queued::is_there(&run) {
-        // No run is there that could refuse an agent.
         inside::refuse("stop", context)?;
     }
-    // Its ccc has died, and the keeper would continue it.
-    let was_to_go_on = continued::by_keeper(&run, context);
-    keep_down(&run)?;
+    if inside::run(context).is_none() {
+        keep_down(&run)?;
+    }
+    let id = run.id();
+    let done = |done: &str, says: String| Ok(steer::done(&run, done, &says, args.ordered.json, context));
     let mut client = loop {
         if queue::leave(&run, "ccc stop", context)? {
-            steer::tell(format_args!("the agent does not start; to start it later: ccc resume {}", run.id()), context);
-            return Ok(ExitCode::COMPLETED);
+            return done("not_started", format!("the agent does not start; to start it later: ccc resume {id}"));
         }
         match steer::client_of(&run, &Hello::new("stop", false)) {
             Ok(client) => break client,
             // It was just leaving the queue, and is back in it because it is to be stopped.
             Err(ClientError::NotRunning { .. }) if Queued::is_there(&run) => {}
-            Err(ClientError::NotRunning { .. }) if was_to_go_on => {
-                let id = run.id();
-                steer::tell(
-                    format_args!("its ccc has died, and nothing continues it now; to continue it: ccc resume {id}"),
-                    context,
-                );
-                return Ok(ExitCode::COMPLETED);
+            // Nobody else ends a run whose ccc has died.
+            Err(ClientError::NotRunning { .. })
+                if is_dead(&run, context)? && dead_run::stop(&run, "ccc stop", context)? =>
+            {
+                return done("was_dead", format!("its ccc had died; nothing continues the run but: ccc resume {id}"));
             }
             Err(error) => return Err(steer::of_run(&run, &error)),
         }
@@ -82,18 +82,28 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
         if matches!(&reply, Reply::Fault(fault) if fault.is_ending()) {
             break;
         }
-        steer::said(&reply, context)?;
+        steer::said(&reply)?;
     }
     if !args.wait {
         let ends = if args.now { "the run ends now" } else { "the run ends as soon as its turn is over" };
-        steer::tell(format_args!("{ends}; to continue it later: ccc resume {}", run.id()), context);
-        return Ok(ExitCode::COMPLETED);
+        return done("ending", format!("{ends}; to continue it later: ccc resume {id}"));
     }
     while let Some(event) = client.next_event().map_err(|error| steer::unreachable(&error))? {
         if let Event::End { .. } = event {
-            steer::tell(format_args!("the run has ended; to continue it: ccc resume {}", run.id()), context);
-            return Ok(ExitCode::COMPLETED);
+            return done("ended", format!("the run has ended; to continue it: ccc resume {id}"));
         }
     }
     Err(steer::died(&run))
+}
+
+/// Whether the run's ccc has died, and the user asks.
+///
+/// # Errors
+/// When an agent asks.
+fn is_dead(run: &RunDir, context: &Context) -> Result<bool, CliError> {
+    let is_dead = State::of(run, RunSummary::read(&run.summary()).ok().as_ref()) == State::Died;
+    if is_dead {
+        inside::refuse("stop", context)?;
+    }
+    Ok(is_dead)
 }

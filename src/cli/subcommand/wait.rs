@@ -28,7 +28,7 @@ const KEEPER_LOOKS: u32 = 50;
 /// `completed`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct WaitArgs {
-    /// Names, ids, or the beginnings of ids.
+    /// Names, ids, or the beginnings of either.
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
 

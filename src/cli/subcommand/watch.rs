@@ -7,7 +7,8 @@ use clap::{Args, Command};
 use super::answer::{self, AnswerArgs};
 use crate::cli::agent::roster;
 use crate::cli::answering::Open;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, keeper_world, queue, zone};
+use crate::cli::steer::Ordered;
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, keeper_world, queue, zone};
 use crate::config::Flags;
 use crate::control::protocol::Request;
 use crate::core::Show;
@@ -29,6 +30,7 @@ pub struct WatchArgs {}
 /// # Errors
 /// When there is no terminal, or the configuration cannot be understood.
 pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, CliError> {
+    inside::refuse("watch", context)?;
     let is_dumb = context.env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     let Some(terminal) = UserTerminal::find().filter(|_| !is_dumb) else {
         return Err(CliError::new(ErrorKind::Usage, "the dashboard needs a terminal on which the cursor can be moved")
@@ -64,7 +66,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
 fn request_of(asked: &Show, text: &str) -> Result<Request, String> {
     let Some(open) = Open::of(asked.clone()) else { return Err("this asks nothing".to_owned()) };
     let args = AnswerArgs {
-        run: String::new(),
+        ordered: Ordered { run: String::new(), json: false },
         request: open.number().to_string(),
         answer: text.to_owned(),
         why: None,

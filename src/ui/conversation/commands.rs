@@ -204,6 +204,7 @@ pub(super) fn subject(input: &OperatorInput) -> String {
         OperatorInput::Turn { .. }
         | OperatorInput::Restate { .. }
         | OperatorInput::Moved { .. }
+        | OperatorInput::NotEnforced { .. }
         | OperatorInput::Budgets(_)
         | OperatorInput::Plan(_)
         | OperatorInput::Answer { .. }

@@ -47,6 +47,15 @@ impl Standing {
             Standing::Ended { .. } | Standing::Queued { .. } | Standing::Died => false,
         }
     }
+
+    /// Whether it works, or something may still start it.
+    #[must_use]
+    pub fn has_not_ended(&self) -> bool {
+        match self {
+            Standing::Active(_) | Standing::Ready | Standing::Queued { .. } | Standing::Died => true,
+            Standing::Ended { .. } => false,
+        }
+    }
 }
 
 /// An agent as its files describe it.

@@ -321,7 +321,16 @@ impl Dashboard {
             Mode::Typing { wanted: TypedFor::Task, buffer } => ("task of the new agent: ".to_owned(), buffer),
             Mode::Answering { buffer, .. } => ("answer: ".to_owned(), buffer),
             Mode::Stopping { agent } => {
-                let text = format!("stop {}? its session is kept · y stops it", self.name_of(agent));
+                let name = self.name_of(agent);
+                let is_queued = self
+                    .agents
+                    .get(agent)
+                    .is_some_and(|agent| matches!(agent.listed.standing, Standing::Queued { .. }));
+                let text = if is_queued {
+                    format!("take {name} out of the queue? · y takes it out")
+                } else {
+                    format!("stop {name}? its session is kept · y stops it")
+                };
                 let row = Row::of(Look { bold: true, ..Look::of(Colour::Yellow) }, &text).cut(columns);
                 return Some(View { rows: vec![row], cursor: (0, 0), ..View::default() });
             }

@@ -11,7 +11,7 @@ pub(super) const KEYS: [(&str, &str); 19] = [
     ("i  Tab", "the questions of all agents, the oldest first"),
     ("p", "pause it"),
     ("c", "let it continue"),
-    ("x", "stop it; its session is kept"),
+    ("x", "stop it, or take it out of the queue; its session is kept"),
     ("d", "show its changes (ccc diff)"),
     ("m", "merge its branch (ccc merge)"),
     ("n", "start a new agent (ccc new)"),

@@ -4,7 +4,7 @@ use super::super::clean;
 use super::super::composer::Buffer;
 use super::super::conversation::editing::edit;
 use super::super::keys::{Code, Press, Typed};
-use super::agents::{OpenId, OpenRequest};
+use super::agents::{Agent, OpenId, OpenRequest};
 use super::{Dashboard, Errand, Job, Mode, Ordered, TypedFor, draft_of, help};
 use crate::core::OperatorInput;
 
@@ -90,13 +90,16 @@ impl Dashboard {
             Mode::Stopping { agent } => {
                 let agent = agent.clone();
                 self.mode = Mode::Agents;
-                if matches!(press.text(), Some('y' | 'Y')) {
-                    let name = self.name_of(&agent);
+                let name = self.name_of(&agent);
+                if !matches!(press.text(), Some('y' | 'Y')) {
+                    self.tell(at, "nothing is stopped");
+                } else if self.agents.get(&agent).is_some_and(Agent::is_active) {
                     let reason = "stopped in ccc watch".to_owned();
                     let done = format!("{name} ends in good order; its session is kept");
                     self.order(at, &agent, OperatorInput::Interrupt { reason }, Ordered::of(done));
                 } else {
-                    self.tell(at, "nothing is stopped");
+                    // No run is there that could be told.
+                    self.jobs.push_back(Job::HandOver(Errand { command: "stop", args: vec![agent], waits: true }));
                 }
             }
             Mode::Help { first } => {
@@ -142,7 +145,10 @@ impl Dashboard {
                 }
             }
             (Code::Char('x'), false) => {
-                if let Some(agent) = self.running(at) {
+                let has_not_ended =
+                    self.selected().filter(|agent| agent.is_active() || agent.listed.standing.has_not_ended());
+                let stops = has_not_ended.map(|agent| agent.listed.id.clone());
+                if let Some(agent) = stops.or_else(|| self.running(at)) {
                     self.mode = Mode::Stopping { agent };
                 }
             }

@@ -286,13 +286,38 @@ fn keys_give_orders_to_the_selected_agent_and_only_to_one_that_runs() {
     assert_eq!(screen.last_job(), Job::Follow(Some("20261120-175452-ffff".to_owned())));
     screen.types("\r");
     assert!(matches!(screen.last_job(), Job::HandOver(Errand { command: "attach", waits: true, .. })));
-    for key in ["p", "c", "x", "s"] {
+    for key in ["p", "c", "s"] {
         screen.types(key);
         assert!(screen.jobs.is_empty() || !matches!(screen.jobs.last(), Some(Job::Order { .. })), "{key}");
         assert!(screen.text().contains("cache is not running; to continue it: ccc resume cache"), "{}", screen.text());
     }
     screen.types("q");
     assert_eq!(screen.last_job(), Job::Leave);
+}
+
+#[test]
+fn what_no_ccc_works_on_is_stopped_by_the_command_that_takes_it_out_of_the_queue() {
+    let mut screen = Screen::new(80, 24);
+    let [dead, queued, over] = ["20261120-175452-aaaa", "20261120-175452-bbbb", "20261120-175452-cccc"];
+    screen.tell(News::Agents(vec![
+        listed(dead, "cache", 0, Standing::Died),
+        listed(queued, "later", 0, Standing::Queued { why: "2 agents run".to_owned() }),
+        ended(over, "docs", Outcome::Completed),
+    ]));
+    screen.types("x");
+    assert!(screen.text().contains("stop cache? its session is kept"), "{}", screen.text());
+    screen.types("y");
+    let stop = |id: &str| Job::HandOver(Errand { command: "stop", args: vec![id.to_owned()], waits: true });
+    assert_eq!(screen.last_job(), stop(dead));
+    screen.types("jx");
+    assert!(screen.text().contains("take later out of the queue?"), "{}", screen.text());
+    screen.jobs.clear();
+    screen.types("n");
+    assert!(screen.jobs.is_empty());
+    screen.types("xy");
+    assert_eq!(screen.last_job(), stop(queued));
+    screen.types("jx");
+    assert!(screen.text().contains("docs is not running; to continue it: ccc resume docs"), "{}", screen.text());
 }
 
 #[test]

@@ -56,7 +56,13 @@ fn each_process_of_an_agent_is_started_in_a_scope_with_its_limit() {
 #[test]
 fn where_systemd_makes_no_scope_the_agent_runs_without_and_the_user_is_told() {
     let world = world("echo 'Failed to connect to bus' >&2; exit 1");
-    let (_, said) = new(&world);
+    let (id, said) = new(&world);
+    // It is a fact of the run, which its report and `ccc explain` name.
+    let journal = fs::read_to_string(world.run_dir().join("journal.jsonl")).expect("a journal");
+    assert!(
+        journal.contains(r#"{"operator":{"not_enforced":{"setting":"agent.memory_max","why":"systemd-run makes"#),
+        "{id}"
+    );
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in ["agent.memory_max is not enforced", "systemd-run makes no scope: Failed to connect to bus"] {
         assert!(said.contains(part), "{part}: {said}");

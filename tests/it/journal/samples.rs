@@ -362,6 +362,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         (text(), proptest::collection::vec(text(), 0..3))
             .prop_map(|(text, instead_of)| Input::Operator(OperatorInput::Restate { text, instead_of })),
         text().prop_map(|real| Input::Operator(OperatorInput::Moved { real })),
+        (text(), text()).prop_map(|(setting, why)| Input::Operator(OperatorInput::NotEnforced { setting, why })),
         (text(), text(), any::<bool>()).prop_map(|(id, name, again)| Input::Operator(OperatorInput::WorkerStarted {
             id,
             name,

@@ -293,10 +293,13 @@ fn an_agent_whose_ccc_has_died_is_stopped_before_the_keeper_continues_it() {
     send(keeper.0.id(), Signal::STOP);
     send(host(&agent).expect("a ccc"), Signal::KILL);
     look_until("its death", || host(&agent).is_none().then_some(()));
-    fleet.world.run(&["stop", agent.id()]).assert_code(0);
+    let stopped = fleet.world.run(&["stop", agent.id(), "--json"]);
+    stopped.assert_code(0);
+    assert!(stopped.stdout.contains(r#""outcome":"was_dead""#), "{}", stopped.stdout);
+    assert_eq!(outcome(&agent).as_deref(), Some("interrupted"));
     send(keeper.0.id(), Signal::CONT);
     fleet.go();
-    fleet.world.run(&["wait", agent.id()]).assert_code(1);
+    fleet.world.run(&["wait", agent.id()]).assert_code(130);
     assert_eq!(lives(&agent), 1, "{}", fleet.log());
     fleet.world.run(&["resume", agent.id(), "--detach"]).assert_code(0);
     fleet.world.run(&["wait", agent.id()]).assert_code(0);

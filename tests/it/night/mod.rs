@@ -104,8 +104,15 @@ fn a_failure_stops_the_list_where_that_is_wanted_and_the_next_start_works_the_re
     let nights = Nights::new();
     // The check of the second task fails, and one stop is all that it may have.
     nights.list(r#"["one", {"task": "two", "checks": ["false"], "max_iterations": 1}, "three"]"#);
-    let ended = nights.run(&[LIST, "--on-failure", "stop"]);
+    let mut command = nights.command(&[LIST, "--on-failure", "stop", "--until", "+1h"]);
+    // Each run would warn of it.
+    let ended = Running::spawn(&nights.0.ground, command.env("CCC_AGEN", "x")).wait();
     ended.assert_code(4);
+    assert_eq!(ended.stderr.matches("CCC_AGEN has no effect").count(), 1, "{}", ended.stderr);
+    let again = ended.stderr.lines().find_map(|line| line.strip_prefix("to go on: ccc night tasks")).expect("a hint");
+    assert!(again.contains("--until 20") && !again.contains("+1h"), "{again}");
+    let resume = nights.runs().into_iter().find(|run| run.task == "two").and_then(|run| run.resume).expect("a command");
+    assert!(resume.ends_with("--max-iterations 2") && ended.stderr.contains(&resume), "{resume}: {}", ended.stderr);
     assert_eq!(nights.worked(), ["one", "two"]);
     assert_eq!(nights.states(), ["completed", "failed", "queued"]);
     for said in
@@ -115,6 +122,7 @@ fn a_failure_stops_the_list_where_that_is_wanted_and_the_next_start_works_the_re
     }
     let report = ended.stderr.lines().find_map(|line| line.strip_prefix("report: ")).expect("a report");
     let page = fs::read_to_string(report).expect("a page");
+    assert!(page.contains("<title>tasks: runs since"), "it has the list's name");
     assert!(page.contains("two") && page.contains("report.html"), "it links to the reports of the runs");
 
     nights.run(&[LIST]).assert_code(4);

@@ -195,7 +195,7 @@ fn a_damaged_journal_is_named_with_its_line_and_nothing_is_started() {
     lines[4] = "{\"n\":4,\"t\":";
     fs::write(&path, lines.join("\n") + "\n").expect("write");
     let id = world.run_id();
-    let by_hand = format!("cd {} && claude --resume ", world.ground.project().display());
+    let by_hand = format!("cd {} && {} --resume ", world.ground.project().display(), world.agent.display());
     let hints = ["line 5", &path.display().to_string(), &format!("ccc explain {id};"), &by_hand];
     refused(&world.run(&["resume", &id]), 1, &hints);
     fs::write(&path, whole).expect("write");

@@ -71,6 +71,48 @@ fn a_run_that_is_killed_and_resumed_tells_nothing_twice_and_lets_the_machine_sle
 }
 
 #[test]
+fn what_a_killed_ccc_has_not_sent_is_sent_when_its_completed_run_is_to_be_resumed_and_a_lost_agent_is_told() {
+    let ground = Ground::without_git();
+    let home = ground.home().display().to_string();
+    let command = format!("[ ! -e {home}/deaf ] && cat >> {home}/told");
+    ground.user_config(&json!({"notify": [{"command": command, "events": ["restarts", "completed", "failed"]}]}));
+    fs::write(ground.home().join("deaf"), "").expect("written");
+    let waits = format!("while [ ! -e {home}/go ]; do sleep 0.05; done");
+    let wait = json!([{"tool": {"name": "Bash", "input": {"command": waits}, "real": true}}, {"say": "Done."}]);
+    let crash = json!([{"say": "I begin."}, {"crash": {"signal": 9}}]);
+    let approves = json!([[{"say": "All is there.\n\n[TASK_COMPLETED]"}]]);
+    let world = World::on(ground, &json!({"agent": [crash, wait], "critic": approves}));
+    let running = world.start(&[]);
+    // What a ccc would leave that is killed now.
+    let item = || {
+        let outbox = fs::read_dir(world.ground.runs().first()?.join("notify")).ok()?;
+        outbox.flatten().map(|entry| entry.path()).find(is_item)
+    };
+    let left = look_until("the message to be kept", item);
+    let unsent = fs::read(&left).expect("read");
+    fs::remove_file(world.ground.home().join("deaf")).expect("removed");
+    look_until("the second try", || (told(&world).len() == 1).then_some(()));
+    fs::write(world.ground.home().join("go"), "").expect("written");
+    running.end().assert_code(0);
+    assert_eq!((told(&world).len(), waiting(&world)), (2, 0));
+    fs::write(&left, unsent).expect("written");
+    let refused = world.run(&["resume", &world.run_id()]);
+    refused.assert_code(2);
+    assert!(refused.stderr.contains("is completed: there is nothing to continue"), "{}", refused.stderr);
+    look_until("what was left", || (told(&world).len() == 3).then_some(()));
+    look_until("the note of it", || (waiting(&world) == 0).then_some(()));
+    assert_eq!(told(&world)[2]["id"], told(&world)[0]["id"]);
+    world.run(&["notify", "lost", &world.run_id(), "it was revived 3 times in an hour"]).assert_code(0);
+    let lost = &told(&world)[3];
+    assert_eq!(lost["event"], "failed");
+    assert!(lost["text"].as_str().is_some_and(|text| text.contains("it was revived 3 times")), "{lost}");
+}
+
+fn is_item(path: &std::path::PathBuf) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
+#[test]
 fn the_end_of_a_supervised_command_is_told_too() {
     let world = World::on(ground(), &json!({"agent": [], "critic": []}));
     let ended = world.run(&["supervise", "--no-tokens", "--restart", "never", "--", "sh", "-c", "exit 3"]);

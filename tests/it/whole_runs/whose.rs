@@ -136,9 +136,16 @@ on_both! {
 
     fn what_a_server_that_the_agent_left_running_writes_is_background_work(cli) {
         let ground = Ground::new();
-        // Slower than the watch before the brief, so that only its being alive excuses it.
-        let serve = "nohup sh -c 'while true; do sleep 0.7; date +%N >> served.txt; done' >/dev/null 2>&1 & echo started";
-        let look = bash("sleep 2; ls");
+        // It writes only once the critic looks: a write in the watch before the brief would make the file one that moves by itself,
+        // and then it is not its being alive that excuses it.
+        let looks = ground.home().join("looks").display().to_string();
+        let serve = &format!(
+            "nohup sh -c 'while [ ! -e {looks} ]; do sleep 0.1; done; while true; do date +%N >> served.txt; sleep 0.7; done' \
+             >/dev/null 2>&1 & echo started"
+        );
+        // In a script, because the CLI lets no critic touch a file outside of the project by name.
+        ground.write("look.sh", &format!("touch {looks}; while [ ! -s served.txt ]; do sleep 0.05; done; ls\n"));
+        let look = bash("sh look.sh");
         let allow = json!({"permissions": {"allow": ["Bash"]}});
         ground.user_settings(&allow);
         let api =

@@ -228,6 +228,7 @@ impl FleetWorld {
                     keeper.upkeep.told_of_lost(&worker);
                 }
             }
+            Act::TellUser { run, .. } => keeper.upkeep.told_of_end(&run),
             Act::Stop { run, reason } | Act::End { run, reason } if self.flaw == Some(Flaw::StopsTwice) => {
                 for _ in 0..2 {
                     if let Some(at) = self.member(&run).filter(|at| self.works(*at)) {
@@ -359,6 +360,7 @@ fn words(act: &Act) -> String {
         Act::AskUsage => "ask about the usage".to_owned(),
         Act::Tell { notice, run, .. } => format!("tell {run} notice {notice}"),
         Act::TellOfLost { run, worker } => format!("tell {run} of the end of {worker}"),
+        Act::TellUser { run, .. } => format!("tell the user of {run}"),
         Act::Stop { run, .. } => format!("stop {run}"),
         Act::End { run, .. } => format!("end {run}"),
         Act::Resume { run, why } => format!("resume {run} ({why:?})"),

@@ -720,6 +720,12 @@ impl FleetWorld {
                 self.host_gone(at, "has nothing to continue");
                 return refuses(self, "it is completed: there is nothing to continue");
             }
+            if member.world.unresumable && member.world.steps == member.steps_at_end {
+                // It has ended before, and what it was told since is lost.
+                self.members[at].starter = None;
+                self.host_gone(at, "finds that entries of the journal are missing");
+                return refuses(self, "entries of its journal are missing");
+            }
             return Ok(());
         }
         self.check_told_end(at, by_keeper)?;

@@ -69,6 +69,7 @@ fn forty_fleets_keep_every_law_and_come_to_an_end() {
 /// |---|---|
 /// | 61, 98, 118, 151 | the keeper forgot whom it had stopped when the user kept the agent down, and stopped it again when the user continued it |
 /// | 51, 65, 238, 292 | the law did not know that by a clock far ahead each limit has ended |
+/// | 292, since the user is told of lost agents | the simulated world took a run that cannot be continued, because of missing entries, for one that was stopped again |
 /// | 427 | the law did not know that a keeper cannot see what nobody has seen |
 /// | 19 | the law told messages about two crossings by their text, which was the same |
 #[test]

@@ -283,6 +283,8 @@ pub enum OperatorInput {
     Restate { text: String, instead_of: Vec<String> },
     /// The run's directory was moved and is reachable under its name again; `real` is its new place.
     Moved { real: String },
+    /// This setting asks for what is not possible here. Since 1.5.
+    NotEnforced { setting: String, why: String },
     /// On resume, sets other bounds; since 1.2 `Plan` does.
     Budgets(Budgets),
     /// On resume, sets other settings: those of this plan that may change during a run ([`Plan::changed_to`]).
@@ -441,6 +443,7 @@ impl OperatorInput {
             OperatorInput::Interrupt { reason: text }
             | OperatorInput::Turn { text }
             | OperatorInput::Moved { real: text }
+            | OperatorInput::NotEnforced { setting: _, why: text }
             | OperatorInput::TakeBack { key: text } => editor.text(text),
             OperatorInput::Restate { text, instead_of } => {
                 editor.text(text);

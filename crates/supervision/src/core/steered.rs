@@ -181,6 +181,9 @@ impl Core {
             OperatorInput::Turn { text } => self.at_once(|core| core.told_a_turn(text)),
             OperatorInput::Restate { text, instead_of } => self.at_once(|core| core.told_anew(text, &instead_of)),
             OperatorInput::Moved { real } => self.at_once(|core| core.moved_to(real)),
+            OperatorInput::NotEnforced { setting, why } => {
+                self.at_once(|core| core.tell_user(format!("{setting} is not enforced: {why}")))
+            }
             OperatorInput::Budgets(budgets) => self.at_once(|core| core.told_budgets(budgets)),
             OperatorInput::Plan(plan) => self.at_once(|core| core.told_a_plan(*plan)),
             OperatorInput::WorkerStarted { id, name, again } => self.worker_started(id, name, again),

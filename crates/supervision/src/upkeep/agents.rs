@@ -43,7 +43,7 @@ pub struct AgentFact {
     pub ignores_usage: bool,
     /// When its ccc last gave a sign of life, unix milliseconds.
     pub seen_unix_ms: i64,
-    /// It waits for its workers, or for a reset.
+    /// It runs and waits: for its workers, a reset, or its user.
     pub is_idle: bool,
     /// Since when its ccc works on it, unix milliseconds.
     pub since_unix_ms: Option<i64>,
@@ -115,6 +115,9 @@ pub struct GivenUp {
     pub at_unix_ms: i64,
     /// Why, for the user.
     pub why: String,
+    /// The user was told.
+    #[serde(default)]
+    pub is_told: bool,
 }
 
 impl Upkeep {
@@ -143,7 +146,7 @@ impl Upkeep {
                 stopped.again_unix_ms = now_unix_ms.saturating_add(backoff);
                 if stopped.failures >= rules.most_revivals {
                     let why = format!("it could not be continued after the reset: {failure}");
-                    stopped.given_up = Some(GivenUp { at_unix_ms: now_unix_ms, why });
+                    stopped.given_up = Some(GivenUp { at_unix_ms: now_unix_ms, why, is_told: false });
                 }
             }
         }
@@ -182,6 +185,32 @@ impl Upkeep {
             }
             decided.wake(lost.next_unix_ms);
         }
+    }
+
+    /// The user was told that this agent is not continued any more, or cannot be.
+    pub fn told_of_end(&mut self, run: &str) {
+        let of_revival = self.revivals.get_mut(run).and_then(|revival| revival.given_up.as_mut());
+        let of_stop = self.stopped.get_mut(run).and_then(|stopped| stopped.given_up.as_mut());
+        let of_queue = self.queue.get_mut(run).and_then(|waiting| waiting.given_up.as_mut());
+        for given_up in [of_revival, of_stop, of_queue].into_iter().flatten() {
+            given_up.is_told = true;
+        }
+    }
+
+    /// The agents that are not continued any more, of which the user does not know that, with the reason.
+    pub(super) fn untold<'a>(&'a self, facts: &'a Facts<'_>) -> impl Iterator<Item = (&'a AgentFact, &'a GivenUp)> {
+        // What the user keeps down is no news to them.
+        let agents = facts.agents.iter().filter(|agent| !agent.kept_down && !agent.is_running());
+        agents.filter_map(|agent| Some((agent, self.given_up(&agent.id).filter(|given_up| !given_up.is_told)?)))
+    }
+
+    /// Tells the user of agents that are not continued any more.
+    pub(super) fn tell_user(&mut self, facts: &Facts<'_>, decided: &mut Decided) {
+        let tell = |(agent, given_up): (&AgentFact, &GivenUp)| Act::TellUser {
+            run: agent.id.clone(),
+            why: given_up.why.clone(),
+        };
+        decided.acts.extend(self.untold(facts).map(tell));
     }
 
     /// Why this agent is not started any more, for the user.
@@ -335,7 +364,7 @@ impl Upkeep {
         if count >= rules.most_revivals {
             let failure = revival.failure.as_deref().unwrap_or("its ccc died again each time");
             let why = format!("it was revived {count} times in {}: {failure}", span(rules.revival_window_ms));
-            revival.given_up = Some(GivenUp { at_unix_ms: now, why });
+            revival.given_up = Some(GivenUp { at_unix_ms: now, why, is_told: false });
             return None;
         }
         let first = since.saturating_add(FIRST_REVIVAL_MS);

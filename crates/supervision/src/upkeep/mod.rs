@@ -4,7 +4,7 @@
 //! [`Upkeep`] is everything that the keeper remembers. It is written to the disk before its decisions ([`Act`]) are performed,
 //! so a keeper that is killed is continued by the next one. [`Upkeep::decide`] takes the present facts with the time; nothing
 //! here reads a clock, and the same facts give the same decisions. The results of acts come back through [`Upkeep::heard`],
-//! [`Upkeep::told`], [`Upkeep::told_of_lost`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
+//! [`Upkeep::told`], [`Upkeep::told_of_lost`], [`Upkeep::told_of_end`], [`Upkeep::stop_failed`] and [`Upkeep::resumed`].
 
 mod agents;
 mod queue;
@@ -116,6 +116,13 @@ pub enum Act {
         run: String,
         /// The worker's.
         worker: String,
+    },
+    /// Tell the user that this agent is not continued any more: nobody works on it who could. Then call [`Upkeep::told_of_end`].
+    TellUser {
+        /// The run.
+        run: String,
+        /// Why.
+        why: String,
     },
     /// Stop this run, its session kept. If it cannot be reached, call [`Upkeep::stop_failed`].
     Stop {
@@ -272,7 +279,8 @@ impl Upkeep {
             self.idle_since_unix_ms = None;
         } else {
             let rest = self.idle_since_unix_ms.get_or_insert(now).saturating_add(rules.grace_ms);
-            decided.rests = now >= rest;
+            // First the user is told of the last one.
+            decided.rests = now >= rest && self.untold(facts).next().is_none();
             decided.wake(rest);
         }
         if is_busy && rules.watches_usage {
@@ -292,6 +300,7 @@ impl Upkeep {
         self.start(facts, rules, &mut decided);
         self.start_queued(facts, rules, &mut decided);
         self.tell_of_lost(facts, rules, &mut decided);
+        self.tell_user(facts, &mut decided);
         decided
     }
 

@@ -59,7 +59,7 @@ impl Upkeep {
         waiting.again_unix_ms = now_unix_ms.saturating_add(backoff);
         if waiting.failures >= rules.most_revivals {
             let why = format!("it could not be started: {failure}");
-            waiting.given_up = Some(GivenUp { at_unix_ms: now_unix_ms, why });
+            waiting.given_up = Some(GivenUp { at_unix_ms: now_unix_ms, why, is_told: false });
         }
     }
 

@@ -55,6 +55,10 @@ fn acts_by(upkeep: &mut Upkeep, now: i64, agents: &[AgentFact], rules: &Rules) -
                 format!("tell {run} {notice}")
             }
             Act::TellOfLost { run, worker } => format!("{run} has lost {worker}"),
+            Act::TellUser { run, .. } => {
+                upkeep.told_of_end(run);
+                format!("the user has lost {run}")
+            }
             Act::Stop { run, .. } => format!("stop {run}"),
             Act::End { run, .. } => format!("end {run}"),
             Act::Resume { run, why } => format!("resume {run} {why:?}"),
@@ -278,7 +282,7 @@ fn a_dead_agent_is_revived_within_the_limits_and_then_marked() {
     upkeep.resumed("w", Why::Died, Some("the agent does not exist".to_owned()), again, &rules);
     assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 29_999, &dead), NONE, "the pause doubles");
     assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 30_000, &dead), ["resume w Died"]);
-    assert_eq!(acts(&mut upkeep, NOW + 600_000, &dead), NONE);
+    assert_eq!(acts(&mut upkeep, NOW + 600_000, &dead), ["the user has lost w"]);
     let why = upkeep.given_up("w").expect("given up").why.clone();
     assert_eq!(why, "it was revived 3 times in an hour: the agent does not exist");
     let decided = upkeep.decide(&Facts { now_unix_ms: NOW + 7_200_000, agents: &dead, load: Load::default() }, &rules);
@@ -438,7 +442,7 @@ fn an_agent_that_cannot_be_started_lets_others_pass_and_is_given_up_in_the_end()
         upkeep.resumed("a", Why::Queued, Some("no such base".to_owned()), now, &rules);
     }
     now += 10 * rules.revival_backoff_ms;
-    assert_eq!(acts(&mut upkeep, now, &agents[..1]), NONE);
+    assert_eq!(acts(&mut upkeep, now, &agents[..1]), ["the user has lost a"]);
     assert_eq!(upkeep.given_up("a").map(|it| it.why.as_str()), Some("it could not be started: no such base"));
     upkeep.forget_failures();
     assert_eq!(acts(&mut upkeep, now, &agents[..1]), ["resume a Queued"], "the machine was started anew");
@@ -478,13 +482,48 @@ fn a_manager_is_told_once_of_a_worker_that_has_died_and_is_not_revived() {
     for (ms, revived) in [(61_001, true), (71_001, true), (91_001, true)] {
         assert_eq!(at(ms, Standing::Died) == ["resume w1 Died"], revived, "{ms}");
     }
-    assert_eq!(at(131_001, Standing::Died), ["m1 has lost w1"]);
+    assert_eq!(at(131_001, Standing::Died), ["m1 has lost w1", "the user has lost w1"]);
     upkeep.told_of_lost("w1");
     let mut at = |ms: i64, worker| acts_by(&mut upkeep, NOW + ms, &agents(RUNNING, worker), &rules);
     assert_eq!(at(141_001, Standing::Died), NONE);
     // Somebody continues it, and it dies again: that is another end.
     assert_eq!(at(142_000, RUNNING), NONE);
-    assert_eq!(at(143_000, Standing::Died), ["m1 has lost w1"]);
+    assert_eq!(at(143_000, Standing::Died), ["m1 has lost w1", "the user has lost w1"]);
+}
+
+#[test]
+fn the_user_is_told_once_of_an_agent_that_is_not_continued_any_more_and_before_the_keeper_ends() {
+    let mut upkeep = keeper(Vec::new());
+    let rules = Rules { step_ms: 0, step_jitter_ms: 0, grace_ms: 0, ..Rules::default() };
+    let mut kept_down = agent("b", Standing::Died);
+    kept_down.kept_down = true;
+    let agents = |standing| [agent("a", standing), kept_down.clone()];
+    let mut now = NOW;
+    for _ in 0..rules.most_revivals {
+        assert_eq!(acts_by(&mut upkeep, now, &agents(Standing::Died), &rules), NONE);
+        now += 100_000;
+        assert_eq!(acts_by(&mut upkeep, now, &agents(Standing::Died), &rules), ["resume a Died"]);
+        now += 1_000;
+        assert_eq!(acts_by(&mut upkeep, now, &agents(RUNNING), &rules), NONE);
+    }
+    let dead = agents(Standing::Died);
+    let facts = Facts { now_unix_ms: now, agents: &dead, load: Load::default() };
+    upkeep.asked_unix_ms = Some(now);
+    // Nobody says that it was done, as when the keeper is killed: then it is done again, although nothing else is left to do.
+    for _ in 0..2 {
+        let decided = upkeep.decide(&facts, &rules);
+        assert!(
+            !decided.rests && matches!(&decided.acts[..], [Act::TellUser { run, .. }] if run == "a"),
+            "{decided:?}"
+        );
+    }
+    upkeep.told_of_end("a");
+    let decided = upkeep.decide(&facts, &rules);
+    assert!(decided.rests && decided.acts.is_empty(), "{decided:?}");
+    let lost = ["the user has lost a"];
+    // Somebody continues it, and it is given up again: that is another end.
+    assert_eq!(acts_by(&mut upkeep, now, &agents(RUNNING), &rules), NONE);
+    assert_eq!(acts_by(&mut upkeep, now, &agents(Standing::Died), &rules), lost);
 }
 
 #[test]

@@ -12,11 +12,21 @@ use crate::journal::{RunDir, RunSummary, Word};
 /// The word for a run that has not ended, and on which no ccc works.
 const DIED: &str = "died";
 
+/// The names by which runs can be listed.
+fn known() -> impl Iterator<Item = &'static str> {
+    Outcome::ALL.iter().map(|outcome| outcome.as_str()).chain([DIED])
+}
+
 /// The outcomes that are listed.
 #[derive(Debug)]
-pub(super) struct Outcomes(BTreeSet<String>);
+pub(in crate::cli) struct Outcomes(BTreeSet<String>);
 
 impl Outcomes {
+    /// All names.
+    pub(in crate::cli) fn names() -> Vec<String> {
+        known().map(str::to_owned).collect()
+    }
+
     /// Those with these names; all for none. An outcome of a newer ccc counts if a run has it.
     ///
     /// # Errors
@@ -26,7 +36,7 @@ impl Outcomes {
             Some(Word::Other(word)) => Some(word.as_str()),
             Some(Word::Known(_)) | None => None,
         });
-        let known: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.as_str()).chain([DIED]).collect();
+        let known: Vec<&str> = known().collect();
         let newer: BTreeSet<&str> = newer.collect();
         let mut wanted = BTreeSet::new();
         for name in names {

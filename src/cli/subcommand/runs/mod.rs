@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use self::filter::{Here, Outcomes};
+use self::filter::Here;
+pub(in crate::cli) use self::filter::Outcomes;
 use self::prune::PruneArgs;
 use self::table::{Row, table};
 use super::report::Since;

@@ -26,7 +26,7 @@ pub struct PruneArgs {
     #[arg(long, value_name = "AGE")]
     pub older_than: Option<Span>,
 
-    /// Keep this many of the newest runs.
+    /// Keep this many of the newest runs. Runs that are not finished count, too.
     #[arg(long, value_name = "N")]
     pub keep: Option<usize>,
 
@@ -83,13 +83,13 @@ pub(super) fn run(args: &PruneArgs, context: &Context) -> Result<ExitCode, CliEr
         }
         if !args.json {
             list(&chosen, usize::MAX, context);
-            tell_rest(&chosen, context);
+            tell_rest(&chosen, &rule, context);
         }
         return Ok(ExitCode::COMPLETED);
     }
     if !args.yes && !args.json {
         list(&chosen, LISTED, context);
-        tell_rest(&chosen, context);
+        tell_rest(&chosen, &rule, context);
     }
     let bytes = format::bytes(chosen.go.iter().map(|goes| goes.bytes).sum());
     let runs = format::count(chosen.go.len(), "run");
@@ -162,11 +162,15 @@ fn list(chosen: &Chosen, most: usize, context: &Context) {
 }
 
 /// Says which runs stay.
-fn tell_rest(chosen: &Chosen, context: &Context) {
+fn tell_rest(chosen: &Chosen, rule: &Rule, context: &Context) {
     if chosen.kept > 0 {
         context.printer.talk(format_args!("kept: {}", format::count(chosen.kept, "finished run")));
     }
     for (why, number) in &chosen.unfinished {
         context.printer.talk(format_args!("kept: {} {}", format::count(*number, "run"), why.in_words()));
+    }
+    if rule.keep > 0 && !chosen.unfinished.is_empty() {
+        let newest = format::count(rule.keep, "newest run");
+        context.printer.talk(format_args!("the {newest} are kept; those that are not finished count among them"));
     }
 }

@@ -24,6 +24,14 @@ fn refused(refused: Refused) -> Taken {
     Taken::Refused(refused)
 }
 
+#[test]
+fn what_is_not_enforced_here_is_recorded_and_told() {
+    let (mut run, _) = working(plan());
+    let given = OperatorInput::NotEnforced { setting: "agent.memory_max".to_owned(), why: "no systemd".to_owned() };
+    assert_eq!(operator(&mut run, given).0, Taken::Done);
+    assert_eq!(run.notices(), ["agent.memory_max is not enforced: no systemd"]);
+}
+
 /// The end of a turn as the CLI reports it after an interruption.
 pub(super) fn interrupted(turn: &TurnId) -> Vec<String> {
     vec![
