@@ -14,7 +14,8 @@ function find() {
   } catch {
     console.error(
       `ccc: the package ${name} is not installed.\n` +
-        'npm leaves it out with --omit=optional, and where ccc has no program for the system.\n' +
+        'npm leaves it out with --omit=optional, and on a system that ccc has no\n' +
+        'program for.\n' +
         'To install it: npm install ccc-supervisor --include=optional',
     );
     process.exit(1);
@@ -30,15 +31,18 @@ if (typeof process.execve === 'function') {
   process.execve(program, [program, ...args]);
 }
 
-const child = spawn(program, args, { stdio: 'inherit' });
-child.on('error', (error) => {
-  console.error(`ccc: ${program} cannot be started: ${error.message}`);
-  process.exit(1);
-});
+// Before the program starts, so that none of these ends this process while the program goes on.
+let child;
 // The terminal sends Ctrl-C and Ctrl-\ to the program, too: this process only waits for what it makes of them.
 for (const signal of ['SIGINT', 'SIGQUIT']) process.on(signal, () => {});
 // These come from elsewhere, to this process alone.
 for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+
+child = spawn(program, args, { stdio: 'inherit' });
+child.on('error', (error) => {
+  console.error(`ccc: ${program} cannot be started: ${error.message}`);
+  process.exit(1);
+});
 child.on('exit', (code, signal) => {
   process.exit(signal === null ? code : 128 + constants.signals[signal]);
 });

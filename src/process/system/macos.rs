@@ -1,8 +1,8 @@
 //! macOS: `libproc`, `sysctl` and `kqueue`. Orphans go to launchd, so they are found by their session, the record of what was seen
 //! below a child, and the environment.
 //!
-//! This file is compiled and linked for every change, and was not run by those who wrote it. What it takes for granted stands in
-//! XNU's `bsd/kern/proc_info.c`, `bsd/kern/kern_prot.c` and `bsd/kern/kern_sysctl.c`.
+//! This file is type-checked for every change, and was not run by those who wrote it. What it takes for granted stands in XNU's
+//! `bsd/kern/proc_info.c`, `bsd/kern/kern_prot.c` and `bsd/kern/kern_sysctl.c`.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int, c_void};
