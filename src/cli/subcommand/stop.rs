@@ -1,5 +1,7 @@
 //! `ccc stop RUN`.
 
+use std::io;
+
 use clap::Args;
 
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, inside, queue, steer};
@@ -28,15 +30,20 @@ pub struct StopArgs {
     pub wait: bool,
 }
 
-/// An agent that the user stops is not revived or taken up by the keeper.
-fn keep_down(run: &RunDir) -> Result<(), CliError> {
+/// An agent that the user stops is not revived or taken up by the keeper. False if that cannot be noted: behind the walls of its
+/// own run a manager cannot write here; the worker that it stops ends in good order, and is continued by nobody then.
+fn keep_down(run: &RunDir, context: &Context) -> Result<bool, CliError> {
     if !matches!(AgentRecord::read(run), Ok(Some(_))) {
-        return Ok(());
+        return Ok(true);
     }
-    KeptDown::write(run, "ccc stop", driver::unix_ms()).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", run.path().display()))
-            .hint("free some disk space: otherwise the agent would be continued by itself")
-    })
+    let is_refused =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
+    match KeptDown::write(run, "ccc stop", driver::unix_ms()) {
+        Ok(()) => Ok(true),
+        Err(error) if is_refused(&error) && inside::run(context).is_some() => Ok(false),
+        Err(error) => Err(CliError::new(ErrorKind::Io, format!("{}: {error}", run.path().display()))
+            .hint("free some disk space: otherwise the agent would be continued by itself")),
+    }
 }
 
 /// Ends the run.
@@ -51,7 +58,7 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     // Its ccc has died, and the keeper would continue it.
     let was_to_go_on = continued::by_keeper(&run, context);
-    keep_down(&run)?;
+    let is_kept_down = keep_down(&run, context)?;
     let mut client = loop {
         if queue::leave(&run, "ccc stop", context)? {
             steer::tell(format_args!("the agent does not start; to start it later: ccc resume {}", run.id()), context);
@@ -61,7 +68,7 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
             Ok(client) => break client,
             // It was just leaving the queue, and is back in it because it is to be stopped.
             Err(ClientError::NotRunning { .. }) if Queued::is_there(&run) => {}
-            Err(ClientError::NotRunning { .. }) if was_to_go_on => {
+            Err(ClientError::NotRunning { .. }) if was_to_go_on && is_kept_down => {
                 let id = run.id();
                 steer::tell(
                     format_args!("its ccc has died, and nothing continues it now; to continue it: ccc resume {id}"),
