@@ -22,7 +22,7 @@ use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, Guard, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, Control, End, Interface, KeepAwake, Program, Setup, Visibility, Workers};
 use crate::files::{self, open_private};
-use crate::fleet::{AgentRecord, add_environment};
+use crate::fleet::{AgentRecord, Role, add_environment};
 use crate::guard::{
     self, OwnSandbox, Places, RunWalls, SettingsOfAgent, Withheld, lock_tree as lock_working_tree,
     production_credentials,
@@ -659,11 +659,18 @@ fn walls(
 ) -> Result<RunWalls, CliError> {
     let dirs = context.dirs()?;
     let ChildEnv(env) = child_env(request, run_dir, context);
+    let workers = AgentRecord::read(run_dir).ok().flatten().filter(|record| record.role.is(&Role::Manager));
+    let workers = workers.and_then(|_| {
+        let trees = dirs.state.join("worktrees");
+        let repository = Path::new(&plan.cwd).strip_prefix(&trees).ok()?.components().next()?;
+        Some(trees.join(repository))
+    });
     let places = Places {
         home: &dirs.home,
         state: &dirs.state,
         run: run_dir.path(),
         agent: &dirs.of_agent(plan.agent, &context.env),
+        workers: workers.as_deref(),
         env: &env,
     };
     Ok(RunWalls::with(means, plan, &places))

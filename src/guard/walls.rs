@@ -34,6 +34,8 @@ pub struct Places<'a> {
     pub run: &'a Path,
     /// The directory of the agent's CLI.
     pub agent: &'a Path,
+    /// Where the working trees of an agent's workers are, if it may have workers: `ccc merge` writes there.
+    pub workers: Option<&'a Path>,
     /// The environment of the processes.
     pub env: &'a [(OsString, OsString)],
 }
@@ -113,10 +115,13 @@ impl RunWalls {
         let mut write = vec![tree.clone()];
         write.extend(git.dirs.iter().cloned());
         write.extend(beside.iter().cloned());
+        write.extend(places.workers.map(real));
         let state_is_open = write.iter().any(|open| state.starts_with(open));
         let mut agent = Walls { write, ..Walls::default() };
         let tree_can_move = beside.iter().any(|open| tree.starts_with(open));
         if means.mounts {
+            // What is pinned stays writable where the state around it becomes read-only.
+            agent.pinned.extend(places.workers.map(real).filter(|_| state_is_open));
             agent.pinned.extend((tree_can_move || (state_is_open && tree.starts_with(&state))).then(|| tree.clone()));
             agent.pinned.extend(git.dirs.iter().cloned());
             agent.read_only.extend(git.protected.iter().cloned());
@@ -368,7 +373,7 @@ mod tests {
             plan.walls = WallsPlan { guard: Guard::Auto, write: vec!["~/builds".to_owned()], ..WallsPlan::default() };
             let (home, state, run, agent) =
                 (self.at(""), self.at("state"), self.at("state/runs/run"), self.at(".claude"));
-            let places = Places { home: &home, state: &state, run: &run, agent: &agent, env: &[] };
+            let places = Places { home: &home, state: &state, run: &run, agent: &agent, workers: None, env: &[] };
             RunWalls::with(means, &plan, &places)
         }
     }
@@ -413,7 +418,8 @@ mod tests {
         let mut plan = Plan::new("x", &ground.at("builds/state/tree").display().to_string(), SessionStart::Latest);
         plan.walls = WallsPlan { guard: Guard::Auto, write: vec!["~/builds".to_owned()], ..WallsPlan::default() };
         let (home, state, run) = (ground.at(""), ground.at("builds/state"), ground.at("builds/state/runs/run"));
-        let places = Places { home: &home, state: &state, run: &run, agent: &ground.at(".agent"), env: &[] };
+        let places =
+            Places { home: &home, state: &state, run: &run, agent: &ground.at(".agent"), workers: None, env: &[] };
         let agent = RunWalls::with(ALL, &plan, &places).around_agent().unwrap();
         assert_eq!(agent.pinned, ["builds/state/tree", "builds/state/tree/.git"].map(|name| ground.at(name)));
         assert_eq!(agent.read_only.last(), Some(&ground.at("builds/state")));

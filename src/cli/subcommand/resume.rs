@@ -589,6 +589,8 @@ impl Present {
         }
         now.interface_settings.clone_from(&plan.interface_settings);
         now.critic.settings_file.clone_from(&plan.critic.settings_file);
+        // Whether there is one is found out when the run begins again.
+        now.critic.on_a_copy = plan.critic.on_a_copy;
         Ok(now)
     }
 }

@@ -22,6 +22,7 @@ fn piped_text_tells_each_event_with_its_time_and_keeps_its_lines() {
       bounds     20 iterations, 8h including waits, no bound on cost, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
+      walls      Landlock 7, with mounts; the critic gets a copy of the tree
       check      cargo test
     18:06:57 ▸ starting
     18:06:57   session 6f0c2e9a-0000-4000-8000-000000000001, claude-opus-4-8, version 2.1.329, permission mode acceptEdits
@@ -105,6 +106,8 @@ fn a_terminal_gets_wrapped_text_diffs_and_a_status_line() {
                  cost, 5 restarts in a row
       timeouts   3m without progress, 15m for a tool
       critic     prompt: ./SUPERVISOR.md
+      walls      Landlock 7, with mounts; the critic gets a copy
+                 of the tree
       check      cargo test
     ⌫
     18:06:57 ▸ starting
@@ -227,7 +230,7 @@ fn stream_json_is_one_object_per_event_between_header_and_result() {
     let outputs = outputs(Form::StreamJson, Style::PIPED);
     let talk = text_of(&outputs, Stream::Err);
     assert!(talk.starts_with("Supervisor mode enabled\n"), "the bounds in force are said: {talk}");
-    assert_eq!(talk.lines().count(), 11, "and nothing but them: {talk}");
+    assert_eq!(talk.lines().count(), 12, "and nothing but them: {talk}");
     let text = text_of(&outputs, Stream::Out);
     assert_snapshot!(text, @r#"
     {"v":1,"type":"run","t_ms":0,"unix_ms":1795198017000,"run_id":"20261120-ab12","run_dir":"/home/me/.local/state/ccc/runs/20261120-ab12","cwd":"/home/me/my work","session_id":"6f0c2e9a-0000-4000-8000-000000000001","agent_path":"/usr/bin/claude","agent_version":"2.1.329","credential":"ANTHROPIC_API_KEY (API key, 3fa9c1)","max_iterations":20,"max_duration_ms":28800000,"until_unix_ms":null,"max_wait_ms":null,"max_cost_usd":null,"max_tokens":null,"max_restarts":5,"stall_timeout_ms":180000,"tool_timeout_ms":900000,"checks":["cargo test"],"prompt_origin":"./SUPERVISOR.md"}

@@ -56,6 +56,7 @@ on_both! {
         let attacks: Vec<Attack> = ATTACKS.iter().map(|attack| attack.at(&home)).collect();
         let calls = WORK.iter().map(|work| Attack::Shell(work)).chain(attacks.iter().cloned());
         let agent = vec![Reply::blocks(calls.map(|attack| call(&attack)).collect()), Reply::text("Done.")];
+        // On a copy all of it works; without one, nothing of it is done to the tree.
         let critic = "echo x > by-critic && rm README.md && mkdir -p target && test ! -e README.md && echo COPY-WORKS";
         let api = ScriptedApi::start(script(agent, vec![bash(critic), approval()])).unwrap();
         let check = "(echo x > ../sibling/by-check) 2>/dev/null; test ! -e ../sibling/by-check && test -f work.txt";
@@ -77,7 +78,13 @@ on_both! {
 
         // The critic worked on a copy that nothing is left of.
         let of_critic = critics(&requests);
-        assert!(tool_results(&of_critic[1].body).iter().any(|result| result.contains("COPY-WORKS")), "{of_critic:#?}");
+        let journal = fs::read_to_string(ended.run_dir().join("journal.jsonl")).unwrap();
+        let header: Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
+        let in_force = text(&header["walls"]);
+        assert!(in_force.starts_with("Landlock "), "{header}");
+        let has_copy = in_force.contains("the critic gets a copy of the tree");
+        let worked = tool_results(&of_critic[1].body).iter().any(|result| result.contains("COPY-WORKS"));
+        assert_eq!(worked, has_copy, "{in_force}: {of_critic:#?}");
         assert!(world.project().join("README.md").is_file() && !world.project().join("by-critic").exists());
         let left: Vec<String> = fs::read_dir(ended.run_dir()).unwrap().flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with("critic-tree")).collect();
@@ -91,11 +98,8 @@ on_both! {
         assert!(kept["projects"].is_object(), "{kept}");
         assert!(fs::read_dir(home.join(".claude/projects")).unwrap().next().is_some(), "the session's record");
 
-        // What is in force is said, and stands in the journal.
-        assert!(ended.stderr.contains("Landlock") || ended.stdout.contains("Landlock"), "{}", ended.stderr);
-        let journal = fs::read_to_string(ended.run_dir().join("journal.jsonl")).unwrap();
-        let header: Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
-        assert!(text(&header["walls"]).contains("the critic gets a copy of the tree"), "{header}");
+        // What is in force is said, as it stands in the journal.
+        assert!(ended.stderr.contains(&in_force), "{}", ended.stderr);
     }
 }
 
