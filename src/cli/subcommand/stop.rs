@@ -3,12 +3,12 @@
 use clap::Args;
 
 use crate::cli::steer::{self, Ordered};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, dead_run, inside, queue};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, dead_run, inside, queue};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::driver;
 use crate::fleet::{AgentRecord, KeptDown, Queued, State};
-use crate::journal::{RunDir, RunSummary};
+use crate::journal::{RunDir, RunKind, RunSummary, run_kind};
 
 /// End a run in an orderly way.
 ///
@@ -50,6 +50,8 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
     if Queued::is_there(&run) {
         inside::refuse("stop", context)?;
     }
+    // The keeper has stopped it because of the usage, and would take it up.
+    let was_to_go_on = continued::by_keeper(&run, context);
     if inside::run(context).is_none() {
         keep_down(&run)?;
     }
@@ -67,7 +69,13 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
             Err(ClientError::NotRunning { .. })
                 if is_dead(&run, context)? && dead_run::stop(&run, "ccc stop", context)? =>
             {
-                return done("was_dead", format!("its ccc had died; nothing continues the run but: ccc resume {id}"));
+                // A command of `ccc supervise` cannot be continued.
+                let is_command = run_kind(&run.journal()).is_ok_and(|kind| kind == RunKind::Command);
+                let then = if is_command { String::new() } else { format!("; to continue it: ccc resume {id}") };
+                return done("was_dead", format!("its ccc had died, and nothing continues it now{then}"));
+            }
+            Err(ClientError::NotRunning { .. }) if was_to_go_on && inside::run(context).is_none() => {
+                return done("kept_down", format!("nothing continues it now; to continue it: ccc resume {id}"));
             }
             Err(error) => return Err(steer::of_run(&run, &error)),
         }
@@ -106,4 +114,47 @@ fn is_dead(run: &RunDir, context: &Context) -> Result<bool, CliError> {
         inside::refuse("stop", context)?;
     }
     Ok(is_dead)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cli::captured::Captured;
+    use crate::fleet::Role;
+
+    #[test]
+    fn an_agent_that_the_keeper_would_take_up_is_kept_down_and_one_that_has_ended_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let context = Captured::default().context(dir.path(), None);
+        let state = &context.dirs().expect("directories").state;
+        let agent = |id: &str| {
+            let run = RunDir::create(state, id).expect("a run");
+            AgentRecord::new(id, id, Role::Worker, 1, Path::new("/p")).write(&run).expect("written");
+            let now = driver::unix_ms();
+            let summary = serde_json::json!({
+                "version": 1, "id": id, "task": "", "cwd": "/", "pid": 1, "started_unix_ms": now, "updated_unix_ms": now,
+                "ended_unix_ms": now, "phase": "finished", "iteration": 0, "restarts": 0, "rotations": 0,
+                "waited_ms": 0, "outcome": "interrupted",
+            });
+            std::fs::write(run.summary(), summary.to_string()).expect("written");
+            run
+        };
+        let (stopped, over) = (agent("20261128-100000-aaaa"), agent("20261128-100001-bbbb"));
+        let episode = serde_json::json!({"episode": 1, "since_unix_ms": 1, "has_ended": true});
+        let kept = serde_json::json!({"version": 1, "upkeep": {"stopped": {stopped.id(): episode}}});
+        crate::files::make_private_dir(&state.join("keeper")).expect("made");
+        std::fs::write(state.join("keeper/state.json"), kept.to_string()).expect("written");
+        let stop = |run: &RunDir| {
+            let seen = Captured::default();
+            let ordered = Ordered { run: run.id().to_owned(), json: false };
+            let ended = super::run(StopArgs { ordered, now: false, wait: false }, &seen.context(dir.path(), None));
+            ended.map(|_| seen.text()).map_err(|error| error.message)
+        };
+        let said = stop(&stopped).expect("it is stopped");
+        assert!(said.starts_with("nothing continues it now"), "{said}");
+        assert!(KeptDown::read(&stopped).is_some());
+        assert!(stop(&over).expect_err("nothing is to be stopped").contains("is not running"));
+    }
 }
