@@ -17,7 +17,7 @@ use crate::config::env::CCC_COMPLETE;
 ///
 /// zsh: `ccc completions zsh > "${fpath[1]}/_ccc"`, in a directory of `fpath` that you can write to
 ///
-/// fish: `d=~/.config/fish/completions; mkdir -p $d; and ccc completions fish > $d/ccc.fish`
+/// fish: `set d ~/.config/fish/completions; mkdir -p $d; and ccc completions fish > $d/ccc.fish`
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct CompletionsArgs {
     /// The shell.

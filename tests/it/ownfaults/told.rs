@@ -1,6 +1,7 @@
 //! What a run tells its user, and that it tells it once, whatever becomes of ccc.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -35,7 +36,7 @@ fn told(world: &World) -> Vec<Value> {
 /// How many messages of the last run are still to be sent.
 fn waiting(world: &World) -> usize {
     let outbox = fs::read_dir(world.run_dir().join("notify")).expect("an outbox").flatten();
-    outbox.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).count()
+    outbox.filter(|entry| is_item(&entry.path())).count()
 }
 
 fn awake(world: &World) -> Vec<String> {
@@ -86,7 +87,7 @@ fn what_a_killed_ccc_has_not_sent_is_sent_when_its_completed_run_is_to_be_resume
     // What a ccc would leave that is killed now.
     let item = || {
         let outbox = fs::read_dir(world.ground.runs().first()?.join("notify")).ok()?;
-        outbox.flatten().map(|entry| entry.path()).find(is_item)
+        outbox.flatten().map(|entry| entry.path()).find(|path| is_item(path))
     };
     let left = look_until("the message to be kept", item);
     let unsent = fs::read(&left).expect("read");
@@ -108,7 +109,7 @@ fn what_a_killed_ccc_has_not_sent_is_sent_when_its_completed_run_is_to_be_resume
     assert!(lost["text"].as_str().is_some_and(|text| text.contains("it was revived 3 times")), "{lost}");
 }
 
-fn is_item(path: &std::path::PathBuf) -> bool {
+fn is_item(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "json")
 }
 
