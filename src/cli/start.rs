@@ -436,6 +436,12 @@ fn prepare(
         tell_of_plan();
     }
     let withheld = withheld(&plan, &whole, &run_dir)?;
+    if let Some(why) = withheld.without_hooks() {
+        context.printer.warn(format_args!(
+            "the hooks that refuse a push in words cannot be made in {}: {why}; the agent has no credentials to push with all the same",
+            run_dir.path().display()
+        ));
+    }
     let env = if of_repository(&plan) { bare_env.clone() } else { whole };
     let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
     let hub = Hub::new(life.n);

@@ -131,13 +131,14 @@ type Variables = Vec<(OsString, OsString)>;
 pub struct Withheld {
     unset: Vec<OsString>,
     set: Variables,
+    without_hooks: Option<String>,
 }
 
 impl Withheld {
     /// What the plan withholds of this environment. Makes the files that git and `gh` are led to, in the directory of the run.
     ///
     /// # Errors
-    /// When these files cannot be made.
+    /// When these files cannot be made, and nothing else would keep branches from being pushed.
     pub fn of(plan: &WallsPlan, env: &[(OsString, OsString)], run: &Path) -> io::Result<Withheld> {
         let names = || env.iter().map(|(name, _)| name);
         let denied = |name: &&OsString| {
@@ -145,16 +146,22 @@ impl Withheld {
             let name = name.to_string_lossy();
             !name.starts_with("CCC_") && plan.env_deny.iter().any(|pattern| fits(pattern, &name))
         };
-        let mut withheld = Withheld { unset: names().filter(denied).cloned().collect(), set: Vec::new() };
+        let mut withheld = Withheld { unset: names().filter(denied).cloned().collect(), ..Withheld::default() };
         if plan.push == Push::All {
             return Ok(withheld);
         }
         let own_settings = count_of(env);
-        let hooks = make_hooks(plan.push, own_settings, run)?;
-        let mut settings = vec![("core.hooksPath", hooks.into_os_string())];
+        let mut settings = Vec::new();
+        match make_hooks(plan.push, own_settings, run) {
+            Ok(hooks) => settings.push(("core.hooksPath", hooks.into_os_string())),
+            // Without credentials the hook is a second line, and a full disk must not keep the work from being done.
+            Err(error) if plan.push == Push::None => withheld.without_hooks = Some(error.to_string()),
+            Err(error) => return Err(error),
+        }
         if plan.push == Push::None {
             let no_login = run.join(NO_LOGIN);
-            make_private_dir(&no_login)?;
+            // In a directory that is not there, no login is found either.
+            let _ = make_private_dir(&no_login);
             withheld.unset.extend(OF_GIT_SERVERS.iter().map(OsString::from));
             // An empty value takes back all helpers before it.
             settings.push(("credential.helper", OsString::new()));
@@ -171,6 +178,12 @@ impl Withheld {
             withheld.set.push((format!("GIT_CONFIG_VALUE_{at}").into(), value));
         }
         Ok(withheld)
+    }
+
+    /// Why there are no hooks that refuse a push, if they could not be made.
+    #[must_use]
+    pub fn without_hooks(&self) -> Option<&str> {
+        self.without_hooks.as_deref()
     }
 
     /// Removes the files that [`Withheld::of`] has made. What the run has started must have ended.

@@ -179,7 +179,8 @@ fn words_from_elsewhere_while_the_work_is_judged_are_said_at_the_held_stop() {
     let mut tty = project.start(&["-p", "Do one."]);
     tty.until("One.");
     until_reviewed(&project);
-    assert_eq!(done(&project, &["send", "last", "Do two, too."]), "");
+    let said = done(&project, &["send", "last", "Do two, too."]);
+    assert_eq!(said, "queued: the agent gets it as its next turn\n");
     project.ground.write("judge", "");
     tty.until("told: ");
     tty.until("Do two, too.");

@@ -11,9 +11,12 @@ use crate::whole_runs::harness::{Ground, is_alive};
 /// The file by which a home is known to be thrown away.
 const MARK: &str = ".throw-away";
 
-/// Not in a directory for temporary files.
+/// Not in a directory for temporary files, which is open to the agent. The sources may lie in one.
 fn place() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+    let is_open = |dir: &Path| ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|open| dir.starts_with(open));
+    let places = [env!("CARGO_TARGET_TMPDIR"), "/var/cache", "/opt"].map(PathBuf::from);
+    let can_be_used = |dir: &PathBuf| !is_open(dir) && tempfile::tempdir_in(dir).is_ok();
+    places.into_iter().find(can_be_used).expect("a place that is not open to the agent")
 }
 
 /// The command, which does nothing in a home that is not thrown away.
