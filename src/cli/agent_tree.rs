@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::{CliError, Context, ErrorKind};
 use crate::checkpoint::{self, FILE_LIMIT_BYTES};
-use crate::config::WorktreeSettings;
+use crate::config::{GitDirs, Project, WorktreeSettings};
 use crate::driver;
-use crate::fleet::{AgentRecord, AgentTree};
+use crate::files::make_private_dir;
+use crate::fleet::{AgentRecord, AgentTree, Role};
 use crate::git::{Git, GitError, Repository, contains};
 use crate::journal::Holder;
 use crate::process::Cancel;
@@ -184,6 +185,19 @@ pub(super) fn unmake(record: &AgentRecord, discard: bool, context: &Context) -> 
         }
         Err(error) => Err(error_of(&error)),
     }
+}
+
+/// Where the working trees of an agent's workers are, if it may have workers. The directory is there when this returns.
+pub(super) fn of_workers(record: &AgentRecord, cwd: &Path, state: &Path) -> Option<PathBuf> {
+    if !record.role.is(&Role::Manager) {
+        return None;
+    }
+    let of_tree = record.tree.as_ref().map(|tree| tree.common_dir.clone());
+    // Without a working tree of its own, its workers get theirs from the repository in which it works.
+    let common = of_tree.or_else(|| GitDirs::of(Project::find(cwd).root()).common.canonicalize().ok())?;
+    let dir = Worktrees::new(state).ok()?.dir_of(&common);
+    make_private_dir(&dir).ok()?;
+    Some(dir)
 }
 
 /// Whether the working tree of an agent is there, or half removed.
@@ -363,5 +377,36 @@ pub(super) fn error_of(error: &WorktreeError) -> CliError {
             CliError::new(ErrorKind::Io, text).hint("free some disk space, or set CCC_STATE_DIR to another directory")
         }
         WorktreeError::Checkpoint(_) | WorktreeError::Git(_) => CliError::new(ErrorKind::Failed, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_of_a_manager_have_their_trees_beside_its_own_or_those_of_the_repository_it_works_in() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dir = dir.path().canonicalize().expect("a real path");
+        let (state, project) = (dir.join("state"), dir.join("shop/src"));
+        std::fs::create_dir_all(dir.join("shop/.git")).expect("made");
+        std::fs::create_dir_all(&project).expect("made");
+        let record = |role| AgentRecord::new("20261128-100000-aaaa", "lead", role, 1, &project);
+        let common = dir.join("shop/.git");
+        let expected = Worktrees::new(&state).expect("made").dir_of(&common);
+
+        assert_eq!(of_workers(&record(Role::Worker), &project, &state), None);
+        assert!(!expected.exists());
+        assert_eq!(of_workers(&record(Role::Manager), &project, &state), Some(expected.clone()));
+        assert!(expected.is_dir());
+
+        let path = expected.join("20261128-100000-aaaa");
+        let (branch, base) = ("agent/lead".to_owned(), String::new());
+        let tree =
+            AgentTree { path: path.clone(), branch, base, onto: None, repository: project.clone(), common_dir: common };
+        let with_a_tree = AgentRecord { tree: Some(tree), ..record(Role::Manager) };
+        assert_eq!(of_workers(&with_a_tree, &path, &state), Some(expected));
+        // Not in a repository, it can have no workers with trees.
+        assert_eq!(of_workers(&record(Role::Manager), &dir, &state), None);
     }
 }

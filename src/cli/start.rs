@@ -13,7 +13,8 @@ use super::credentials::RunTokens;
 use super::family::RunFamily;
 use super::presentation::Presentation;
 use super::{
-    CliError, Context, ErrorKind, ExitCode, dead_run, detach, native, notifying, reporting, serving, survivors, telling,
+    CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, detach, native, notifying, reporting, serving,
+    survivors, telling,
 };
 use crate::config::{Env, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
@@ -22,7 +23,7 @@ use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, Guard, OperatorInput, Outcome, Plan, SessionStart, Tick};
 use crate::driver::{self, ChildEnv, Control, End, Interface, KeepAwake, Program, Setup, Visibility, Workers};
 use crate::files::{self, open_private};
-use crate::fleet::{AgentRecord, Role, add_environment};
+use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{
     self, OwnSandbox, Places, RunWalls, SettingsOfAgent, Withheld, lock_tree as lock_working_tree,
     production_credentials,
@@ -665,12 +666,8 @@ fn walls(
 ) -> Result<RunWalls, CliError> {
     let dirs = context.dirs()?;
     let ChildEnv(env) = child_env(request, run_dir, context);
-    let workers = AgentRecord::read(run_dir).ok().flatten().filter(|record| record.role.is(&Role::Manager));
-    let workers = workers.and_then(|_| {
-        let trees = dirs.state.join("worktrees");
-        let repository = Path::new(&plan.cwd).strip_prefix(&trees).ok()?.components().next()?;
-        Some(trees.join(repository))
-    });
+    let record = AgentRecord::read(run_dir).ok().flatten();
+    let workers = record.and_then(|record| agent_tree::of_workers(&record, Path::new(&plan.cwd), &dirs.state));
     let places = Places {
         home: &dirs.home,
         state: &dirs.state,

@@ -21,7 +21,7 @@ pub use consent::{ConsentStore, Consented, StoreError};
 pub use current_provider::CurrentProvider;
 pub use seen_prompt::{PromptNews, SeenPrompt};
 pub use tree_lock::lock_tree;
-pub use walls::{NoWalls, OwnSandbox, Places, RunWalls, remove_copies};
+pub use walls::{NoWalls, OwnSandbox, Places, RunWalls, TEMPORARY, remove_copies};
 pub use withheld::{Withheld, production_credentials};
 
 use std::path::Path;

@@ -14,7 +14,7 @@ use crate::core::{Guard, Plan};
 use crate::process::{Copied, Means, Walls};
 
 /// Where everybody may write temporary files, besides the directory that `TMPDIR` names.
-const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
+pub const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 /// The devices that hold nothing. Disks are not among them.
 const DEVICES: &[&str] =
     &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts"];

@@ -435,4 +435,17 @@ mod tests {
         ground.commit();
         assert_eq!(ground.called(), "husky ");
     }
+
+    #[test]
+    fn hooks_that_cannot_be_made_are_missed_where_they_are_the_only_rule_and_told_where_they_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        std::fs::write(&run, "a file, in which no directory can be made").unwrap();
+        let env = variables(&[("SSH_AUTH_SOCK", "/agent")]);
+        let withheld = Withheld::of(&plan(Push::None, &[]), &env, &run).unwrap();
+        assert!(withheld.without_hooks().is_some());
+        let env_of_agent = withheld.applied_to(env.clone());
+        assert!(env_of_agent.iter().all(|(name, value)| name != "SSH_AUTH_SOCK" && value != "core.hooksPath"));
+        assert!(Withheld::of(&plan(Push::AgentBranches, &[]), &env, &run).is_err());
+    }
 }

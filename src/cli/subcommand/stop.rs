@@ -52,7 +52,8 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     // The keeper has stopped it because of the usage, and would take it up.
     let was_to_go_on = continued::by_keeper(&run, context);
-    if inside::run(context).is_none() {
+    let is_users = inside::run(context).is_none();
+    if is_users {
         keep_down(&run)?;
     }
     let id = run.id();
@@ -74,7 +75,7 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
                 let then = if is_command { String::new() } else { format!("; to continue it: ccc resume {id}") };
                 return done("was_dead", format!("its ccc had died, and nothing continues it now{then}"));
             }
-            Err(ClientError::NotRunning { .. }) if was_to_go_on && inside::run(context).is_none() => {
+            Err(ClientError::NotRunning { .. }) if was_to_go_on && is_users => {
                 return done("kept_down", format!("nothing continues it now; to continue it: ccc resume {id}"));
             }
             Err(error) => return Err(steer::of_run(&run, &error)),

@@ -13,7 +13,7 @@ const MARK: &str = ".throw-away";
 
 /// Not in a directory for temporary files, which is open to the agent. The sources may lie in one.
 fn place() -> PathBuf {
-    let is_open = |dir: &Path| ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|open| dir.starts_with(open));
+    let is_open = |dir: &Path| ccc::guard::TEMPORARY.iter().any(|open| dir.starts_with(open));
     let places = [env!("CARGO_TARGET_TMPDIR"), "/var/cache", "/opt"].map(PathBuf::from);
     let can_be_used = |dir: &PathBuf| !is_open(dir) && tempfile::tempdir_in(dir).is_ok();
     places.into_iter().find(can_be_used).expect("a place that is not open to the agent")
