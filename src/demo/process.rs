@@ -356,17 +356,19 @@ impl<O: Write, E: Write> Process<O, E> {
     }
 }
 
-/// Sends the lines of stdin until its end. While `reading` is false, nothing is read.
+/// Sends the lines of stdin until its end. While `reading` is false, nothing is sent: what a read that had begun before still brings,
+/// be it the end, waits too.
 fn read_lines<R: Read + Send + 'static>(stdin: R, sender: SyncSender<Event>, reading: Arc<AtomicBool>) {
     thread::spawn(move || {
         let mut reader = BufReader::new(stdin);
         let mut line = Vec::new();
         loop {
             line.clear();
+            let read = (&mut reader).take(MAX_INPUT_LINE_BYTES).read_until(b'\n', &mut line);
             while !reading.load(Ordering::SeqCst) {
                 thread::park();
             }
-            match (&mut reader).take(MAX_INPUT_LINE_BYTES).read_until(b'\n', &mut line) {
+            match read {
                 Ok(0) | Err(_) => break,
                 Ok(_) => {}
             }

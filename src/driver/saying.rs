@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 /// The longest word that is buffered, in bytes: a text without spaces is shown only when it is complete.
 const WORD_BYTES: usize = 4 * 1024;
-/// The shortest time between two parts that are shown.
-const SAYING_INTERVAL: Duration = Duration::from_millis(100);
+/// The shortest time between two parts that are shown: a frame of the dashboard, which shows no more in it.
+const SAYING_INTERVAL: Duration = Duration::from_millis(40);
 
 /// The buffered rest of a text in progress. Only whole words are passed on, so that a secret cannot pass the redactor in two
 /// halves.

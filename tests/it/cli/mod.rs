@@ -15,6 +15,7 @@ mod library;
 mod notify;
 mod pages;
 mod prompt;
+mod report;
 mod runs;
 mod sandbox;
 mod state;

@@ -90,6 +90,8 @@ fn old_runs_are_removed_after_a_yes_and_said_before() {
     assert_eq!(there(), [true; 5], "nobody has agreed");
     let seen = sandbox.run(&["runs", "prune"]);
     assert!(seen.contains("no run is to be removed"), "the newest 200 stay: {seen}");
+    let seen = sandbox.run(&["runs", "prune", "--keep", "2", "--dry-run"]);
+    assert!(seen.contains("the 2 newest runs are kept; those that are not finished count among them"), "{seen}");
     let seen = sandbox.run(&["runs", "prune", "--keep", "2", "--yes", "--json"]);
     assert!(seen.starts_with("exit code 0\n") && seen.contains(r#""removed":true"#), "{seen}");
     assert_eq!(there().iter().filter(|there| **there).count(), 2, "{seen}");

@@ -86,8 +86,10 @@ fn until_let_go(ground: &Ground) {
     until_entry(ground, "the end of the hold", 1, |entry| action(entry, "let_go").is_some());
 }
 
-/// Types words, and Enter when the interface has shown that it has them.
+/// Types words, and Enter when the interface has shown that it has them. Ctrl-U first: the previous CLI may leave words in its prompt that
+/// it has already taken.
 fn type_line(tty: &mut Tty, words: &str) {
+    tty.type_in(b"\x15");
     tty.type_in(words.as_bytes());
     tty.until(words);
     tty.type_in(b"\r");

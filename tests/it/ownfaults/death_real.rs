@@ -203,8 +203,9 @@ on_both! {
     }
 }
 
-/// Names itself once it has left the session of its parent, and so outlives it.
-const LEAVES_ITS_SESSION: &str = "setsid sh -c 'echo $$ > grandchild; exec sleep 600' & sleep 601";
+/// Names itself once it has left the session of its parent. Its parent has ended by then, so the CLI, which ends what is below it when
+/// its terminal is gone, does not find it.
+const LEAVES_ITS_SESSION: &str = "(setsid sh -c 'echo $$ > grandchild; exec sleep 600' &); sleep 601";
 
 /// A process that a real CLI has left is ended by the resumed run even when it has nothing of a terminal.
 #[test]
