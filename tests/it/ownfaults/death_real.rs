@@ -147,7 +147,7 @@ fn taken(night: &Night<'_>, words: &str) {
 }
 
 on_both! {
-    fn killed_when_the_task_was_sent(cli) {
+    fn killed_when_the_task_was_sent(cli, current) {
         with(cli, vec![], |night| {
             let running = night.start();
             look_until("the task's turn", || journal(&night.ground.runs().pop()?).iter().any(|entry| acts(entry, "send")).then_some(()));
@@ -155,7 +155,7 @@ on_both! {
         });
     }
 
-    fn killed_when_the_request_was_out_and_nothing_answered(cli) {
+    fn killed_when_the_request_was_out_and_nothing_answered(cli, current) {
         with(cli, vec![once(agent(), Reply::StallBeforeHeaders)], |night| {
             let running = night.start();
             asked(night, TASK);
@@ -163,7 +163,7 @@ on_both! {
         });
     }
 
-    fn killed_in_the_middle_of_a_text(cli) {
+    fn killed_in_the_middle_of_a_text(cli, current) {
         with(cli, vec![once(agent(), endless())], |night| {
             let mut running = night.start();
             running.until("session", |event| event["type"] == "session");
@@ -172,7 +172,7 @@ on_both! {
         });
     }
 
-    fn killed_in_a_tool(cli) {
+    fn killed_in_a_tool(cli, current) {
         let tool = bash("echo begun >> effects; setsid sleep 600 & sleep 601");
         with(cli, vec![once(agent(), tool)], |night| {
             let running = night.start();
@@ -183,7 +183,7 @@ on_both! {
         });
     }
 
-    fn killed_while_the_critic_answers(cli) {
+    fn killed_while_the_critic_answers(cli, current) {
         with(cli, vec![once(critic(), endless())], |night| {
             let running = night.start();
             asked(night, BRIEF);
@@ -191,7 +191,7 @@ on_both! {
         });
     }
 
-    fn killed_when_the_feedback_was_sent(cli) {
+    fn killed_when_the_feedback_was_sent(cli, current) {
         let mut first = vec![once(agent(), Reply::text("I am done.")), once(agent(), endless())];
         first.push(once(critic(), Reply::text(FEEDBACK)));
         with(cli, first, |night| {

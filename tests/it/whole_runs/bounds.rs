@@ -127,7 +127,7 @@ on_both! {
         assert!(ended.result()["cost_usd"].as_f64().unwrap() >= 3.0, "{}", ended.result());
     }
 
-    fn what_a_process_that_died_in_its_turn_has_cost_is_kept(cli) {
+    fn what_a_process_that_died_in_its_turn_has_cost_is_kept(cli, current) {
         let ground = Ground::new();
         let dies = || bash("sleep 2; kill -9 $PPID");
         let agent = vec![dear("sleep 3"), dies(), dear("sleep 3"), dies(), said("Done.")];

@@ -71,7 +71,7 @@ fn unix_ms(input: &serde_json::Value) -> Option<i64> {
 }
 
 on_both! {
-    fn a_step_of_the_clock_in_mid_run_leads_to_the_other_token_and_to_no_storm(cli) {
+    fn a_step_of_the_clock_in_mid_run_leads_to_the_other_token_and_to_no_storm(cli, current) {
         for step_s in [STEP_S, -STEP_S] {
             let (ground, clock) = SteppedClock::on(with_oauth(Ground::new(), 2));
             let api = ScriptedApi::start(
@@ -93,7 +93,7 @@ on_both! {
         }
     }
 
-    fn a_step_of_the_clock_in_mid_wait_makes_the_wait_neither_longer_nor_a_storm(cli) {
+    fn a_step_of_the_clock_in_mid_wait_makes_the_wait_neither_longer_nor_a_storm(cli, current) {
         for step_s in [STEP_S, -STEP_S] {
             let (ground, clock) = SteppedClock::on(with_oauth(Ground::new(), 1));
             let limited = when(bearer(OAUTHS[0]), Times::Once, Reply::limit_reached("five_hour", RESET_IN_S));

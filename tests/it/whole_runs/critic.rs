@@ -165,7 +165,7 @@ on_both! {
         assert!(result["resume"].is_string());
     }
 
-    fn a_critic_whose_model_falls_silent_is_asked_again(cli) {
+    fn a_critic_whose_model_falls_silent_is_asked_again(cli, current) {
         let ground = Ground::new().env("CCC_GRACE", "1s");
         let stall = Reply::Message(Message {
             ending: Ending::Stall { after_deltas: 1 },
@@ -179,7 +179,7 @@ on_both! {
         assert!(ended.of_type("verdict")[0]["text"].as_str().unwrap().contains("no sign of life"));
     }
 
-    fn a_critic_that_never_comes_to_an_end_is_ended(cli) {
+    fn a_critic_that_never_comes_to_an_end_is_ended(cli, current) {
         let ground = Ground::new().env("CCC_CRITIC_TIMEOUT", "5s").env("CCC_CRITIC_MAX_FAILURES", "1").env("CCC_GRACE", "2s");
         let api = ScriptedApi::start(
             Script::new()

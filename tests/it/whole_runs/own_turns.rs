@@ -85,7 +85,7 @@ on_both! {
         assert!(!ended.reason().contains("scheduled"), "{}", ended.reason());
     }
 
-    fn all_text_blocks_of_the_critics_answer_count(cli) {
+    fn all_text_blocks_of_the_critics_answer_count(cli, current) {
         let ground = Ground::new();
         let blocks = |texts: [&str; 2]| Reply::blocks(texts.map(Block::text).to_vec());
         let api = ScriptedApi::start(script(
