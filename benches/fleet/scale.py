@@ -36,7 +36,7 @@ class World:
     """A repository, an empty home and an empty state directory."""
 
     def __init__(self, ccc):
-        self.ccc = os.path.abspath(ccc)
+        self.ccc = os.path.realpath(ccc)
         self.root = tempfile.mkdtemp(prefix="ccc-fleet-")
         for name in ("home", "state", "project"):
             os.mkdir(os.path.join(self.root, name), 0o700)
@@ -261,7 +261,8 @@ def measured(world, what, seconds):
 
 def idle(world, count=1000, seconds=60):
     world.plays([{"sleep_ms": 3_600_000}])
-    load = at_once(world)
+    # An agent that is silent for three minutes is started again, and that is not idling.
+    load = [*at_once(world), "--stall-timeout", "3h"]
     for number in range(count):
         done = world.run("new", "wait", "--agent", world.quick, "--name", f"i{number:04}", *load)
         assert done.returncode == 0, done.stderr

@@ -1,8 +1,6 @@
 //! The walls around a child as a description, which every system understands. See [`crate::process::walls`] for what they do.
 
-use std::ffi::{CString, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// The walls around a child.
@@ -26,13 +24,6 @@ pub struct Copied {
     pub tree: PathBuf,
     /// The child's changes are kept here, in two directories that [`Copied::make`] makes.
     pub changes: PathBuf,
-}
-
-impl Walls {
-    /// Whether they need a mount namespace.
-    pub(in crate::process) fn need_mounts(&self) -> bool {
-        !self.pinned.is_empty() || !self.read_only.is_empty() || self.copied.is_some()
-    }
 }
 
 impl Copied {
@@ -69,21 +60,6 @@ impl Copied {
     pub fn remove(&self) -> io::Result<()> {
         remove_all(&self.changes)
     }
-
-    /// The options of the mount. A comma or a colon in a path would be read as a separator.
-    pub(in crate::process) fn options(&self) -> io::Result<CString> {
-        let (lower, upper, work) = (self.tree.as_os_str(), self.upper(), self.work());
-        let mut options = OsString::from("userxattr");
-        for (name, path) in [(",lowerdir=", lower), (",upperdir=", upper.as_os_str()), (",workdir=", work.as_os_str())]
-        {
-            if path.as_bytes().iter().any(|byte| matches!(byte, b',' | b':' | b'\\')) {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
-            options.push(name);
-            options.push(path);
-        }
-        Ok(CString::new(options.as_bytes())?)
-    }
 }
 
 /// Removes a directory also where the child, or the system, has taken the owner's rights on it away.
@@ -105,16 +81,4 @@ fn remove_all(dir: &Path) -> io::Result<()> {
         }
     }
     std::fs::remove_dir_all(dir)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Copied;
-
-    #[test]
-    fn a_path_that_an_overlay_would_read_as_two_is_refused() {
-        for path in ["/a,b", "/a:b", "/a\\b"] {
-            assert!(Copied { tree: path.into(), changes: "/c".into() }.options().is_err(), "{path}");
-        }
-    }
 }

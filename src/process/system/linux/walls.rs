@@ -3,7 +3,7 @@
 //! Everything is prepared in ccc. The child, which was forked from one thread of many, only makes system calls: it allocates
 //! nothing and takes no lock.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, OsString, c_int};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{WaitOptions, getegid, geteuid, waitpid};
 
 use crate::process::monitor::{exit_at_once, split_off};
-use crate::process::system::walls::Walls;
+use crate::process::system::walls::{Copied, Walls};
 
 /// The rights that are handled: all that write, as of the version that added the last of them. What an older kernel does not
 /// know is left out by the library.
@@ -89,7 +89,7 @@ impl Raise {
         }
         let rules: Option<OwnedFd> = rules.into();
         let rules = rules.ok_or(io::ErrorKind::Unsupported)?;
-        let mounts = if walls.need_mounts() { Some(Mounts::of(walls, cwd, rights.bits())?) } else { None };
+        let mounts = if need_mounts(walls) { Some(Mounts::of(walls, cwd, rights.bits())?) } else { None };
         Ok(Raise { rules, mounts })
     }
 
@@ -107,6 +107,25 @@ impl Raise {
     }
 }
 
+/// Whether the walls need a mount namespace.
+fn need_mounts(walls: &Walls) -> bool {
+    !walls.pinned.is_empty() || !walls.read_only.is_empty() || walls.copied.is_some()
+}
+
+/// The options of the overlay's mount. A comma or a colon in a path would be read as a separator.
+fn options_of(copied: &Copied) -> io::Result<CString> {
+    let (lower, upper, work) = (copied.tree.as_os_str(), copied.upper(), copied.work());
+    let mut options = OsString::from("userxattr");
+    for (name, path) in [(",lowerdir=", lower), (",upperdir=", upper.as_os_str()), (",workdir=", work.as_os_str())] {
+        if path.as_bytes().iter().any(|byte| matches!(byte, b',' | b':' | b'\\')) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        options.push(name);
+        options.push(path);
+    }
+    Ok(CString::new(options.as_bytes())?)
+}
+
 impl Mounts {
     fn of(walls: &Walls, cwd: &Path, rights: u64) -> io::Result<Mounts> {
         // A user namespace in which only one user exists would take root's rights on other users' files, so root gets none.
@@ -120,7 +139,7 @@ impl Mounts {
             })
         };
         let copied = walls.copied.as_ref().map(|copied| {
-            Ok::<_, io::Error>(Overlay { tree: c_path(&copied.tree)?, options: copied.options()?, rights })
+            Ok::<_, io::Error>(Overlay { tree: c_path(&copied.tree)?, options: options_of(copied)?, rights })
         });
         Ok(Mounts {
             user,
@@ -236,4 +255,16 @@ fn make_read_only(path: &CString) -> io::Result<()> {
             size_of::<libc::mount_attr>(),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Copied, options_of};
+
+    #[test]
+    fn a_path_that_an_overlay_would_read_as_two_is_refused() {
+        for path in ["/a,b", "/a:b", "/a\\b"] {
+            assert!(options_of(&Copied { tree: path.into(), changes: "/c".into() }).is_err(), "{path}");
+        }
+    }
 }
