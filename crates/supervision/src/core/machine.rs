@@ -204,7 +204,7 @@ impl Core {
                     self.turns.begins_life(&self.plan.seed);
                 }
                 self.checkpoints.begins_life();
-                self.tests.begins_life();
+                self.compare_tests_again();
                 self.tokens_at_beginning(tokens);
                 self.began(resumed, turn_recorded);
             }

@@ -19,8 +19,8 @@ pub(super) struct TestsCompared {
     base_commit: Option<String>,
     /// The checkpoint of the last stop, while its comparison is not known.
     awaited: Option<CheckpointId>,
-    /// It has been asked for.
-    is_asked: bool,
+    /// The numbers that it was asked for with.
+    asked_for: Option<[u64; 2]>,
     /// The commit of that checkpoint.
     commit: Option<String>,
     /// Until when something waits for that comparison.
@@ -29,9 +29,15 @@ pub(super) struct TestsCompared {
 }
 
 impl TestsCompared {
-    /// A ccc begins to work on the run: no answer comes any more to what an earlier one has asked for.
-    pub(super) fn begins_life(&mut self) {
-        (self.awaited, self.waits_until) = (None, None);
+    /// A ccc begins to work on the run: no answer comes any more to what an earlier one has asked for. Gives what is to be asked
+    /// for again, because the stop of that checkpoint may not have been judged.
+    fn begins_life(&mut self) -> Option<(CheckpointId, [u64; 2])> {
+        self.waits_until = None;
+        let again = self.awaited.zip(self.asked_for);
+        if again.is_none() {
+            self.awaited = None;
+        }
+        again
     }
 
     /// A checkpoint is asked for. What was found at an earlier stop may not be so any more.
@@ -39,7 +45,7 @@ impl TestsCompared {
         match at {
             CheckpointAt::Start => self.start = Some(checkpoint),
             CheckpointAt::Stop => {
-                (self.awaited, self.is_asked, self.waits_until) = (Some(checkpoint), false, None);
+                (self.awaited, self.asked_for, self.waits_until) = (Some(checkpoint), None, None);
                 self.found = TouchedTests::default();
             }
             CheckpointAt::Restart => {}
@@ -52,13 +58,14 @@ impl TestsCompared {
         if self.start == Some(checkpoint) {
             (self.base, self.base_commit) = (*number, commit.clone());
         }
-        self.awaited.filter(|awaited| *awaited == checkpoint && !self.is_asked)?;
-        (self.is_asked, self.commit) = (true, commit.clone());
+        self.awaited.filter(|awaited| *awaited == checkpoint && self.asked_for.is_none())?;
+        self.commit.clone_from(commit);
         let pair = self.base.zip(*number).filter(|(base, number)| base != number);
-        if pair.is_none() {
+        self.asked_for = pair.map(|(base, number)| [base, number]);
+        if self.asked_for.is_none() {
             self.awaited = None;
         }
-        pair.map(|(base, number)| [base, number])
+        self.asked_for
     }
 
     /// The comparison of this checkpoint is known; false if nobody waits for it.
@@ -108,6 +115,13 @@ impl Core {
     pub(super) fn compare_tests_at(&mut self, checkpoint: CheckpointId, at: CheckpointAt) {
         if self.plan.tests_compared {
             self.tests.asked(checkpoint, at);
+        }
+    }
+
+    /// A ccc begins to work on the run.
+    pub(super) fn compare_tests_again(&mut self) {
+        if let Some((checkpoint, [from, to])) = self.tests.begins_life() {
+            self.act(Action::CompareTests { checkpoint, from, to });
         }
     }
 

@@ -138,3 +138,23 @@ fn the_end_without_a_critic_waits_as_long_too() {
     };
     assert_eq!((end(true), end(false)), (weakened(), TouchedTests::default()));
 }
+
+#[test]
+fn what_a_ccc_that_has_died_did_not_learn_is_asked_for_again() {
+    let resume = |run: &mut Run| {
+        run.feed(Input::Began { unix_ms: 2_000_000, resumed: true, turn_recorded: None, tokens: Vec::new() })
+    };
+    let (mut run, _) = stopped(compared());
+    assert_eq!(compares(&resume(&mut run)), [(2, 1, 2)]);
+    answer(&mut run, 2, weakened());
+    assert_eq!(run.core.touched_tests(), &weakened());
+    assert_eq!(compares(&resume(&mut run)), [], "it is known");
+    assert_eq!(run.core.touched_tests(), &weakened(), "and stays so for a stop that is judged again");
+
+    let (mut run, _) = Run::begin(compared());
+    run.spawned(1);
+    let turn = sent(&kept(&mut run, 1)).expect("the task").turn.clone();
+    run.work(1, &turn, "Done.");
+    assert_eq!(compares(&resume(&mut run)), [], "the checkpoint was not taken");
+    assert_eq!(compares(&kept(&mut run, 2)), [], "and its answer is no more waited for");
+}
