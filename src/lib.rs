@@ -14,6 +14,7 @@ pub mod guard;
 pub mod journal;
 pub mod keeper;
 pub mod notify;
+pub mod patch;
 pub mod process;
 pub mod publish;
 pub mod report;

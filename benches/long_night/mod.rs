@@ -159,6 +159,7 @@ pub(crate) fn play(
                 | Action::RunCheck { .. }
                 | Action::CancelCheck { .. }
                 | Action::TakeCheckpoint { .. }
+                | Action::CompareTests { .. }
                 | Action::Decide(_)
                 | Action::Note(_)
                 | Action::Show(_)

@@ -188,6 +188,7 @@ pub(super) fn beginning(plan: &Plan, started_unix_ms: i64, redactor: &Redactor) 
         cost_usd: None,
         context_tokens: None,
         context_window_tokens: None,
+        tests_touched: None,
         result: None,
         resume: Some(format!("ccc resume {}", plan.run_id)),
         kind: None,

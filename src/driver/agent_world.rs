@@ -28,6 +28,7 @@ use super::keep_awake::KeepAwake;
 use super::measured::Measured;
 use super::native::{Interface, InterfaceTerminal};
 use super::pending::Pending;
+use super::tests_compared::TestsOfRun;
 use super::tree::TreeObserver;
 use super::worker::{WorkerTimeouts, Workers};
 use crate::agent::Branch;
@@ -202,6 +203,7 @@ impl Run {
             &setup.core.plan().run_id,
             give_up_measuring.clone(),
         );
+        let tests_of_run = TestsOfRun::of(&setup.core.plan().run_id, &setup.bare_env, give_up_measuring.clone());
         let checkpoints = Checkpoints::of(&setup.core.plan().run_id, &setup.bare_env, give_up_keeping.clone());
         setup.typing.quiet();
         let clock = Clock::starting_at(setup.from, controls.wall_clock());
@@ -241,6 +243,7 @@ impl Run {
             keeping: 0,
             give_up_keeping,
             checkpoints: Arc::new(checkpoints),
+            tests_of_run: Arc::new(tests_of_run),
             answers: None,
             typing: setup.typing,
             keyboard: setup.keyboard,
@@ -301,13 +304,14 @@ pub(super) struct World {
     pub(super) checks: HashMap<CheckId, Cancel>,
     /// Measurements that a later one may be compared with; the two latest suffice.
     pub(super) snapshots: BTreeMap<MeasureId, Measured>,
-    /// How many measurements are running. `give_up_measuring` ends their git when the run is over.
+    /// How many measurements and comparisons are running. `give_up_measuring` ends their git when the run is over.
     pub(super) measuring: u32,
     give_up_measuring: Cancel,
     /// How many checkpoints are asked for and not answered.
     pub(super) keeping: u32,
     give_up_keeping: Cancel,
     pub(super) checkpoints: Arc<Checkpoints>,
+    pub(super) tests_of_run: Arc<TestsOfRun>,
     /// The open question, if any.
     pub(super) answers: Option<Answers>,
     /// Controls the echo of the terminal.
@@ -407,7 +411,7 @@ impl World {
                             self.interface.iter_mut().for_each(|interface| interface.gone(proc));
                         }
                         Some(Event::Fetched { token, .. }) => drop(self.fetching.remove(&token)),
-                        Some(Event::TreeMeasured { .. }) => self.measuring = self.measuring.saturating_sub(1),
+                        Some(Event::TreeMeasured { .. } | Event::TestsCompared { .. }) => self.measuring = self.measuring.saturating_sub(1),
                         Some(Event::CheckpointTaken { .. }) => self.keeping = self.keeping.saturating_sub(1),
                         Some(
                             Event::Line { .. }
@@ -900,6 +904,10 @@ impl engine::World for World {
             Event::CheckpointTaken { checkpoint, fact } => {
                 self.keeping = self.keeping.saturating_sub(1);
                 feed(self, Input::CheckpointTaken { checkpoint, fact });
+            }
+            Event::TestsCompared { checkpoint, tests, trouble } => {
+                self.measuring = self.measuring.saturating_sub(1);
+                feed(self, Input::TestsCompared { checkpoint, tests, trouble });
             }
             Event::Answered { number, choice } => {
                 feed(self, Input::Operator(OperatorInput::Answer { number, choice }));

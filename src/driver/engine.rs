@@ -409,6 +409,7 @@ pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
         cost_usd: None,
         context_tokens: None,
         context_window_tokens: None,
+        tests_touched: None,
         result: None,
         resume: None,
         kind: None,

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::control::protocol::WordsOf;
 use crate::core::{
     Answer, CheckId, CheckResult, CheckpointFact, CheckpointId, ExitFact, LineFact, MeasureId, ProcId, TokenFact,
-    TokenId, TokenReport, TreeFact,
+    TokenId, TokenReport, TouchedTests, TreeFact,
 };
 
 use super::engine::Source;
@@ -117,6 +117,11 @@ pub(super) enum Event {
         checkpoint: CheckpointId,
         fact: CheckpointFact,
     },
+    TestsCompared {
+        checkpoint: CheckpointId,
+        tests: TouchedTests,
+        trouble: Option<String>,
+    },
     Answered {
         number: u32,
         choice: Answer,
@@ -155,6 +160,7 @@ impl Event {
             | Event::CheckFinished { .. }
             | Event::TreeMeasured { .. }
             | Event::CheckpointTaken { .. }
+            | Event::TestsCompared { .. }
             | Event::Answered { .. }
             | Event::NotUnderstood { .. }
             | Event::Probed { .. }

@@ -35,6 +35,7 @@ mod supervised;
 mod credentials;
 mod shown_plan;
 mod summary;
+mod tests_compared;
 mod timer;
 mod tree;
 mod worker;

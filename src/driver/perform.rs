@@ -22,7 +22,7 @@ use super::tree::Snapshot;
 use crate::agent::Role;
 use crate::core::{
     Action, CheckEnd, CheckId, CheckResult, CheckpointAt, CheckpointId, ExitFact, Input, MeasureId, ProcId, Show,
-    Signal, Spawn, SpawnFault, Tick, TokenId,
+    Signal, Spawn, SpawnFault, Tick, TokenId, TouchedTests,
 };
 use crate::process::{
     Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, InteractiveChild, InteractiveSpec,
@@ -108,6 +108,7 @@ impl World {
             }
             Action::MeasureTree { measure, since, moving } => self.measure(measure, since, moving),
             Action::TakeCheckpoint { checkpoint, at } => self.take_checkpoint(checkpoint, at),
+            Action::CompareTests { checkpoint, from: _, to: _ } => self.compare_tests(checkpoint),
             Action::SetCredential { proc, token } => self.exchange(proc, &token, at_once),
             Action::Ask(question) => {
                 self.typing.restore();
@@ -516,6 +517,22 @@ impl World {
         self.keeping += 1;
         self.workers.checkpoints.give(move || {
             inbox.post(Event::CheckpointTaken { checkpoint, fact: checkpoints.keep(&dir, at) });
+        });
+    }
+
+    fn compare_tests(&mut self, checkpoint: CheckpointId) {
+        let commits = self.run.core.commits_to_compare().map(|commits| commits.map(str::to_owned));
+        let (inbox, of_run, redactor) = (self.inbox.clone(), Arc::clone(&self.tests_of_run), self.redactor.now());
+        let plan = self.run.core.plan();
+        let dir = PathBuf::from(&plan.cwd);
+        let checks: Vec<String> = plan.checks.iter().map(|check| check.command.clone()).collect();
+        self.measuring += 1;
+        self.workers.comparisons.give(move || {
+            let (tests, trouble) = match of_run.compare(&dir, commits, &checks, &redactor) {
+                Ok(tests) => (tests, None),
+                Err(error) => (TouchedTests::default(), Some(error.to_string())),
+            };
+            inbox.post(Event::TestsCompared { checkpoint, tests, trouble });
         });
     }
 }

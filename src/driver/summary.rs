@@ -65,6 +65,7 @@ impl World {
             context_window_tokens: context.and_then(|used| used.window_tokens),
             result: finish.map(|finish| finish.result.clone()),
             resume,
+            tests_touched: Some(self.run.core.touched_tests().files.clone()).filter(|files| !files.is_empty()),
             demo: (!plan.agent_first_args.is_empty()).then_some(true),
             ..base
         }

@@ -34,6 +34,8 @@ pub struct Workers {
     pub settings: Worker,
     /// Checkpoints of the working tree.
     pub checkpoints: Worker,
+    /// Comparisons of the tests in two checkpoints.
+    pub comparisons: Worker,
     /// Critics' copies of the working tree, which are removed.
     pub copies: Worker,
     /// Locks of sessions whose ids become known only during the run.
@@ -61,6 +63,7 @@ impl Default for Workers {
             records: Worker::new("records"),
             settings: Worker::new("settings"),
             checkpoints: Worker::new("checkpoints"),
+            comparisons: Worker::new("comparisons"),
             copies: Worker::new("copies"),
             locks: Worker::new("locks"),
             timeouts: WorkerTimeouts::default(),

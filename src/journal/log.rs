@@ -154,6 +154,7 @@ impl RunLog {
             | Input::BranchLost { .. }
             | Input::TreeMeasured { .. }
             | Input::CheckpointTaken { .. }
+            | Input::TestsCompared { .. }
             | Input::Operator(_)
             | Input::Elapsed { .. } => None,
         }

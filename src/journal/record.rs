@@ -252,11 +252,11 @@ mod tests {
     fn the_names_in_journals_stay() {
         assert_eq!(
             Input::KINDS.join(" "),
-            "began tokens spawned spawn_failed line noise progress write_failed branch_lost exited check_finished tree_measured checkpoint_taken operator elapsed"
+            "began tokens spawned spawn_failed line noise progress write_failed branch_lost exited check_finished tree_measured checkpoint_taken tests_compared operator elapsed"
         );
         assert_eq!(
             Action::KINDS.join(" "),
-            "spawn send interrupt answer allow_tool fill_form cancel_form refuse ask_cost set_permission_mode set_model let_go close_stdin signal kill_tree set_credential report_token read_tokens probe_token ask run_check cancel_check measure_tree take_checkpoint decide note show finish"
+            "spawn send interrupt answer allow_tool fill_form cancel_form refuse ask_cost set_permission_mode set_model let_go close_stdin signal kill_tree set_credential report_token read_tokens probe_token ask run_check cancel_check measure_tree take_checkpoint compare_tests decide note show finish"
         );
         assert_eq!(
             CommandInput::KINDS.join(" "),

@@ -9,7 +9,7 @@ use super::sink::Sink;
 use super::word::Word;
 use super::writer::JournalWriter;
 use crate::agent::ContextUse;
-use crate::core::Outcome;
+use crate::core::{Outcome, TouchedTest};
 use crate::files::{SUMMARY, read_private};
 use redaction::Redactor;
 
@@ -74,6 +74,9 @@ pub struct RunSummary {
     /// Whether it is a demonstration, whose agent is ccc's own; `None` means no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demo: Option<bool>,
+    /// The files of tests and of checks that were not as at the run's beginning when the agent stopped last; `None` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests_touched: Option<Vec<TouchedTest>>,
 }
 
 /// Why a summary cannot be read or written.

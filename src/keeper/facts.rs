@@ -150,6 +150,7 @@ mod tests {
             cost_usd: None,
             context_tokens: None,
             context_window_tokens: None,
+            tests_touched: None,
             result: None,
             resume: None,
             kind: None,

@@ -1,11 +1,11 @@
 //! What changed between the checkpoints of a run, from git.
 
-use super::model::{DiffTold, FileTold, Iteration, LineTold, Report, TestsSource, TestsTouched};
-use super::patch::{self, FileDiff};
-use super::tests_touched::{TestFinding, TestTouch, findings, passing};
+use super::model::{DiffTold, FileTold, Iteration, LineTold, Report, TestFinding, TestsSource, TestsTouched};
 use super::text::{Text, Washer};
 use crate::checkpoint::{self, AT_STOP, Entry};
+use crate::core::TestTouch;
 use crate::git::{Git, GitError, Repository};
+use crate::patch::{self, FileDiff, findings, passing};
 
 /// How many lines of differences a report shows.
 const LINES: usize = 8_000;
@@ -78,8 +78,15 @@ impl Report {
         let stops: Vec<_> = changes.stops.iter().map(|stop| (stop.to, files_of(&stop.patch))).collect();
         if let Some(whole) = &changes.whole {
             let files = files_of(&whole.patch);
-            let mut found: Vec<TestFinding> = files.iter().flat_map(|file| findings(file, washer)).collect();
-            found.extend(passing(&stops, &files, washer));
+            let mut found: Vec<TestFinding> = files
+                .iter()
+                .flat_map(findings)
+                .chain(passing(&stops, &files))
+                .map(|finding| TestFinding::of(finding, washer))
+                .collect();
+            // Those of checks are known from the run itself.
+            let is_of_check = |finding: &TestFinding| finding.touch == TestTouch::OfCheck;
+            found.extend(self.tests.findings.extract_if(.., |finding| is_of_check(finding)));
             let between = self.edited_between(&found, washer);
             found.extend(between);
             found.sort();

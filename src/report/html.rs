@@ -10,7 +10,6 @@ use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
 use super::model::{Interruption, Iteration, LineTold, Moment, Report, RunState, Spending, Step, Tokens};
-use super::patch::Sign;
 use super::text::{Excerpt, Text};
 use super::timeline::{Activity, Lane, Stretch};
 use super::transcript::{Entry, EntryKind};
@@ -18,6 +17,7 @@ use super::words::{self, Fact};
 use crate::agent::Role;
 use crate::core::{Outcome, Tone};
 use crate::journal::RunKind;
+use crate::patch::Sign;
 use crate::ui::{clean, format};
 
 pub(super) const STYLE: &str = include_str!("../../templates/report/style.css");

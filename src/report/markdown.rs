@@ -9,10 +9,10 @@ use jiff::tz::TimeZone;
 
 use super::html::tokens;
 use super::model::{FileTold, Report, RunState, Step, TestsTouched};
-use super::patch::FileFate;
 use super::text::{Excerpt, Text};
 use super::words;
 use crate::journal::RunKind;
+use crate::patch::FileFate;
 use crate::ui::{columns, format, rows};
 
 /// The width.

@@ -2,18 +2,21 @@
 
 use serde::Serialize;
 
-use super::patch::{FileFate, Sign};
 use super::points::Point;
-use super::tests_touched::TestFinding;
-use super::text::{Excerpt, Text};
+use super::text::{Excerpt, Text, Washer};
 use super::timeline::Timeline;
 use super::transcript::Transcript;
 use crate::agent::{Role, TokenCount};
-use crate::core::{Outcome, Tone};
+use crate::core::{Outcome, TestTouch, Tone};
 use crate::journal::RunKind;
+use crate::patch::{FileFate, Finding, Sign};
 
 /// The version of the JSON format. Within a version fields are only added.
 pub const REPORT_VERSION: u32 = 1;
+/// How many characters of a line are shown in which something was found.
+const FOUND_LINE_CHARS: usize = 160;
+/// The same of its file's path.
+const FOUND_PATH_CHARS: usize = 300;
 
 /// The report of a run. All times named `…_ms` without `unix` are milliseconds after the run's beginning on the wall clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -445,6 +448,30 @@ pub struct TestsTouched {
     /// How many more there are.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_out: usize,
+}
+
+/// Something that was done to the tests of one file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct TestFinding {
+    /// What.
+    pub touch: TestTouch,
+    /// The file.
+    pub path: Text,
+    /// Some of the lines that show it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Text>,
+}
+
+impl TestFinding {
+    /// What was found in a difference, without secrets and shortened.
+    #[must_use]
+    pub(super) fn of(found: Finding, washer: &Washer) -> TestFinding {
+        TestFinding {
+            touch: found.touch,
+            path: washer.line(&found.path, FOUND_PATH_CHARS),
+            lines: found.lines.iter().map(|line| washer.line(line, FOUND_LINE_CHARS)).collect(),
+        }
+    }
 }
 
 /// Where it is known from what was done to tests.

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::model::{
     AskedFor, CheckTold, Denied, EditedFile, Interruption, InterruptionKind, Iteration, LastVerdict, Moment,
-    MomentKind, REPORT_VERSION, Report, RunFacts, RunState, Spending, TestsSource, TestsTouched, TokenWindows, Totals,
-    WindowPoint,
+    MomentKind, REPORT_VERSION, Report, RunFacts, RunState, Spending, TestFinding, TestsSource, TestsTouched,
+    TokenWindows, Totals, WindowPoint,
 };
-use super::patch::FileDiff;
 use super::points::points;
-use super::tests_touched::{TestFinding, TestTouch, findings};
 use super::text::{Excerpt, Text, Washer};
 use super::timeline::{Activity, TimelineRecorder};
 use super::transcript::{Entry, EntryKind, TranscriptRecorder};
 use crate::agent::{Edit, Role, TokenCount, TurnKind};
-use crate::core::{Action, Core, Finish, Input, Outcome, Plan, ProcId, Show, Tick, TokenFact, TokenId, Tone};
+use crate::core::{
+    Action, Core, Finish, Input, Outcome, Plan, ProcId, Show, TestTouch, Tick, TokenFact, TokenId, Tone,
+};
 use crate::journal::RunKind;
+use crate::patch::{FileDiff, findings};
 use crate::ui::format;
 
 /// How many characters of a title, a reason and the like are shown.
@@ -99,6 +100,8 @@ pub struct Recorder {
     denied: Vec<Denied>,
     tests: Vec<TestFinding>,
     tests_left_out: usize,
+    /// The files that commands of checks name and that differ at the end from what they were.
+    of_checks: Vec<Text>,
     transcript: TranscriptRecorder,
     calls: HashMap<String, OpenCall>,
     roles: BTreeMap<ProcId, Role>,
@@ -178,6 +181,7 @@ impl Recorder {
             denied: Vec::new(),
             tests: Vec::new(),
             tests_left_out: 0,
+            of_checks: Vec::new(),
             transcript: TranscriptRecorder::default(),
             calls: HashMap::new(),
             roles: BTreeMap::new(),
@@ -217,6 +221,7 @@ impl Recorder {
             | Input::CheckFinished { .. }
             | Input::TreeMeasured { .. }
             | Input::CheckpointTaken { .. }
+            | Input::TestsCompared { .. }
             | Input::Operator(_) => {}
         }
     }
@@ -277,6 +282,7 @@ impl Recorder {
             | Action::CancelCheck { .. }
             | Action::MeasureTree { .. }
             | Action::TakeCheckpoint { .. }
+            | Action::CompareTests { .. }
             | Action::Decide(_)
             | Action::Note(_) => {}
         }
@@ -622,7 +628,8 @@ impl Recorder {
             None => {}
         }
         let diff = FileDiff { path, ..diff.clone() };
-        for finding in findings(&diff, &self.washer) {
+        for finding in findings(&diff) {
+            let finding = TestFinding::of(finding, &self.washer);
             let is_known = |other: &TestFinding| {
                 // A new file is still new when it is edited once more.
                 let is_still_new = other.touch == TestTouch::Added && finding.touch == TestTouch::Changed;
@@ -717,6 +724,8 @@ impl Recorder {
         self.totals.rotations = finish.rotations;
         self.totals.waited_ms = finish.waited_ms;
         self.totals.cost_usd = finish.cost_usd.or(self.totals.cost_usd);
+        let of_checks = finish.tests.files.iter().filter(|file| file.touches.contains(&TestTouch::OfCheck));
+        self.of_checks = of_checks.map(|file| self.washer.line(&file.path, LINE_CHARS)).collect();
     }
 
     /// A run that ended goes on after it was resumed.
@@ -747,6 +756,8 @@ impl Recorder {
             self.state = RunState::Running;
         }
         let incomplete = closing.incomplete.map(|why| self.washer.line(&why, LINE_CHARS * 2)).unwrap_or_default();
+        let of_check = |path| TestFinding { touch: TestTouch::OfCheck, path, lines: Vec::new() };
+        self.tests.extend(self.of_checks.into_iter().map(of_check));
         self.tests.sort();
         Report {
             report: REPORT_VERSION,

@@ -8,7 +8,7 @@ use super::object::Object;
 use super::rows::{command, labelled, rows};
 use super::style::{Ink, Style};
 use crate::core::shell::{quoted, words};
-use crate::core::{Finish, Needs, Outcome, Plan, Tick, Tone};
+use crate::core::{Finish, Needs, Outcome, Plan, Tick, Tone, TouchedTests};
 
 /// What is printed at the end.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +108,7 @@ impl Ending<'_> {
             .field("duration_ms", &tick.as_ms())
             .field("cost_usd", &finish.cost_usd)
             .field("result", &finish.result)
+            .field("tests_touched", &finish.tests.files)
             .field("report", &self.report)
             .field("resume", &self.resume(tick))
     }
@@ -120,6 +121,16 @@ impl Ending<'_> {
             Some(denied) => format!("{reason}; {denied}"),
             None => reason,
         }
+    }
+
+    /// The tests that were changed, in one line; `None` if none were.
+    fn touched_tests(&self) -> Option<String> {
+        let TouchedTests { files, more } = &*self.finish.tests;
+        let named: Vec<String> =
+            files.iter().take(NAMED_TESTS).map(|file| format!("{} ({})", file.path, file.in_words())).collect();
+        let unnamed = files.len().saturating_sub(NAMED_TESTS) as u64 + more;
+        let more = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
+        (!named.is_empty()).then(|| format!("changed: {}{more}", named.join(", ")))
     }
 
     /// The final block for people. `denied`: how many of the agent's calls were denied.
@@ -140,6 +151,9 @@ impl Ending<'_> {
             line("waited", &seconds(finish.waited_ms));
         }
         line("cost", &money(finish.cost_usd));
+        if let Some(tests) = self.touched_tests() {
+            line("tests", &tests);
+        }
         line("journal", self.run_dir);
         if let Some(report) = self.report {
             line("report", report);
@@ -181,6 +195,9 @@ fn sentence(style: Style, words: &str, ink: Ink, text: &str) -> String {
 
 /// How many characters of the reason are shown.
 const REASON_CHARS: usize = 4_000;
+
+/// How many changed tests are named.
+const NAMED_TESTS: usize = 3;
 
 /// How many characters of a labelled value are shown.
 const VALUE_CHARS: usize = 500;

@@ -32,6 +32,7 @@
 //! | `duration_ms` | milliseconds of working time (the machine's sleep does not count) |
 //! | `cost_usd` | money spent; `null` while unknown, never 0 for unknown |
 //! | `result` | the agent's last answer |
+//! | `tests_touched` | the files of tests and of checks that were not as at the run's beginning when the agent stopped last: `path`, `touches` (`removed`, `skipped`, `fewer_assertions`, `of_check` …) |
 //! | `report` | path of the report; `null` while there is none |
 //! | `resume` | the shell command that continues the run or, after a completed run, its session; `null` if there is none |
 //!

@@ -116,7 +116,7 @@ const RULES: &[Rule] = &[
 
 /// The rooms of the program, the lowest first; of one row none knows another.
 const ROOMS: &[&[&str]] = &[
-    &["files", "process", "ui"],
+    &["files", "patch", "process", "ui"],
     &["journal", "config"],
     &["control", "git", "tokens"],
     &["checkpoint", "guard", "notify", "publish", "tasks"],

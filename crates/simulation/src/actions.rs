@@ -12,7 +12,7 @@ use supervision::core::{
     Action, CheckEnd, Decision, Finish, Input, MeasureId, ProcId, Send, SettledHow, Show, Signal, Spawn, SpawnFault,
     Timeouts, TokenReport, TreeFact, derive_uuid,
 };
-use supervision::core::{CheckpointFact, CheckpointId};
+use supervision::core::{CheckpointFact, CheckpointId, TestTouch, TouchedTest, TouchedTests};
 
 /// The core's decision when it considers an agent hung.
 const HUNG: &str = "end the agent's process";
@@ -121,6 +121,7 @@ impl World {
             }
             Action::MeasureTree { measure, since, .. } => self.measure(measure, since),
             Action::TakeCheckpoint { checkpoint, at: _ } => self.keep(checkpoint),
+            Action::CompareTests { checkpoint, from: _, to: _ } => self.compare_tests(checkpoint),
             Action::SetCredential { proc, token } => self.exchange(proc, token)?,
             Action::ReportToken { request, token, report } => {
                 self.provider.learn(&token, &report);
@@ -498,6 +499,25 @@ impl World {
         let ms = if dice.percent(10) { dice.between(1, 120_000) } else { dice.between(1, 80) };
         self.counts.add("checkpoint");
         self.schedule(ms, Event::CheckpointTaken(checkpoint, fact));
+    }
+
+    fn compare_tests(&mut self, checkpoint: CheckpointId) {
+        let dice = &mut self.family.comparison_dice;
+        let (tests, trouble) = match dice.between(0, 9) {
+            0 => (TouchedTests::default(), Some("git failed".to_owned())),
+            1..=4 => (TouchedTests::default(), None),
+            _ => {
+                let touches = vec![TestTouch::FewerAssertions];
+                let files = vec![TouchedTest { path: "tests/a.rs".to_owned(), touches }];
+                (TouchedTests { files, more: dice.between(0, 1) }, None)
+            }
+        };
+        // A git that hangs gives no answer.
+        let ms = if dice.percent(10) { dice.between(1, 120_000) } else { dice.between(1, 80) };
+        self.counts.add("tests compared");
+        if !self.family.comparison_dice.percent(5) {
+            self.schedule(ms, Event::TestsCompared(checkpoint, tests, trouble));
+        }
     }
 
     fn measure(&mut self, measure: MeasureId, since: Option<MeasureId>) {

@@ -14,6 +14,8 @@ use supervision::core::{CheckEnd, CheckId, Plan, SetupPlan};
 const DICE: u64 = 0x6661_6d69_6c79;
 /// The same for those of the checkpoints.
 const CHECKPOINT_DICE: u64 = 0x6b65_6570;
+/// The same for those of the comparisons of tests.
+const COMPARISON_DICE: u64 = 0x6265_6e74;
 /// How many of 100 nights have workers.
 const NIGHTS_WITH_WORKERS: u64 = 25;
 /// How many of 100 nights have a setup.
@@ -29,6 +31,8 @@ const LOST: &str = "wait no longer for the workers";
 
 /// How many of 100 nights keep checkpoints.
 const NIGHTS_WITH_CHECKPOINTS: u64 = 25;
+/// How many of 100 of those compare tests.
+const NIGHTS_WITH_COMPARISONS: u64 = 75;
 
 /// The workers, the setup and the checkpoints of a night.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(super) struct Family {
     pub(super) dice: Dice,
     /// Those of the checkpoints.
     pub(super) checkpoint_dice: Dice,
+    /// Those of the comparisons of tests.
+    pub(super) comparison_dice: Dice,
     keeps: bool,
     /// A checkpoint was asked for since the last process of the agent or the setup started.
     kept: bool,
@@ -70,9 +76,12 @@ impl Family {
             .collect();
         let mut checkpoint_dice = Dice::new(seed ^ CHECKPOINT_DICE);
         plan.checkpoints = checkpoint_dice.percent(NIGHTS_WITH_CHECKPOINTS) && !alone;
+        let mut comparison_dice = Dice::new(seed ^ COMPARISON_DICE);
+        plan.tests_compared = plan.checkpoints && comparison_dice.percent(NIGHTS_WITH_COMPARISONS);
         Family {
             dice,
             checkpoint_dice,
+            comparison_dice,
             keeps: plan.checkpoints,
             kept: false,
             keeping: 0,

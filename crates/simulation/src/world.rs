@@ -24,7 +24,8 @@ use ccc::demo::scripted::{Script, Signalled, Transcript};
 use redaction::Redactor;
 use supervision::core::{
     Action, Answer, Approvals, AskId, CheckEnd, CheckId, CheckResult, CheckpointFact, CheckpointId, Core, ExitFact,
-    Finish, Input, LineFact, MeasureId, OperatorInput, Plan, ProcId, Ruling, Spawn, Taken, Tick, TokenId, TreeFact,
+    Finish, Input, LineFact, MeasureId, OperatorInput, Plan, ProcId, Ruling, Spawn, Taken, Tick, TokenId, TouchedTests,
+    TreeFact,
 };
 
 /// The wall clock at the beginning of every night, unix milliseconds.
@@ -80,6 +81,7 @@ pub(super) enum Event {
     CheckEnds(CheckId, CheckEnd),
     TreeMeasured(MeasureId, TreeFact),
     CheckpointTaken(CheckpointId, CheckpointFact),
+    TestsCompared(CheckpointId, TouchedTests, Option<String>),
     Tokens(Option<u32>),
     Probed(TokenId),
     Answered(u32, Answer),
@@ -478,6 +480,9 @@ impl World {
                 self.family.keeping = self.family.keeping.saturating_sub(1);
                 self.feed_maybe_twice(Input::CheckpointTaken { checkpoint, fact })
             }
+            Event::TestsCompared(checkpoint, tests, trouble) => {
+                self.feed_maybe_twice(Input::TestsCompared { checkpoint, tests, trouble })
+            }
             Event::Tokens(request) => {
                 let tokens = self.provider.known.clone();
                 self.feed(Input::Tokens { request, tokens, unix_ms: Some(self.wall_ms()) })
@@ -779,6 +784,7 @@ impl World {
             Input::CheckFinished { check, result },
             Input::TreeMeasured { measure, tree },
             Input::CheckpointTaken { checkpoint: CheckpointId(1), fact: CheckpointFact::default() },
+            Input::TestsCompared { checkpoint: CheckpointId(1), tests: TouchedTests::default(), trouble: None },
             Input::Tokens { request: Some(1), tokens: self.provider.known.clone(), unix_ms: Some(self.wall_ms()) },
             Input::Operator(OperatorInput::Answer { number: 1, choice: Answer::Wait }),
             Input::Operator(OperatorInput::Interrupt { reason: "late".to_owned() }),

@@ -241,3 +241,112 @@ pub struct CheckResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
 }
+
+/// What was done to tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestTouch {
+    /// A file of tests was removed.
+    Removed,
+    /// A file of tests got a name that is none of a test.
+    RenamedAway,
+    /// A file of tests was there at a stop, and neither before the run nor at its end.
+    CameAndWent,
+    /// Tests are skipped, or expected to fail.
+    Skipped,
+    /// Only some tests run.
+    Narrowed,
+    /// Tests or assertions were commented out.
+    CommentedOut,
+    /// There are fewer tests.
+    FewerTests,
+    /// There are fewer assertions.
+    FewerAssertions,
+    /// A threshold was lowered, or a tolerance raised.
+    Loosened,
+    /// A file that the command of a check names was changed, removed or renamed.
+    OfCheck,
+    /// A file of tests was touched in between, and at the end is as it was before the run.
+    PutBack,
+    /// A file of tests was changed or renamed.
+    Changed,
+    /// A file of tests is new.
+    Added,
+}
+
+impl TestTouch {
+    /// The words for the user.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            TestTouch::Removed => "removed",
+            TestTouch::RenamedAway => "renamed so that it is no test any more",
+            TestTouch::CameAndWent => "came and went again",
+            TestTouch::Skipped => "tests skipped or expected to fail",
+            TestTouch::Narrowed => "only some tests run",
+            TestTouch::CommentedOut => "commented out",
+            TestTouch::FewerTests => "fewer tests",
+            TestTouch::FewerAssertions => "fewer assertions",
+            TestTouch::Loosened => "bound loosened",
+            TestTouch::OfCheck => "a check's command names it",
+            TestTouch::PutBack => "touched in between; at the end as before",
+            TestTouch::Changed => "changed",
+            TestTouch::Added => "new",
+        }
+    }
+
+    /// Whether a person should look at it.
+    #[must_use]
+    pub fn is_suspicious(self) -> bool {
+        match self {
+            TestTouch::Removed
+            | TestTouch::RenamedAway
+            | TestTouch::CameAndWent
+            | TestTouch::Skipped
+            | TestTouch::Narrowed
+            | TestTouch::CommentedOut
+            | TestTouch::FewerTests
+            | TestTouch::FewerAssertions
+            | TestTouch::Loosened
+            | TestTouch::OfCheck => true,
+            TestTouch::PutBack | TestTouch::Changed | TestTouch::Added => false,
+        }
+    }
+}
+
+/// What was done to one file that is a test's, or that a check runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TouchedTest {
+    /// Its path, seen from the run's directory.
+    pub path: String,
+    /// What was done to it, each once.
+    pub touches: Vec<TestTouch>,
+}
+
+impl TouchedTest {
+    /// The words for the user: what was done, the worst first.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let words: Vec<&str> = self.touches.iter().map(|touch| touch.in_words()).collect();
+        words.join(", ")
+    }
+}
+
+/// The files of tests and of checks that are not as they were when the run began.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TouchedTests {
+    /// The files; those that a person should look at first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<TouchedTest>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
+}
+
+impl TouchedTests {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}

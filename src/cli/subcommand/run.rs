@@ -488,6 +488,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             grace_ms: settings.grace.as_ms(),
         },
         checkpoints: settings.checkpoints,
+        tests_compared: settings.checkpoints,
         one_tree: true,
         allow_checks: settings.agent.allow_checks,
         share_prompt_prefix: settings.share_prompt_prefix,

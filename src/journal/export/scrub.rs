@@ -360,6 +360,7 @@ impl Scrubber {
             supervised: _,
             without_critic: _,
             checkpoints: _,
+            tests_compared: _,
             conversation_patience_ms: _,
             agent_memory_max_bytes: _,
             walls,
@@ -488,12 +489,14 @@ impl Scrubber {
             demo: _,
             context_tokens: _,
             context_window_tokens: _,
+            tests_touched,
         } = &mut summary;
         self.replace(task);
         self.replace(cwd);
         self.replace_all(session_id.as_mut_slice());
         self.replace_all(agent_version.as_mut_slice());
         *reason = reason.as_ref().and(ended).map(|finish| finish.reason.clone());
+        *tests_touched = tests_touched.as_ref().and(ended).map(|finish| finish.tests.files.clone());
         *result = result.as_ref().and(ended).map(|finish| finish.result.clone());
         *resume = resume.as_ref().map(|_| format!("ccc resume {id}"));
         summary

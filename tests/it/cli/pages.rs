@@ -14,7 +14,7 @@ const NOT_READ_THERE: &[(&str, &str)] = &[
     ("publish/", "given to git and gh"),
     ("checkpoint/", "given to git"),
     ("worktree/", "given to git, and files of git"),
-    ("report/tests_touched.rs", "words of test frameworks"),
+    ("patch/tests_touched.rs", "words of test frameworks"),
     ("journal/export/", "names of signals, and what is replaced"),
     ("recordings.rs", "of the build"),
     ("tokens/probe.rs", "words of an answer"),

@@ -33,6 +33,7 @@ fn summary(id: &str, started_unix_ms: i64) -> RunSummary {
         cost_usd: None,
         context_tokens: None,
         context_window_tokens: None,
+        tests_touched: None,
         result: None,
         resume: None,
         kind: None,

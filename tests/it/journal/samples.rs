@@ -14,8 +14,9 @@ use ccc::core::{
     About, Action, Amount, Answer, AskId, AtLimit, Bound, Budgets, Change, CheckEnd, CheckId, CheckPlan, CheckResult,
     CheckpointAt, CheckpointFact, CheckpointId, CriticLimits, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
     Guard, Image, Input, Launch, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Push,
-    Question, Ruling, Send, SessionStart, SetupPlan, Signal, Spawn, SpawnFault, SpentBound, Timeouts, TokenFact,
-    TokenId, TokenKind, TokenReport, TreeFact, TreeFault, TurnId, Unattended, WallsPlan, WindowFact,
+    Question, Ruling, Send, SessionStart, SetupPlan, Signal, Spawn, SpawnFault, SpentBound, TestTouch, Timeouts,
+    TokenFact, TokenId, TokenKind, TokenReport, TouchedTest, TouchedTests, TreeFact, TreeFault, TurnId, Unattended,
+    WallsPlan, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -76,6 +77,7 @@ pub(crate) fn plan() -> Plan {
         supervised: false,
         without_critic: true,
         checkpoints: true,
+        tests_compared: true,
         agent_memory_max_bytes: Some(4 << 30),
         walls: WallsPlan {
             guard: Guard::Auto,
@@ -357,6 +359,14 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
                 },
             }
         ),
+        (any::<u32>(), proptest::option::of(text()), text()).prop_map(|(checkpoint, trouble, path)| {
+            let touches = vec![TestTouch::Skipped, TestTouch::OfCheck];
+            Input::TestsCompared {
+                checkpoint: CheckpointId(checkpoint),
+                tests: TouchedTests { files: vec![TouchedTest { path, touches }], more: u64::from(checkpoint) },
+                trouble,
+            }
+        }),
         text().prop_map(|reason| Input::Operator(OperatorInput::Interrupt { reason })),
         text().prop_map(|text| Input::Operator(OperatorInput::Turn { text })),
         (text(), proptest::collection::vec(text(), 0..3))
@@ -473,12 +483,22 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
             let at = [CheckpointAt::Start, CheckpointAt::Stop, CheckpointAt::Restart][checkpoint as usize % 3];
             Action::TakeCheckpoint { checkpoint: CheckpointId(checkpoint), at }
         }),
+        any::<u32>().prop_map(|checkpoint| Action::CompareTests {
+            checkpoint: CheckpointId(checkpoint),
+            from: 1,
+            to: u64::from(checkpoint),
+        }),
         (text(), text()).prop_map(|(what, why)| Action::Decide(Decision { what, why })),
         (text(), text()).prop_map(|(about, text)| Action::Note(Note { about, text })),
         (outcome(), text(), any::<Option<u32>>(), any::<u64>(), needs()).prop_map(
             |(outcome, reason, cents, waited_ms, needs)| {
+                let touches = vec![TestTouch::FewerTests];
                 Action::Finish(Finish {
                     outcome,
+                    tests: Box::new(TouchedTests {
+                        files: vec![TouchedTest { path: reason.clone(), touches }],
+                        more: waited_ms,
+                    }),
                     result: reason.clone(),
                     session_id: Some(reason.clone()),
                     reason,

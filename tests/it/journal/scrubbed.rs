@@ -158,6 +158,9 @@ fn planted(input: &Input) -> Input {
             tree.idle.push(all_canaries());
         }
         Input::CheckpointTaken { fact, .. } => fact.left_out.push(all_canaries()),
+        Input::TestsCompared { tests, .. } => {
+            tests.files.iter_mut().for_each(|file| file.path.push_str(&all_canaries()));
+        }
         Input::Exited { exit, .. } => exit.stderr_tail.push_str(&all_canaries()),
         Input::CheckFinished { result, .. } => result.tail.push_str(&all_canaries()),
         Input::Spawned { .. }

@@ -431,6 +431,7 @@ fn seeming(fleet: &Fleet, number: u32) -> FileLock {
         cost_usd: None,
         context_tokens: None,
         context_window_tokens: None,
+        tests_touched: None,
         result: None,
         resume: None,
         kind: None,

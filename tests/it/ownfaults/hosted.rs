@@ -75,6 +75,7 @@ pub(crate) fn plan(ground: &Ground, number: u32) -> Plan {
         without_critic: false,
         agent_memory_max_bytes: None,
         checkpoints: false,
+        tests_compared: false,
         approvals: ccc::core::Approvals::Off,
         ..sample
     }

@@ -1,7 +1,7 @@
 //! A whole night as the core would show it: one of each event at least.
 
 use ccc::agent::{Edit, Hunk, Role, TurnKind};
-use ccc::core::{Budgets, Finish, Outcome, Plan, Show, Tick};
+use ccc::core::{Budgets, Finish, Outcome, Plan, Show, TestTouch, Tick, TouchedTest, TouchedTests};
 use ccc::ui::{Banner, Ending, Form, Printer, ScreenOutput, Stream, Style};
 
 use crate::journal::samples;
@@ -199,6 +199,10 @@ pub(super) fn finish() -> Finish {
         rotations: 1,
         waited_ms: 3_500_000,
         cost_usd: Some(0.417),
+        tests: Box::new(TouchedTests {
+            files: vec![TouchedTest { path: "tests/sum.rs".into(), touches: vec![TestTouch::FewerAssertions] }],
+            more: 1,
+        }),
         ..Finish::new(Outcome::Completed, "the critic agrees that the task is done")
     }
 }

@@ -67,6 +67,7 @@ mod question;
 pub(crate) mod requests;
 mod secrets;
 mod stalls;
+mod tests_touched;
 mod trouble;
 mod trust;
 pub(crate) mod vault;

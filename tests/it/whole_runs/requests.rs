@@ -74,6 +74,7 @@ pub(super) fn assert_result_fields(result: &Value, more: &[&str]) {
         "reason",
         "run_id",
         "session_id",
+        "tests_touched",
         "iterations",
         "restarts",
         "rotations",

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::{Denial, TurnKind};
-use crate::words::{CheckEnd, CheckResult};
+use crate::words::{CheckEnd, CheckResult, TouchedTests};
 
 /// How many bytes of one user turn are quoted. The conversation holds a longer one in full.
 const QUOTED_TURN_BYTES: usize = 16 * 1024;
@@ -16,6 +16,8 @@ const QUOTED_FEEDBACK_BYTES: usize = 8 * 1024;
 const QUOTED_ANSWER_BYTES: usize = 1_024;
 /// How many denied tools are listed.
 const NAMED_DENIALS: usize = 10;
+/// How many files of tests are listed.
+const NAMED_TESTS: usize = 30;
 /// How many files that a critic may have changed are listed.
 const NAMED_ALTERED: usize = 50;
 
@@ -50,6 +52,10 @@ pub struct Brief<'a> {
     pub altered: &'a [String],
     /// The reviewer works on a copy of the tree that is thrown away.
     pub on_a_copy: bool,
+    /// The files of tests and of checks that are not as at the run's beginning.
+    pub tests: &'a TouchedTests,
+    /// The git reference of the tree as it was then.
+    pub first_checkpoint: Option<&'a str>,
 }
 
 impl Brief<'_> {
@@ -65,6 +71,7 @@ impl Brief<'_> {
             writeln!(text, "# Facts of this review\n\nReview {} of at most {}.\n", self.iteration, self.max_iterations);
         self.user_turns(&mut text);
         self.check_results(&mut text);
+        self.touched_tests(&mut text);
         self.circumstances(&mut text);
         self.unusable_answer(&mut text);
         text.push_str(
@@ -135,6 +142,29 @@ impl Brief<'_> {
             }
         }
         text.push('\n');
+    }
+
+    fn touched_tests(&self, text: &mut String) {
+        if self.tests.is_empty() {
+            return;
+        }
+        text.push_str("## Tests that are not as they were\n\nThese tests were changed since the run began:\n\n");
+        for file in self.tests.files.iter().take(NAMED_TESTS) {
+            let _ = writeln!(text, "- {}: {}", file.path, file.in_words());
+        }
+        let unnamed = self.tests.files.len().saturating_sub(NAMED_TESTS) as u64 + self.tests.more;
+        if unnamed > 0 {
+            let _ = writeln!(text, "- and {unnamed} more");
+        }
+        text.push_str(
+            "\nThe files were found by their names and by marks in their lines, so a change may be right. Judge each one: does the \
+             task ask for it, and does the test still prove what it proved before? A test that was removed, skipped or weakened so \
+             that it passes is work that is not done: then say to the agent which test to restore.",
+        );
+        if let Some(reference) = self.first_checkpoint {
+            let _ = write!(text, " `git diff {reference}` shows all changes since the run began.");
+        }
+        text.push_str("\n\n");
     }
 
     fn circumstances(&self, text: &mut String) {
@@ -259,7 +289,7 @@ fn cut(text: &str, max_bytes: usize) -> String {
 mod tests {
     use super::{Brief, check_failure};
     use crate::agent::{Denial, TurnKind};
-    use crate::words::{CheckEnd, CheckResult};
+    use crate::words::{CheckEnd, CheckResult, TestTouch, TouchedTest, TouchedTests};
 
     fn result(end: CheckEnd, tail: &str) -> CheckResult {
         CheckResult { end, duration_ms: 1_500, tail: tail.to_owned(), omitted_bytes: 0, missing: None }
@@ -281,7 +311,28 @@ mod tests {
             scheduled: &[],
             altered: &[],
             on_a_copy: false,
+            tests: &UNTOUCHED,
+            first_checkpoint: None,
         }
+    }
+
+    static UNTOUCHED: TouchedTests = TouchedTests { files: Vec::new(), more: 0 };
+
+    #[test]
+    fn the_tests_that_were_changed_are_named_and_their_number_is_bounded() {
+        let said = [(TurnKind::Task, "x".to_owned())];
+        assert!(!brief(&said, &[]).compose().contains("Tests that are not as they were"));
+        let touches = vec![TestTouch::FewerAssertions, TestTouch::Changed];
+        let file = |number: usize| TouchedTest { path: format!("tests/t{number}.rs"), touches: touches.clone() };
+        let tests = TouchedTests { files: (0..32).map(file).collect(), more: 3 };
+        let text = Brief { tests: &tests, first_checkpoint: Some("refs/ccc/r/1"), ..brief(&said, &[]) }.compose();
+        assert!(
+            text.contains(
+                "These tests were changed since the run began:\n\n- tests/t0.rs: fewer assertions, changed\n"
+            )
+        );
+        assert!(text.contains("- tests/t29.rs: fewer assertions, changed\n- and 5 more\n"), "{text}");
+        assert!(text.contains("`git diff refs/ccc/r/1` shows"), "{text}");
     }
 
     #[test]

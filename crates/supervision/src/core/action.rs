@@ -8,7 +8,7 @@ use super::{
     TokenId, TokenReport,
 };
 use crate::agent::{Asked, Edit, Hunk, Offers, Role, Say, TodoItem, ToolOutput, TurnKind};
-use crate::words::{AskId, Image, Launch, ProcId, TurnId};
+use crate::words::{AskId, Image, Launch, ProcId, TouchedTests, TurnId};
 
 /// A decision of the core. The driver performs actions in order and reports their results as inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -82,6 +82,9 @@ pub enum Action {
     },
     /// Keep the working tree as a checkpoint; answered by `CheckpointTaken`, which nothing waits for.
     TakeCheckpoint { checkpoint: CheckpointId, at: CheckpointAt },
+    /// Compare the tests in the run's checkpoints of these numbers; answered by `TestsCompared`, which is not waited for longer
+    /// than 2 s.
+    CompareTests { checkpoint: CheckpointId, from: u64, to: u64 },
     /// A decision and its reason, for `ccc explain`.
     Decide(Decision),
     /// A remark, for example that an input was ignored.
@@ -138,6 +141,7 @@ impl Action {
             | Action::CancelCheck { .. }
             | Action::MeasureTree { .. }
             | Action::TakeCheckpoint { .. }
+            | Action::CompareTests { .. }
             | Action::Decide(_)
             | Action::Note(_)
             | Action::Show(_)
@@ -506,6 +510,9 @@ pub struct Finish {
     /// The bound that ended the run, if one did. Older journals lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent: Option<SpentBound>,
+    /// The files of tests and of checks that were not as at the run's beginning when the agent stopped last.
+    #[serde(default, skip_serializing_if = "TouchedTests::is_empty")]
+    pub tests: Box<TouchedTests>,
 }
 
 impl Finish {
@@ -526,6 +533,7 @@ impl Finish {
             tokens_used: None,
             needs: None,
             spent: None,
+            tests: Box::default(),
         }
     }
 }

@@ -25,11 +25,11 @@ impl Checkpoints {
         self.awaited = None;
     }
 
-    fn ask(&mut self, at: CheckpointAt, now: Tick) -> Action {
+    fn ask(&mut self, at: CheckpointAt, now: Tick) -> (CheckpointId, Action) {
         self.asked += 1;
         let checkpoint = CheckpointId(self.asked);
         self.awaited = Some((checkpoint, now.plus_ms(TURN_WAITS_MS)));
-        Action::TakeCheckpoint { checkpoint, at }
+        (checkpoint, Action::TakeCheckpoint { checkpoint, at })
     }
 
     /// A checkpoint has ended. Gives why it failed, if the user has not been told.
@@ -56,7 +56,8 @@ impl Core {
         // A git that hangs is not asked again, and holds no further turn up.
         let hangs = self.checkpoints.awaited.is_some() && self.tree_is_kept_until().is_none();
         if self.plan.checkpoints && !hangs {
-            let action = self.checkpoints.ask(at, self.now());
+            let (checkpoint, action) = self.checkpoints.ask(at, self.now());
+            self.compare_tests_at(checkpoint, at);
             self.act(action);
         }
     }
@@ -71,6 +72,7 @@ impl Core {
         if matches!(self.stage(), Stage::Finished) {
             return;
         }
+        self.compare_tests(checkpoint, fact);
         if let Some(trouble) = self.checkpoints.told(fact) {
             let text = format!("the working tree could not be kept as a checkpoint: {trouble}");
             self.tell_user(text);

@@ -9,7 +9,7 @@ use strum::{IntoStaticStr, VariantNames};
 use super::{
     Answer, Approvals, Budgets, CheckId, CheckpointId, MeasureId, Plan, TokenFact, TokenId, Unattended, WindowFact,
 };
-use crate::words::{AskId, CheckEnd, CheckResult, ExitFact, Image, ProcId};
+use crate::words::{AskId, CheckEnd, CheckResult, ExitFact, Image, ProcId, TouchedTest, TouchedTests};
 
 /// A fact that reached the core. Every input is journalled before it is handled.
 #[derive(Debug, Clone, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -61,6 +61,14 @@ pub enum Input {
     TreeMeasured { measure: MeasureId, tree: TreeFact },
     /// A checkpoint was taken, or could not be.
     CheckpointTaken { checkpoint: CheckpointId, fact: CheckpointFact },
+    /// The tests at the stop of this checkpoint were compared with those at the run's beginning, or could not be: `trouble`.
+    TestsCompared {
+        checkpoint: CheckpointId,
+        #[serde(default)]
+        tests: TouchedTests,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
+    },
     /// The user's input.
     Operator(OperatorInput),
     /// The deadline of `poll_timeout` has passed.
@@ -131,6 +139,13 @@ impl Input {
                     fact;
                 editor.texts(commit.as_mut_slice());
                 editor.texts(left_out);
+                editor.texts(trouble.as_mut_slice());
+            }
+            Input::TestsCompared { checkpoint: _, tests, trouble } => {
+                let TouchedTests { files, more: _ } = tests;
+                for TouchedTest { path, touches: _ } in files {
+                    editor.text(path);
+                }
                 editor.texts(trouble.as_mut_slice());
             }
             Input::Operator(operator) => operator.edit_texts(editor),

@@ -25,6 +25,7 @@ use super::steered::Steering;
 use super::stop_under_review::StopUnderReview;
 use super::stops::Stops;
 use super::tally::{DenialOrder, Tally};
+use super::tests_compared::TestsCompared;
 use super::tokens_used::Usage;
 use super::tree::Tree;
 use super::workers::Workers;
@@ -58,6 +59,7 @@ pub struct Core {
     pub(super) checks: Checks,
     pub(super) tree: Tree,
     pub(super) checkpoints: Checkpoints,
+    pub(super) tests: TestsCompared,
     /// Consecutive ends of the agent without a finished turn.
     pub(super) agent_ends: RestartCount,
     /// Transient failures since the model's last answer.
@@ -146,6 +148,7 @@ impl Core {
             checks: Checks::default(),
             tree: Tree::default(),
             checkpoints: Checkpoints::default(),
+            tests: TestsCompared::default(),
             agent_ends: RestartCount::default(),
             failures: Failures::default(),
             real_cwd: None,
@@ -190,6 +193,7 @@ impl Core {
             | Input::CheckFinished { .. }
             | Input::TreeMeasured { .. }
             | Input::CheckpointTaken { .. }
+            | Input::TestsCompared { .. }
             | Input::Elapsed { .. } => false,
         };
         match input {
@@ -200,6 +204,7 @@ impl Core {
                     self.turns.begins_life(&self.plan.seed);
                 }
                 self.checkpoints.begins_life();
+                self.compare_tests_again();
                 self.tokens_at_beginning(tokens);
                 self.began(resumed, turn_recorded);
             }
@@ -227,6 +232,9 @@ impl Core {
             Input::CheckFinished { check, result } => self.check_finished(check, result),
             Input::TreeMeasured { measure, tree } => self.tree_measured(measure, tree),
             Input::CheckpointTaken { checkpoint, fact } => self.checkpoint_taken(checkpoint, &fact),
+            Input::TestsCompared { checkpoint, tests, trouble } => {
+                self.tests_compared(checkpoint, tests, trouble.as_deref());
+            }
             Input::Operator(operator) => self.operator(operator),
             Input::Elapsed { unix_ms } => self.elapsed(unix_ms),
         }
@@ -295,7 +303,8 @@ impl Core {
                 deadlines.extend(self.rest_is_over().then(|| self.now()));
                 deadlines.extend(self.wants_interface().then(|| self.processes.agent_not_before()));
             }
-            Stage::NotBegun | Stage::Closing { .. } => {}
+            Stage::NotBegun => {}
+            Stage::Closing { .. } => deadlines.extend(self.tests_deadline()),
             Stage::Finished => return None,
         }
         deadlines.into_iter().min()
@@ -749,7 +758,9 @@ impl Core {
             && self.processes.is_empty()
         {
             let (outcome, reason) = (*outcome, reason.clone());
-            self.finish(outcome, reason);
+            if !self.end_waits_for_tests(outcome) {
+                self.finish(outcome, reason);
+            }
         }
     }
 
@@ -927,6 +938,7 @@ impl Core {
             tokens_used: self.plan.budgets.max_tokens.map(|_| self.tokens_used().total()),
             needs: self.needs.clone(),
             spent: self.spent.and_then(|bound| self.of_bound(bound)),
+            tests: Box::new(self.tests.found().clone()),
         };
         self.act(Action::Finish(finish));
     }

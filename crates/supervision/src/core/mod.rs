@@ -54,6 +54,7 @@ mod stop_under_review;
 mod stops;
 pub mod supervised;
 mod tally;
+mod tests_compared;
 mod tick;
 mod token;
 mod tokens_used;
@@ -99,5 +100,6 @@ pub use verdict::{LINE_ENDS, spells_a_marker};
 pub use watch::{AfterWait, Awaited};
 
 pub use crate::words::{
-    AskId, CheckEnd, CheckResult, ExitFact, Image, Launch, ProcId, SessionStart, TokenKind, TurnId,
+    AskId, CheckEnd, CheckResult, ExitFact, Image, Launch, ProcId, SessionStart, TestTouch, TokenKind, TouchedTest,
+    TouchedTests, TurnId,
 };

@@ -51,6 +51,10 @@ pub struct Plan {
     /// journals before 1.5.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checkpoints: bool,
+    /// Whether the tests are compared at each stop with those of the run's first checkpoint. False in journals of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tests_compared: bool,
     /// Commands run at each stop.
     pub checks: Vec<CheckPlan>,
     /// The critic.
@@ -131,6 +135,7 @@ impl Plan {
             session,
             setup: Vec::new(),
             checkpoints: false,
+            tests_compared: false,
             checks: Vec::new(),
             critic: CriticPlan::new("Judge."),
             budgets: Budgets::DEFAULT,

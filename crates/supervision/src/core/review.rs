@@ -335,7 +335,7 @@ impl Core {
             self.critic_failed("it ran commands by itself before it was asked anything");
             return;
         }
-        if self.watch_tree() {
+        if self.watch_tree() || self.brief_waits_for_tests() {
             return;
         }
         if !self.may_use_token() {
@@ -347,6 +347,7 @@ impl Core {
         let altered = self.tree.altered();
         let scheduled = self.scheduled();
         let forked = self.critic_forks();
+        let base = self.tests.base().map(|base| format!("refs/ccc/{}/{base}", self.plan.run_id));
         let text = Brief {
             prompt: match self.plan.critic.prompt_as {
                 CriticPrompt::Message => Some(&self.plan.critic.prompt),
@@ -365,6 +366,8 @@ impl Core {
             too_long: review.is_too_long(),
             scheduled: &scheduled,
             on_a_copy: self.plan.critic.on_a_copy,
+            tests: self.tests.found(),
+            first_checkpoint: base.as_deref(),
         }
         .compose();
         let turn = self.brief_of(proc);
@@ -401,7 +404,8 @@ impl Core {
 
     /// The deadlines of the review: the second measurement, the end of a pause, the timeout of the critic.
     pub(super) fn review_deadlines(&self, review: &StopUnderReview) -> impl Iterator<Item = Tick> {
-        self.review_deadline(review).into_iter().chain(self.second_look(review).map(|(_, due)| due))
+        let waits = review.awaits_brief().and_then(|_| self.tests_deadline());
+        self.review_deadline(review).into_iter().chain(self.second_look(review).map(|(_, due)| due)).chain(waits)
     }
 
     /// These files changed while no critic could write; later measurements leave them out.

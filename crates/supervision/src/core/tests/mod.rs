@@ -21,6 +21,7 @@ mod rotations;
 mod setup;
 mod spending;
 mod steered;
+mod tests_compared;
 mod turns;
 mod usage;
 mod watched;

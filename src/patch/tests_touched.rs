@@ -6,106 +6,32 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
-use serde::Serialize;
 
-use super::patch::{FileDiff, FileFate, Sign};
-use super::text::{Text, Washer};
+use super::file_diff::{FileDiff, FileFate, Sign};
+use crate::core::TestTouch;
 
-/// How many lines one finding shows.
+/// How many lines one finding has.
 const LINES: usize = 5;
-/// How many characters of a line are shown.
-const LINE_CHARS: usize = 160;
-/// How many characters of a path are shown.
-const PATH_CHARS: usize = 300;
 /// How many removed lines of one place are compared with the added ones.
 const PAIRED: usize = 200;
 /// Longer lines are data, not code.
 const LONGEST_LINE: usize = 2_000;
 
-/// What was done to tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TestTouch {
-    /// A file of tests was removed.
-    Removed,
-    /// A file of tests got a name that is none of a test.
-    RenamedAway,
-    /// A file of tests was there at a stop, and neither before the run nor at its end.
-    CameAndWent,
-    /// Tests are skipped, or expected to fail.
-    Skipped,
-    /// Only some tests run.
-    Narrowed,
-    /// Tests or assertions were commented out.
-    CommentedOut,
-    /// There are fewer tests.
-    FewerTests,
-    /// There are fewer assertions.
-    FewerAssertions,
-    /// A threshold was lowered, or a tolerance raised.
-    Loosened,
-    /// A file of tests was touched in between, and at the end is as it was before the run.
-    PutBack,
-    /// A file of tests was changed or renamed.
-    Changed,
-    /// A file of tests is new.
-    Added,
-}
-
-impl TestTouch {
-    /// The words for the user.
-    #[must_use]
-    pub fn in_words(self) -> &'static str {
-        match self {
-            TestTouch::Removed => "removed",
-            TestTouch::RenamedAway => "renamed so that it is no test any more",
-            TestTouch::CameAndWent => "came and went again",
-            TestTouch::Skipped => "tests skipped or expected to fail",
-            TestTouch::Narrowed => "only some tests run",
-            TestTouch::CommentedOut => "commented out",
-            TestTouch::FewerTests => "fewer tests",
-            TestTouch::FewerAssertions => "fewer assertions",
-            TestTouch::Loosened => "bound loosened",
-            TestTouch::PutBack => "touched in between; at the end as before",
-            TestTouch::Changed => "changed",
-            TestTouch::Added => "new",
-        }
-    }
-
-    /// Whether a person should look at it.
-    #[must_use]
-    pub fn is_suspicious(self) -> bool {
-        match self {
-            TestTouch::Removed
-            | TestTouch::RenamedAway
-            | TestTouch::CameAndWent
-            | TestTouch::Skipped
-            | TestTouch::Narrowed
-            | TestTouch::CommentedOut
-            | TestTouch::FewerTests
-            | TestTouch::FewerAssertions
-            | TestTouch::Loosened => true,
-            TestTouch::PutBack | TestTouch::Changed | TestTouch::Added => false,
-        }
-    }
-}
-
 /// Something that was done to the tests of one file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct TestFinding {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
     /// What.
     pub touch: TestTouch,
     /// The file.
-    pub path: Text,
+    pub path: String,
     /// Some of the lines that show it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lines: Vec<Text>,
+    pub lines: Vec<String>,
 }
 
 /// What happened to files of tests that are, at the end of these differences, as they were at their beginning: each difference
 /// with the number of its later checkpoint. `ended` are the files that differ between beginning and end.
 #[must_use]
-pub(super) fn passing(stops: &[(Option<u64>, Vec<FileDiff>)], ended: &[FileDiff], washer: &Washer) -> Vec<TestFinding> {
+pub fn passing(stops: &[(Option<u64>, Vec<FileDiff>)], ended: &[FileDiff]) -> Vec<Finding> {
     let mut touched: BTreeMap<&str, Vec<(FileFate, Option<u64>)>> = BTreeMap::new();
     for (to, files) in stops {
         for file in files {
@@ -122,12 +48,12 @@ pub(super) fn passing(stops: &[(Option<u64>, Vec<FileDiff>)], ended: &[FileDiff]
     let finding = |(path, fates): (&str, Vec<(FileFate, Option<u64>)>)| {
         let began = matches!(fates.first(), Some((FileFate::Added | FileFate::Renamed, _)));
         let line = |(fate, to): &(FileFate, Option<u64>)| match to {
-            Some(to) => washer.line(&format!("{} at checkpoint {to}", fate.in_words()), LINE_CHARS),
-            None => washer.line(fate.in_words(), LINE_CHARS),
+            Some(to) => format!("{} at checkpoint {to}", fate.in_words()),
+            None => fate.in_words().to_owned(),
         };
-        TestFinding {
+        Finding {
             touch: if began { TestTouch::CameAndWent } else { TestTouch::PutBack },
-            path: washer.line(path, PATH_CHARS),
+            path: path.to_owned(),
             lines: fates.iter().take(LINES).map(line).collect(),
         }
     };
@@ -136,7 +62,7 @@ pub(super) fn passing(stops: &[(Option<u64>, Vec<FileDiff>)], ended: &[FileDiff]
 
 /// What this difference does to tests.
 #[must_use]
-pub(super) fn findings(diff: &FileDiff, washer: &Washer) -> Vec<TestFinding> {
+pub fn findings(diff: &FileDiff) -> Vec<Finding> {
     let is_test = is_test_file(&diff.path);
     let was_test = diff.renamed_from.as_deref().map_or(is_test, is_test_file);
     let added: Vec<&str> = lines(diff, Sign::Added);
@@ -188,10 +114,9 @@ pub(super) fn findings(diff: &FileDiff, washer: &Washer) -> Vec<TestFinding> {
             }
         }
     }
-    let finding = |(touch, lines): (TestTouch, Vec<String>)| TestFinding {
-        touch,
-        path: washer.line(&diff.path, PATH_CHARS),
-        lines: lines.iter().take(LINES).map(|line| washer.line(line, LINE_CHARS)).collect(),
+    let finding = |(touch, mut lines): (TestTouch, Vec<String>)| {
+        lines.truncate(LINES);
+        Finding { touch, path: diff.path.clone(), lines }
     };
     found.into_iter().map(finding).collect()
 }
@@ -226,7 +151,7 @@ fn fewer(added: &[&str], removed: &[&str], is: impl Fn(&str) -> bool) -> Vec<Str
 
 /// Whether a path is a test's, or test data's, by the conventions of common languages and tools.
 #[must_use]
-pub(super) fn is_test_file(path: &str) -> bool {
+pub fn is_test_file(path: &str) -> bool {
     const DIRECTORIES: &[&str] = &[
         "test",
         "tests",
@@ -602,7 +527,7 @@ fn shape(line: &str) -> (String, Vec<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::patch;
+    use crate::patch;
 
     #[test]
     fn test_files_are_known_by_their_names() {
@@ -657,7 +582,7 @@ mod tests {
         let files = patch::parse(&patch);
         let mut found: Vec<TestTouch> = files
             .iter()
-            .flat_map(|file| findings(file, &Washer::default()))
+            .flat_map(findings)
             .map(|finding| finding.touch)
             .filter(|touch| *touch != TestTouch::Changed)
             .collect();
@@ -721,11 +646,8 @@ mod tests {
     #[test]
     fn removed_and_renamed_files_of_tests_are_named() {
         let patch = "diff --git a/tests/a.rs b/tests/a.rs\ndeleted file mode 100644\n--- a/tests/a.rs\n+++ /dev/null\n@@ -1 +0,0 @@\n-#[test]\ndiff --git a/b_test.go b/b.go.bak\nrename from b_test.go\nrename to b.go.bak\ndiff --git a/c_test.go b/c_test.go\nnew file mode 100644\n--- /dev/null\n+++ b/c_test.go\n@@ -0,0 +1 @@\n+package c\n";
-        let told: Vec<(String, TestTouch)> = patch::parse(patch)
-            .iter()
-            .flat_map(|file| findings(file, &Washer::default()))
-            .map(|finding| (finding.path.to_string(), finding.touch))
-            .collect();
+        let told: Vec<(String, TestTouch)> =
+            patch::parse(patch).iter().flat_map(findings).map(|finding| (finding.path, finding.touch)).collect();
         assert_eq!(
             told,
             [

@@ -46,7 +46,7 @@ pub enum Sign {
 
 /// The difference of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FileDiff {
+pub struct FileDiff {
     /// Its path; of a removed file the former one.
     pub path: String,
     /// Its former path, if it was renamed.
@@ -64,7 +64,7 @@ impl FileDiff {
 
     /// The change that a tool has made to a file: `hunks` if they are known.
     #[must_use]
-    pub(super) fn of_edit(edit: &Edit, hunks: &[Hunk]) -> FileDiff {
+    pub fn of_edit(edit: &Edit, hunks: &[Hunk]) -> FileDiff {
         let mut diff = FileDiff::new(edit.path.clone());
         if edit.old.is_empty() && hunks.iter().all(|hunk| hunk.old_start == 0) {
             diff.fate = FileFate::Added;
@@ -92,7 +92,7 @@ impl FileDiff {
 
     /// How many lines were added and removed.
     #[must_use]
-    pub(super) fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize) {
         let of = |sign| self.lines.iter().filter(|line| line.0 == sign).count();
         (of(Sign::Added), of(Sign::Removed))
     }
@@ -112,7 +112,7 @@ fn signed(line: &str) -> Option<(Sign, String)> {
 
 /// The files of a patch.
 #[must_use]
-pub(super) fn parse(patch: &str) -> Vec<FileDiff> {
+pub fn parse(patch: &str) -> Vec<FileDiff> {
     let mut files: Vec<FileDiff> = Vec::new();
     // How many lines of the current hunk are left on both sides: what stands in them is never a heading.
     let (mut old_left, mut new_left) = (0_u64, 0_u64);
