@@ -55,6 +55,8 @@ pub struct AttachSetup {
     pub run: RunDir,
     /// The user's terminal.
     pub terminal: UserTerminal,
+    /// Whether it is a conversation, which continues without a message; another run that is completed needs one.
+    pub is_conversation: bool,
     /// Only watch.
     pub read_only: bool,
     /// Whether colours may be used.
@@ -666,10 +668,14 @@ impl<'a> Session<'a> {
 
     fn has_ended(&mut self) {
         // Without a turn there is nothing to resume.
-        let text = if self.conversation.was_said_to() {
-            format!("to continue the conversation: ccc resume {}", self.setup.run.id())
-        } else {
-            String::new()
+        let id = self.setup.run.id();
+        let text = match (self.conversation.was_said_to(), self.setup.is_conversation) {
+            (false, _) => String::new(),
+            (true, true) => format!("to continue the conversation: ccc resume {id}"),
+            (true, false) if self.outcome == Some(Outcome::Completed) => {
+                format!("to give it more to do: ccc resume {id} -p \"TEXT\"")
+            }
+            (true, false) => format!("to continue the run: ccc resume {id}"),
         };
         self.tell(News::Ended(text));
     }

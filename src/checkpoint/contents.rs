@@ -11,6 +11,7 @@ use super::error::CheckpointError;
 use super::index::TemporaryIndex;
 use super::left_out::{LeftOut, LeftOutWhy};
 use super::lfs::{POINTER, Pointer};
+use super::verbatim::{Verbatim, converts};
 use crate::git::{Call, Git, GitError, GitFault, Place, records};
 
 /// How often git is asked to add the files. A file that vanishes meanwhile makes it fail.
@@ -22,12 +23,16 @@ const PATHS_PER_CALL: usize = 200;
 pub(super) struct Contents<'a> {
     pub(super) git: &'a Git,
     pub(super) place: &'a Place,
+    /// The git directory that all working trees share.
+    pub(super) common: &'a Path,
     pub(super) top: &'a Path,
     pub(super) index: &'a TemporaryIndex,
     /// Those that switch off the programs of the repository. Every command that writes an index may compare contents.
     pub(super) settings: &'a [(OsString, OsString)],
     pub(super) file_limit_bytes: u64,
     pub(super) untracked_limit_bytes: u64,
+    /// Files are added byte for byte.
+    pub(super) verbatim: Option<&'a Verbatim>,
 }
 
 /// What the listing says about the tree.
@@ -47,7 +52,8 @@ struct Listed {
     /// Tracked paths with a conflict, with the mode and object of one side.
     conflicts: Vec<(PathBuf, OsString)>,
     files: Vec<PathBuf>,
-    has_attributes: bool,
+    /// The files of attributes.
+    attributes: Vec<PathBuf>,
     /// The untracked files that are added, and their bytes.
     untracked: (u64, u64),
 }
@@ -112,7 +118,7 @@ impl Contents<'_> {
     fn untracked(&self, name: &[u8], listed: &mut Listed) {
         let path = PathBuf::from(OsStr::from_bytes(name.strip_suffix(b"/").unwrap_or(name)));
         let Ok(meta) = fs::symlink_metadata(self.top.join(&path)) else { return };
-        listed.has_attributes |= path.file_name().is_some_and(|name| name == ".gitattributes");
+        listed.note_attributes(&path);
         if name.ends_with(b"/") && meta.is_dir() {
             listed.leave_out(path, LeftOutWhy::Repository);
         } else if is_special(&meta) {
@@ -129,7 +135,7 @@ impl Contents<'_> {
     /// `entry` is the mode, the object and the stage, as `100644 3b18… 0`.
     fn tracked(&self, tag: u8, entry: &[u8], path: &Path, listed: &mut Listed) {
         let meta = fs::symlink_metadata(self.top.join(path)).ok();
-        listed.has_attributes |= path.file_name().is_some_and(|name| name == ".gitattributes");
+        listed.note_attributes(path);
         if !entry.ends_with(b" 0") {
             let side = entry.split(|byte| *byte == b' ').take(2).collect::<Vec<_>>().join(&b',');
             listed.conflicts.push((path.to_owned(), OsStr::from_bytes(&side).to_owned()));
@@ -167,7 +173,7 @@ impl Contents<'_> {
 
     /// Excludes large files that have changed, and files of Git LFS that have not.
     fn keep_unchanged(&self, listed: &mut Listed) -> Result<(), CheckpointError> {
-        let lfs = if listed.has_attributes { self.lfs_files()? } else { Vec::new() };
+        let lfs = if listed.attributes.is_empty() { Vec::new() } else { self.lfs_files()? };
         if listed.large.is_empty() && lfs.is_empty() {
             return Ok(());
         }
@@ -183,6 +189,8 @@ impl Contents<'_> {
         for (path, bytes) in std::mem::take(&mut listed.large) {
             if changed.contains(path.as_path()) {
                 listed.leave_out(path, LeftOutWhy::TooLarge { bytes });
+            } else {
+                listed.excluded.insert(path);
             }
         }
         Ok(())
@@ -221,7 +229,15 @@ impl Contents<'_> {
         let call = self.call(["add", "-A", "--sparse", "--pathspec-file-nul"]);
         let mut from_file = OsString::from("--pathspec-from-file=");
         from_file.push(&file);
-        self.git.run(self.place, &call.arg(from_file))?;
+        let mut call = call.arg(from_file);
+        if let Some(verbatim) = self.verbatim {
+            call = verbatim.call(call);
+            let attributes: Vec<PathBuf> = listed.attributes.iter().map(|path| self.top.join(path)).collect();
+            if converts(self.git, self.place, self.common, &attributes)? {
+                self.index.distrust_times().map_err(|error| GitError::failed(error.to_string()))?;
+            }
+        }
+        self.git.run(self.place, &call)?;
         // A tree cannot be written from a conflict. Those of the files that were added are resolved by that.
         for (path, side) in listed.conflicts.iter().filter(|(path, _)| listed.excluded.contains(path)) {
             let mut entry = side.clone();
@@ -255,6 +271,12 @@ impl Contents<'_> {
 }
 
 impl Listed {
+    fn note_attributes(&mut self, path: &Path) {
+        if path.file_name().is_some_and(|name| name == ".gitattributes") {
+            self.attributes.push(path.to_owned());
+        }
+    }
+
     fn leave_out(&mut self, path: PathBuf, why: LeftOutWhy) {
         if self.excluded.insert(path.clone()) {
             self.left_out.push(LeftOut { path, why });

@@ -38,6 +38,14 @@ impl TemporaryIndex {
         &self.path
     }
 
+    /// Has git compare the content of each file the next time, instead of its time and size: it does so for files that are not older
+    /// than the index.
+    pub(super) fn distrust_times(&self) -> Result<(), CheckpointError> {
+        let long_ago = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1));
+        let set = fs::OpenOptions::new().append(true).open(&self.path).and_then(|index| index.set_times(long_ago));
+        set.map_err(|source| CheckpointError::Io { path: self.path.clone(), source })
+    }
+
     /// Writes a file beside the index, for git to read.
     pub(super) fn file(&self, name: &str, content: &[u8]) -> Result<PathBuf, CheckpointError> {
         let path = self.dir.path().join(name);

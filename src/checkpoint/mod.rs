@@ -2,7 +2,8 @@
 //!
 //! [`take`] puts tracked and untracked files into a tree, by a temporary index, and the tree into a commit whose parent is
 //! `HEAD`, below `refs/ccc/`. Ignored files are not in it. The user's index, branch, stash and reflogs stay untouched, and
-//! no program of the repository is run ([`crate::git`]). [`write_tree`] stops before the commit.
+//! no program of the repository is run ([`crate::git`]). [`write_tree`] stops before the commit. Contents are kept and restored byte
+//! for byte, whatever line ends and encodings the repository's attributes say ([`TreeRequest::verbatim`]).
 //!
 //! What a checkpoint has in unusual cases:
 //!
@@ -30,6 +31,7 @@ mod reference;
 mod restore;
 mod series;
 mod take;
+mod verbatim;
 
 pub use diff::{FileChange, Summary, changed_paths, diff, summary};
 pub use error::CheckpointError;
@@ -45,4 +47,4 @@ pub use take::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

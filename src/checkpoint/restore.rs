@@ -2,7 +2,7 @@
 //!
 //! Only files change: the user's index, `HEAD` and branch stay, and so do ignored files and what a checkpoint leaves out. No
 //! program of the repository is run. Git refuses to write over a file that is not as `now` says, and then changes nothing; when
-//! it is killed in the middle, doing it again completes it.
+//! it is killed in the middle, doing it again completes it. Files are written byte for byte, as checkpoints have them.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::CheckpointError;
 use super::index::TemporaryIndex;
+use super::verbatim::Verbatim;
 use crate::git::{Call, Git, GitError, Repository, records, settings_without_programs};
 
 /// What a restore changes.
@@ -95,7 +96,8 @@ pub fn restore(git: &Git, repository: &Repository, now: &str, plan: &RestorePlan
     // Files outside of a sparse checkout's patterns that are there count as all others.
     settings.push(("core.sparseCheckout".into(), "false".into()));
     let index = TemporaryIndex::new(git, &place, None, Some(now))?;
-    let call = |args: &[&str]| Call::new(args).index(index.path()).settings(&settings);
+    let verbatim = Verbatim::of(git, &place)?;
+    let call = |args: &[&str]| verbatim.call(Call::new(args).index(index.path()).settings(&settings));
     let target = {
         let index = TemporaryIndex::new(git, &place, None, Some(now))?;
         // A file that is written can have the name of a directory whose files are removed, so those go first.

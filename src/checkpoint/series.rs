@@ -56,7 +56,7 @@ pub struct Kept {
 /// # Errors
 /// See [`CheckpointError`]. Then the checkpoints are as they were.
 pub fn keep(git: &Git, dir: &Path, run_id: &str, why: &str) -> Result<Kept, CheckpointError> {
-    let of = TreeRequest { untracked_limit_bytes: UNTRACKED_LIMIT_BYTES, ..TreeRequest::of(git, dir)? };
+    let of = TreeRequest { untracked_limit_bytes: UNTRACKED_LIMIT_BYTES, verbatim: true, ..TreeRequest::of(git, dir)? };
     let place = of.repository.place();
     let WrittenTree { tree, left_out } = write_tree(git, &of)?;
     let mut tries = 1;

@@ -7,6 +7,7 @@ use super::error::CheckpointError;
 use super::index::TemporaryIndex;
 use super::left_out::LeftOut;
 use super::reference::{Expected, set_reference};
+use super::verbatim::Verbatim;
 use crate::git::{Call, Git, Repository, settings_without_programs};
 
 /// The default limit of a file's size. A larger one would stay in the repository's objects until git collects them.
@@ -64,6 +65,9 @@ pub struct TreeRequest {
     pub file_limit_bytes: u64,
     /// With more bytes in untracked files, nothing is written.
     pub untracked_limit_bytes: u64,
+    /// Files are taken byte for byte. Otherwise line ends, encodings and `$Id$` are converted as for a commit, so the tree can be
+    /// compared with one.
+    pub verbatim: bool,
 }
 
 impl TreeRequest {
@@ -80,7 +84,14 @@ impl TreeRequest {
         }
         let head = repository.commit(git, "HEAD")?;
         let index = Some(repository.dirs.own.join("index"));
-        Ok(Self { repository, head, index, file_limit_bytes: FILE_LIMIT_BYTES, untracked_limit_bytes: u64::MAX })
+        Ok(Self {
+            repository,
+            head,
+            index,
+            file_limit_bytes: FILE_LIMIT_BYTES,
+            untracked_limit_bytes: u64::MAX,
+            verbatim: false,
+        })
     }
 }
 
@@ -98,7 +109,11 @@ pub struct WrittenTree {
 /// # Errors
 /// See [`CheckpointError`]. Then there is no checkpoint, and the reference is as it was.
 pub fn take(git: &Git, request: &CheckpointRequest<'_>) -> Result<Checkpoint, CheckpointError> {
-    let of = TreeRequest { file_limit_bytes: request.file_limit_bytes, ..TreeRequest::of(git, request.tree)? };
+    let of = TreeRequest {
+        file_limit_bytes: request.file_limit_bytes,
+        verbatim: true,
+        ..TreeRequest::of(git, request.tree)?
+    };
     let WrittenTree { tree, left_out } = write_tree(git, &of)?;
     let commit = commit_tree(git, &of.repository, &tree, of.head.as_deref(), request.message)?;
     set_reference(git, &of.repository.place(), request.reference, &commit, request.expected)?;
@@ -117,14 +132,17 @@ pub fn write_tree(git: &Git, request: &TreeRequest) -> Result<WrittenTree, Check
     let index = TemporaryIndex::new(git, &place, request.index.as_deref(), request.head.as_deref())?;
     let settings = settings_without_programs(git, &place)?;
     let &TreeRequest { file_limit_bytes, untracked_limit_bytes, .. } = request;
+    let verbatim = request.verbatim.then(|| Verbatim::of(git, &place)).transpose()?;
     let contents = Contents {
         git,
         place: &place,
+        common: &request.repository.dirs.common,
         top,
         index: &index,
         settings: &settings,
         file_limit_bytes,
         untracked_limit_bytes,
+        verbatim: verbatim.as_ref(),
     };
     let left_out = contents.stage()?;
     let tree = git.text(&place, &Call::new(["write-tree"]).index(index.path()).settings(&settings))?;

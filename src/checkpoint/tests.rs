@@ -472,6 +472,63 @@ fn a_restore_writes_removes_and_brings_back_and_touches_nothing_else() {
     assert_eq!((read(&ground, "src/a.rs").as_deref(), read(&ground, "dir")), (Some("one\n"), None));
 }
 
+/// Git that takes attributes from a tree: 2.41 or newer.
+pub(crate) fn git_keeps_bytes(ground: &Ground) -> bool {
+    let version = ground.git(&["version"]);
+    let mut parts = version.trim_start_matches("git version ").split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next(), parts.next()) >= (Some(2), Some(41))
+}
+
+/// Contents that git would convert, or could not.
+pub(crate) const CONVERTED: [(&str, &[u8]); 6] = [
+    ("t.crlf", b"a\r\nb\r\n"),
+    ("u.crlf", b"line feeds\nonly\n"),
+    ("m.auto", b"mixed\r\nends\n"),
+    ("x.id", b"$Id$ and $Id: mine $\n"),
+    ("b.dat", b"PNG\r\n\x1a\0\r\nprecious\r\n"),
+    ("x.ko", &[0xff, 0xfe, 0xfa]),
+];
+pub(crate) const ATTRIBUTES: &str =
+    "*.crlf text eol=crlf\n*.auto text=auto\n*.id ident\n*.dat text\n*.ko text working-tree-encoding=SHIFT_JIS\n";
+
+#[test]
+fn bytes_that_git_would_convert_come_back_as_they_were() {
+    let ground = Ground::new();
+    if !git_keeps_bytes(&ground) {
+        return;
+    }
+    let attributes = |text: &str| ground.write(".gitattributes", text);
+    let write_all = |bytes: Option<&[u8]>| {
+        for (name, content) in CONVERTED {
+            fs::write(ground.project().join(name), bytes.unwrap_or(content)).expect("written");
+        }
+    };
+    for (settings, text, tracked) in
+        [(&[][..], ATTRIBUTES, true), (&[], ATTRIBUTES, false), (&["core.autocrlf", "true"], "", true)]
+    {
+        attributes(text);
+        write_all(None);
+        if !settings.is_empty() {
+            ground.git(&[&["config"], settings].concat());
+        }
+        if tracked {
+            // What git has in its index is converted, and it takes the files for unchanged. It cannot add the last one.
+            ground.git(&["add", ".gitattributes", "t.crlf", "u.crlf", "m.auto", "x.id", "b.dat"]);
+        }
+        let first = kept(&ground, "before the agent began");
+        write_all(Some(b"worse\n"));
+        restored(&ground, &first, &[]).expect("restored");
+        for (name, content) in CONVERTED {
+            let found = fs::read(ground.project().join(name)).expect("read");
+            assert_eq!(found.escape_ascii().to_string(), content.escape_ascii().to_string(), "{name}, {settings:?}");
+        }
+        let tree = |kept: &Kept| ground.git(&["rev-parse", &format!("{}^{{tree}}", kept.commit)]);
+        assert_eq!(tree(&kept(&ground, "once more")), tree(&first), "{settings:?}");
+        ground.git(&["rm", "-q", "--cached", "--ignore-unmatch", "-r", "."]);
+        ground.git(&["reset", "-q", "HEAD"]);
+    }
+}
+
 #[test]
 fn a_restore_changes_nothing_when_a_file_that_no_checkpoint_has_is_in_the_way() {
     let ground = Ground::new();

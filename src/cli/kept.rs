@@ -100,6 +100,7 @@ impl KeptRun {
     pub(super) fn now(&self) -> Result<String, CliError> {
         let Some(tree) = &self.tree else { return Err(self.without_tree()) };
         let request = TreeRequest::of(&self.git, tree).map_err(|error| refused(&error))?;
+        let request = TreeRequest { verbatim: true, ..request };
         checkpoint::write_tree(&self.git, &request).map(|written| written.tree).map_err(|error| refused(&error))
     }
 

@@ -124,6 +124,12 @@ impl Git {
         Self { env, cookie, give_up, has_hung: AtomicBool::new(false), read_limit: READ_LIMIT }
     }
 
+    /// A variable of the environment in which git runs.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
+    }
+
     /// The same git, which `give_up` ends instead: what was begun is taken back also after the user has given it up.
     #[must_use]
     pub fn given_up_by(&self, give_up: Cancel) -> Self {

@@ -26,6 +26,10 @@ pub struct NightRecord {
     pub list: Option<PathBuf>,
     /// The directory in which its tasks are worked.
     pub cwd: PathBuf,
+    /// What was typed to begin or to continue it, with its bounds and the options of its runs, without `--again` and with an absolute
+    /// time for a span; empty in records of an older ccc.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub typed: Vec<String>,
     /// When this was written.
     #[serde(default)]
     pub updated_unix_ms: i64,
@@ -37,7 +41,7 @@ impl NightRecord {
     /// Of a list that is worked for the first time.
     #[must_use]
     pub fn new(list: Option<PathBuf>, cwd: PathBuf) -> NightRecord {
-        NightRecord { version: VERSION, list, cwd, updated_unix_ms: 0, agenda: Agenda::default() }
+        NightRecord { version: VERSION, list, cwd, typed: Vec::new(), updated_unix_ms: 0, agenda: Agenda::default() }
     }
 }
 

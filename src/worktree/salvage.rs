@@ -46,8 +46,12 @@ pub(super) fn of_tree(
         index: tree.index.then(|| tree.repository.dirs.own.join("index")),
         file_limit_bytes,
         untracked_limit_bytes: u64::MAX,
+        verbatim: true,
     };
     let WrittenTree { tree: written, left_out } = write_tree(git, &request)?;
+    // What git would commit tells whether anything is not committed. It may fail to, for example because of an encoding.
+    let as_committed = write_tree(git, &TreeRequest { verbatim: false, ..request });
+    let as_committed = as_committed.map_or_else(|_| written.clone(), |as_committed| as_committed.tree);
     let mut lost: Vec<String> =
         left_out.iter().filter(|left| left.why.has_content()).map(ToString::to_string).collect();
     lost.extend(submodules::own_work(git, &tree.repository, &record.base, &written)?);
@@ -56,7 +60,7 @@ pub(super) fn of_tree(
         None => None,
     };
     let empty = tree.head.is_none() && is_empty(git, &tree.repository, &written)?;
-    let is_committed = committed.as_ref() == Some(&written) || empty;
+    let is_committed = committed.as_ref() == Some(&as_committed) || empty;
     if is_committed && tree.is_in_a_branch()? {
         return Ok((None, lost));
     }

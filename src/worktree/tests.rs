@@ -84,6 +84,30 @@ impl Fleet {
     }
 }
 
+#[test]
+fn what_is_salvaged_has_the_bytes_that_lay_there_also_where_git_could_not_add_them() {
+    use crate::checkpoint::tests::{ATTRIBUTES, CONVERTED, git_keeps_bytes};
+    let fleet = Fleet::new();
+    let ground = &fleet.ground;
+    if !git_keeps_bytes(ground) {
+        return;
+    }
+    let tree = fleet.add("fox").worktree.path;
+    write(&tree.join(".gitattributes"), ATTRIBUTES);
+    for (name, content) in CONVERTED {
+        fs::write(tree.join(name), content).expect("written");
+    }
+    let salvage = fleet.remove("fox").salvage.expect("kept");
+    for (name, content) in CONVERTED {
+        let size = ground.git(&["cat-file", "-s", &format!("{}:{name}", salvage.reference)]);
+        assert_eq!(size, content.len().to_string(), "{name}");
+        let file = ground.at("kept");
+        fs::write(&file, content).expect("written");
+        let object = ground.git(&["hash-object", "--no-filters", file.to_str().expect("UTF-8")]);
+        assert_eq!(ground.git(&["rev-parse", &format!("{}:{name}", salvage.reference)]), object, "{name}");
+    }
+}
+
 fn commit_in(fleet: &Fleet, tree: &Path, name: &str) -> String {
     write(&tree.join(name), name);
     fleet.ground.git_in(tree, &["add", "-A"]);

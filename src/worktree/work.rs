@@ -34,7 +34,9 @@ pub fn work(git: &Git, worktree: &Worktree) -> Result<Work, WorktreeError> {
             return Err(WorktreeError::Forgotten { dir: worktree.path.clone() });
         }
         let request = TreeRequest::of(git, &worktree.path)?;
-        let WrittenTree { tree, left_out } = write_tree(git, &request)?;
+        // As git would commit it. What it cannot convert is shown as it lies there.
+        let as_it_lies = || write_tree(git, &TreeRequest { verbatim: true, ..request.clone() });
+        let WrittenTree { tree, left_out } = write_tree(git, &request).or_else(|_| as_it_lies())?;
         (request.head, tree, left_out)
     } else {
         let branch = branch.ok_or_else(unknown)?;

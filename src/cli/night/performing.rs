@@ -189,6 +189,7 @@ impl<'a> Night<'a> {
         self.check()?;
         self.begin();
         self.record.updated_unix_ms = driver::unix_ms();
+        self.record.typed = self.to_go_on();
         self.dir.write(&self.record).map_err(|error| {
             CliError::new(ErrorKind::Io, error.to_string())
                 .hint("free some disk space, or set CCC_STATE_DIR to another directory")
@@ -342,6 +343,11 @@ impl<'a> Night<'a> {
         if let Err(error) = self.dir.write(&self.record) {
             self.context.printer.warn(format_args!("what was done of the list cannot be written down: {error}"));
         }
+    }
+
+    /// The words to type after `ccc` to go on with this list.
+    fn to_go_on(&self) -> Vec<String> {
+        to_type_again(&self.typed, self.bounds.until_unix_ms, driver::unix_ms(), &zone::of_process())
     }
 
     fn start(&mut self, at: usize, max_cost_usd: Option<f64>) {
@@ -680,8 +686,7 @@ impl<'a> Night<'a> {
             Err(error) => printer.warn(format_args!("the report over the night cannot be written: {error}")),
         }
         let from = if matches!(self.source, Source::Stdin) { ", with the same list on stdin" } else { "" };
-        let now_unix_ms = driver::unix_ms();
-        let mut typed = to_type_again(&self.typed, self.bounds.until_unix_ms, now_unix_ms, &zone::of_process());
+        let mut typed = self.to_go_on();
         if shown.has_more() {
             printer.talk(format_args!("to go on{from}: ccc{}", shell::words(&typed)));
         } else if !self.has_played {

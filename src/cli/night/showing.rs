@@ -171,7 +171,7 @@ impl Shown<'_> {
         if self.working_since.is_none()
             && let (Some(list), true) = (&self.record.list, self.has_more())
         {
-            context.printer.line(format_args!("to go on: {}", command(&self.record.cwd, list, context)));
+            context.printer.line(format_args!("to go on: {}", command(self.record, list, context)));
         }
     }
 
@@ -236,8 +236,12 @@ impl Shown<'_> {
 }
 
 /// The command that goes on with a list.
-fn command(cwd: &Path, list: &Path, context: &Context) -> String {
-    let night = format!("ccc night {}", shell::quoted(&list.display().to_string()));
+fn command(record: &NightRecord, list: &Path, context: &Context) -> String {
+    let cwd = record.cwd.as_path();
+    let night = match record.typed.as_slice() {
+        [] => format!("ccc night {}", shell::quoted(&list.display().to_string())),
+        typed => format!("ccc{}", shell::words(typed)),
+    };
     let here = context.cwd().ok().and_then(|here| here.canonicalize().ok());
     if here.as_deref() == Some(cwd) {
         night

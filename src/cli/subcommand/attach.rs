@@ -144,6 +144,7 @@ fn at_terminal(
     let setup = AttachSetup {
         run: run.clone(),
         terminal,
+        is_conversation: steer::is_conversation(&run),
         read_only,
         colour: context.style(&io::stdout()).colour,
         state: context.dirs()?.state.clone(),

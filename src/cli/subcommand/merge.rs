@@ -14,7 +14,7 @@ use crate::core::Outcome;
 use crate::fleet::{AgentRecord, State};
 use crate::journal::{RunDir, Word};
 use crate::process::{Cancel, CommandEnding, CommandSpec, Cookie, run_command};
-use crate::ui::clean;
+use crate::ui::{clean, format};
 use crate::worktree::{MergeOutcome, Refusal, Strategy};
 
 /// How many lines of a failed check's output are shown.
@@ -185,7 +185,7 @@ enum Attempt {
 /// Merges one agent's work. If it was not merged, the reason is told.
 fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context) -> Result<Attempt, CliError> {
     let name = &record.name;
-    let checks = checks(record, args, context)?;
+    let checks = checks(dir, record, args, context)?;
     let strategy = if args.rebase { Strategy::Rebase } else { Strategy::Merge };
     let uncommitted = agent_tree::uncommitted(record, context)?;
     for file in &uncommitted {
@@ -214,6 +214,13 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
         context.printer.json(serde_json::json!({"id": record.id, "name": name, "outcome": word, "reason": what}));
     } else if is_merged {
         context.printer.line(format_args!("{name}: {what}"));
+        if matches!(outcome, MergeOutcome::Merged(_)) {
+            context.printer.talk(match checks.len() {
+                0 if args.no_checks => "no check was run on the result (--no-checks)".to_owned(),
+                0 => "no check was run on the result: none is configured, and the agent had none".to_owned(),
+                number => format!("{} on the result: passed", format::count(number, "check")),
+            });
+        }
     } else {
         let is_the_agents = matches!(
             outcome,
@@ -264,8 +271,10 @@ fn tell_agent(dir: &RunDir, record: &AgentRecord, what: &str, context: &Context)
     }
 }
 
-/// The checks to run on the result.
+/// The checks to run on the result: those of the configuration, and those that the user gave the agent. What an agent has given its
+/// worker is run behind walls only.
 fn checks(
+    dir: &RunDir,
     record: &AgentRecord,
     args: &MergeArgs,
     context: &Context,
@@ -280,7 +289,13 @@ fn checks(
         (entry.command().to_owned(), std::time::Duration::from_millis(timeout.as_ms()))
     };
     if args.check.is_empty() {
-        return Ok(settings.checks.iter().map(timed).collect());
+        let mut checks: Vec<_> = settings.checks.iter().map(timed).collect();
+        for of_run in steer::checks_of(dir).into_iter().filter(|_| record.manager.is_none()) {
+            if !checks.iter().any(|(command, _)| *command == of_run.command) {
+                checks.push((of_run.command, std::time::Duration::from_millis(of_run.timeout_ms)));
+            }
+        }
+        return Ok(checks);
     }
     let limit = std::time::Duration::from_millis(limit.as_ms());
     Ok(args.check.iter().map(|command| (command.clone(), limit)).collect())

@@ -53,7 +53,8 @@ pub struct NightArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Options of `ccc --supervisor` for every run, such as --check "make test" or --max-iterations 10.
+    /// Options of `ccc --supervisor` for every run, such as --check "make test" or --max-iterations 10; after another `--` those of
+    /// the agent, as in: ccc night tasks.md -- --check "make test" -- --permission-mode acceptEdits
     #[arg(last = true, value_name = "RUN OPTIONS")]
     pub run_options: Vec<String>,
 }

@@ -55,6 +55,7 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     let entry = kept.entry(args.number)?;
     let id = kept.dir.id();
     let Some(tree) = &kept.tree else { return Err(kept.without_tree()) };
+    refuse_elsewhere(&args, id, tree, context)?;
     if !args.dry_run && matches!(FileLock::holder(&kept.dir.lock()), Ok(Some(_))) {
         return Err(CliError::new(ErrorKind::Usage, format!("run {id} is active, and writes these files"))
             .hint(format!("to end it first, so that it can go on later: ccc stop {id}")));
@@ -81,7 +82,8 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     if !args.yes {
         tell(&plan, context);
     }
-    let question = format!("Make {} those of checkpoint {}?", files(&plan), entry.number);
+    let at = tree.display();
+    let question = format!("Make {} in {at} those of checkpoint {} of {id}?", files(&plan), entry.number);
     agreed(args.yes, &question, "restore", context)?;
     let why = format!("before restoring checkpoint {}", entry.number);
     let before = checkpoint::keep(&kept.git, tree, id, &why).map_err(|error| refused(&error))?;
@@ -104,6 +106,19 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::COMPLETED)
+}
+
+/// Refuses `last` where the last run worked in another place than the current directory: there its files are not in view.
+fn refuse_elsewhere(args: &RestoreArgs, id: &str, tree: &Path, context: &Context) -> Result<(), CliError> {
+    let real = |dir: &Path| dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    if args.run != "last" || args.dry_run || real(context.cwd()?).starts_with(real(tree)) {
+        return Ok(());
+    }
+    let message = format!("the last run, {id}, worked in {}, and not here", tree.display());
+    Err(CliError::new(ErrorKind::Usage, message).hint(format!(
+        "to change the files there: ccc restore {id} {}; to list the runs of this directory: ccc runs --here",
+        args.number
+    )))
 }
 
 /// Refuses a path that neither the checkpoint nor the files as they are have: it is mistyped.

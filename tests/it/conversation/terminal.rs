@@ -220,7 +220,7 @@ fn a_client_that_was_left_behind_when_the_run_ended_shows_the_rest_and_leaves() 
     }
     let last = rows.iter().rposition(|row| row == "The last of it.").expect("it is shown");
     let after = rows.get(last..).unwrap_or_default().join("\n");
-    assert!(after.contains("interrupted") && after.contains("to continue the conversation: ccc resume"), "{after}");
+    assert!(after.contains("interrupted") && after.contains("to continue the run: ccc resume"), "{after}");
     assert!(!tty.is_raw() && tty.echoes());
 }
 

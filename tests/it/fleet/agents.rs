@@ -219,6 +219,22 @@ fn work_that_is_merged_is_cleared_away_and_no_other() {
 }
 
 #[test]
+fn an_agents_own_check_decides_over_its_merge_and_one_without_any_is_said() {
+    let world = world(&json!([
+        bash("echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b commit -qm one"),
+        {"say": "Done."}
+    ]));
+    new(&world, &["--name", "bad", "--check", "false", "--max-iterations", "1"]).assert_code(0);
+    world.run(&["wait", "bad"]);
+    let merged = world.run(&["merge", "bad"]);
+    merged.assert_code(1);
+    assert!(merged.stderr.contains("the check `false` exited with 1 on the result"), "{}", merged.stderr);
+    let anyway = world.run(&["merge", "bad", "--no-checks"]);
+    anyway.assert_code(0);
+    assert!(anyway.stderr.contains("no check was run on the result (--no-checks)"), "{}", anyway.stderr);
+}
+
+#[test]
 fn work_that_is_not_committed_is_not_merged_and_the_command_that_asks_for_it_is_told() {
     let world = world(&json!([bash("echo one > one.txt"), {"say": "Done."}]));
     new(&world, &["--name", "open", "--no-supervisor"]).assert_code(0);

@@ -120,6 +120,15 @@ fn a_failure_stops_the_list_where_that_is_wanted_and_the_next_start_works_the_re
     {
         assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
     }
+    // What the status says goes on with the same bounds.
+    let status = nights.run(&["--status", LIST]);
+    let status = status
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("to go on: ccc night tasks"))
+        .expect("a hint")
+        .to_owned();
+    assert_eq!(status, again);
     let report = ended.stderr.lines().find_map(|line| line.strip_prefix("report: ")).expect("a report");
     let page = fs::read_to_string(report).expect("a page");
     assert!(page.contains("<title>tasks: runs since"), "it has the list's name");

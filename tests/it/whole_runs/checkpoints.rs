@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::harness::Ground;
+use super::harness::{Ground, Running};
 use crate::ownfaults::world::{TASK, World};
 
 /// A world whose agent writes one file in its first turn and another in its second.
@@ -70,6 +70,14 @@ fn a_run_keeps_its_tree_at_each_stop_and_a_restore_can_be_taken_back() {
     let asked = world.run(&["restore", "last", "1"]);
     asked.assert_code(2);
     assert!(asked.stderr.contains("--yes") && world.ground.project().join("one.txt").exists(), "{}", asked.stderr);
+    let mut elsewhere = world.ccc(&["restore", "last", "1", "--yes"]);
+    let elsewhere = Running::spawn(&world.ground, elsewhere.current_dir(world.ground.home())).wait();
+    elsewhere.assert_code(2);
+    assert!(
+        elsewhere.stderr.contains("and not here") && world.ground.project().join("one.txt").exists(),
+        "{}",
+        elsewhere.stderr
+    );
     let restored = world.run(&["restore", "last", "1", "--yes"]);
     restored.assert_code(0);
     assert!(restored.stdout.contains("restored 3 files to checkpoint 1"), "{}", restored.stdout);

@@ -1,0 +1,60 @@
+//! Contents as they lie there. By attributes and settings git converts line ends, encodings and `$Id$` on the way in and on the
+//! way out, and what it makes of a file is not always what it was.
+//!
+//! Git before 2.41 does not know the variable for another source of attributes, and converts as before.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::files::{self, FileKind};
+use crate::git::{Call, Git, GitError, Place};
+
+/// A file of attributes.
+const ATTRIBUTES: FileKind = FileKind { name: "file of attributes", limit_bytes: 256 * 1024 };
+/// What stands in the name or value of each attribute that has git convert contents.
+const CONVERTING: &[&str] = &["text", "crlf", "eol", "ident", "encoding"];
+
+/// Calls for which nothing is converted.
+#[derive(Debug, Clone)]
+pub(super) struct Verbatim {
+    /// The tree without files: no file of attributes is in it.
+    source: String,
+}
+
+impl Verbatim {
+    pub(super) fn of(git: &Git, place: &Place) -> Result<Self, GitError> {
+        let source = git.text(place, &Call::new(["hash-object", "-t", "tree", "--stdin"]))?;
+        Ok(Self { source })
+    }
+
+    /// The call, without conversions. `info/attributes` in git's directory still counts.
+    pub(super) fn call(&self, call: Call) -> Call {
+        let settings: [(OsString, OsString); 2] =
+            [("core.attributesFile".into(), "/dev/null".into()), ("core.autocrlf".into(), "false".into())];
+        call.env("GIT_ATTR_SOURCE", &self.source).env("GIT_ATTR_NOSYSTEM", "1").settings(&settings)
+    }
+}
+
+/// Whether git may convert contents of this tree: what stands in the index is then not what lies in the tree.
+pub(super) fn converts(git: &Git, place: &Place, common: &Path, attributes: &[PathBuf]) -> Result<bool, GitError> {
+    let of_user = git.variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let of_user = of_user.or_else(|| Some(Path::new(git.variable("HOME")?).join(".config")));
+    let elsewhere = [
+        Some(common.join("info/attributes")),
+        Some(PathBuf::from("/etc/gitattributes")),
+        of_user.map(|dir| dir.join("git/attributes")),
+    ];
+    let elsewhere = elsewhere.into_iter().flatten().filter(|path| path.exists());
+    if attributes.iter().cloned().chain(elsewhere).any(|path| may_convert(&path)) {
+        return Ok(true);
+    }
+    let call = Call::new(["config", "--get-regexp", r"^core\.(autocrlf|attributesfile)$"]);
+    let set = git.ask(place, &call)?;
+    Ok(set.text().lines().any(|line| !matches!(line.rsplit(' ').next(), Some("false" | "no" | "off" | "0"))))
+}
+
+/// Whether a file of attributes names one of those that convert. One that cannot be read may.
+fn may_convert(path: &Path) -> bool {
+    files::read(path, ATTRIBUTES)
+        .map_or(true, |text| CONVERTING.iter().any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some()))
+}
