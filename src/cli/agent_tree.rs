@@ -237,8 +237,10 @@ fn told(removed: &Removed) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(salvage) = &removed.salvage {
         notes.push(format!(
-            "what was not committed is kept as {}; to see it: git show {}",
-            salvage.reference, salvage.reference
+            "what no branch has is kept as {}; to see it: git log -p {}..{}",
+            salvage.reference,
+            removed.worktree.base.get(..12).unwrap_or(&removed.worktree.base),
+            salvage.reference
         ));
     }
     let branch = &removed.worktree.branch;
@@ -266,6 +268,23 @@ pub(super) fn uncommitted(record: &AgentRecord, context: &Context) -> Result<Vec
         Some(tree) => worktree::uncommitted(&git(&record.id, context)?, &tree.path).map_err(|error| error_of(&error)),
         None => Ok(Vec::new()),
     }
+}
+
+/// The commit at which an agent's working tree stands, if its branch does not have it: the work is on another branch, or on none.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn stands_elsewhere(record: &AgentRecord, context: &Context) -> Result<Option<String>, CliError> {
+    let Some(tree) = &record.tree else { return Ok(None) };
+    let Some(repository) = Repository::find(&tree.path) else { return Ok(None) };
+    let git = git(&record.id, context)?;
+    let commit = |name: &str| repository.commit(&git, name).map_err(|error| failed(&error));
+    let Some(head) = commit("HEAD")?.filter(|head| *head != tree.base) else { return Ok(None) };
+    let is_on_branch = match commit(&format!("refs/heads/{}", tree.branch))? {
+        Some(branch) => contains(&git, &repository.place(), &branch, &head).map_err(|error| failed(&error))?,
+        None => false,
+    };
+    Ok((!is_on_branch).then_some(head))
 }
 
 /// Merges an agent's branch. `check` gets the directory with the result, and says why it is not good.

@@ -191,6 +191,16 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     for file in &uncommitted {
         context.printer.warn(format_args!("{name}: not committed, so not merged: {}", file.display()));
     }
+    let elsewhere = agent_tree::stands_elsewhere(record, context)?;
+    if let (Some(commit), Some(tree)) = (&elsewhere, &record.tree) {
+        let short = |commit: &str| commit.get(..12).unwrap_or(commit).to_owned();
+        let (commit, base) = (short(commit), short(&tree.base));
+        context.printer.warn(format_args!(
+            "{name}: its worktree stands at {commit}, which its branch {} does not have, so that is not merged; to see it: git log \
+             {base}..{commit}; to merge it: git merge {commit}",
+            tree.branch
+        ));
+    }
     let mut check = |place: &Path| checked(&checks, place, context);
     let outcome = agent_tree::merge(record, args.into.as_deref(), strategy, &mut check, context)?;
     let (is_merged, word, what) = match &outcome {
@@ -198,6 +208,9 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
             let into = merged.into.strip_prefix("refs/heads/").unwrap_or(&merged.into);
             let commit = merged.commit.get(..12).unwrap_or(&merged.commit);
             (true, "merged", format!("merged into {into} as {commit}"))
+        }
+        MergeOutcome::NothingToMerge if elsewhere.is_some() => {
+            (false, "nothing", "has nothing to merge: its commits are not on its branch".to_owned())
         }
         MergeOutcome::NothingToMerge if uncommitted.is_empty() => (true, "nothing", "has nothing to merge".to_owned()),
         MergeOutcome::NothingToMerge => {

@@ -166,11 +166,16 @@ impl Piece {
                 let mut rows = markdown::rows(text, columns.saturating_sub(2));
                 let left = rows.len().saturating_sub(most(FEEDBACK_ROWS));
                 rows.truncate(most(FEEDBACK_ROWS));
+                // Where the first row has no room for the lead, the lead has a row of its own: broken once more, a word would stand alone.
+                let beside = rows.first().is_some_and(|row| row.columns() + lead.len() <= columns);
                 let mut shown: Vec<Row> = Vec::new();
+                if !beside {
+                    shown.push(Row::of(magenta, lead.trim_end()));
+                }
                 for (at, row) in rows.iter().enumerate() {
-                    let mut lead = Row::of(magenta, if at == 0 { lead } else { "  " });
-                    lead.append(row);
-                    shown.extend(lead.wrapped(columns, &Row::of(Look::PLAIN, "  ")));
+                    let mut line = Row::of(magenta, if at == 0 && beside { lead } else { "  " });
+                    line.append(row);
+                    shown.extend(line.wrapped(columns, &Row::of(Look::PLAIN, "  ")));
                 }
                 shown.extend(more(left, "  "));
                 shown

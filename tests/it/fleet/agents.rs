@@ -235,6 +235,29 @@ fn an_agents_own_check_decides_over_its_merge_and_one_without_any_is_said() {
 }
 
 #[test]
+fn commits_that_are_not_on_an_agents_branch_are_named_at_its_merge_and_at_its_end() {
+    let world = world(&json!([
+        bash("git checkout -q --detach && echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b commit -qm one"),
+        {"say": "Done."}
+    ]));
+    new(&world, &["--name", "away", "--no-supervisor"]).assert_code(0);
+    world.run(&["wait", "away"]).assert_code(0);
+    let merged = world.run(&["merge", "away"]);
+    merged.assert_code(1);
+    assert!(merged.stderr.contains("its commits are not on its branch"), "{}", merged.stderr);
+    let by_hand =
+        merged.stderr.rsplit("git merge ").next().and_then(|rest| rest.split_whitespace().next()).expect("a command");
+    let killed = world.run(&["kill", "away", "--yes"]);
+    killed.assert_code(0);
+    let said = format!("{}{}", killed.stdout, killed.stderr);
+    let see = said.split("to see it: git ").nth(1).and_then(|rest| rest.lines().next()).expect("a command").to_owned();
+    let seen = world.ground.git(&see.split(' ').collect::<Vec<_>>());
+    assert!(seen.contains("+one"), "{see}: {seen}");
+    world.ground.git(&["merge", "-q", by_hand]);
+    assert!(world.ground.project().join("one.txt").is_file());
+}
+
+#[test]
 fn work_that_is_not_committed_is_not_merged_and_the_command_that_asks_for_it_is_told() {
     let world = world(&json!([bash("echo one > one.txt"), {"say": "Done."}]));
     new(&world, &["--name", "open", "--no-supervisor"]).assert_code(0);

@@ -36,7 +36,8 @@ const STANDARD_SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 /// # Errors
 /// When no further process can be created; there is then no keeper.
 pub(in crate::process) fn split(ccc: u32) -> io::Result<()> {
-    set_child_subreaper(Some(getpid()))?;
+    // Linux has had it since 3.4. An emulation of it may not (qemu-user): there orphans are found by their mark only.
+    let _ = set_child_subreaper(Some(getpid()));
     match split_off()? {
         None => Ok(()),
         Some(command) => keep(ccc, command),

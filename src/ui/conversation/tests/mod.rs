@@ -1150,3 +1150,14 @@ fn a_message_that_comes_back_brings_its_images() {
     terminal.keys("\x7f");
     assert!(terminal.screen().contains("❯ see \n") || terminal.screen().contains("❯ see\n"), "{}", terminal.screen());
 }
+
+#[test]
+fn no_word_of_a_feedback_stands_alone_beside_its_lead() {
+    let rows = |text: &str| text_of(&pieces::Piece::Feedback(text.into()).rows(80, true));
+    let long = "Trim the fields-GAP: there is no test for the empty input. Add one to test_trim.py.";
+    assert_eq!(
+        rows(long).trim_end(),
+        "the critic:\n  Trim the fields-GAP: there is no test for the empty input. Add one to\n  test_trim.py."
+    );
+    assert_eq!(rows("The test is missing.").trim_end(), "the critic: The test is missing.");
+}
