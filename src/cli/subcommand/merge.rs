@@ -22,9 +22,9 @@ const CHECK_LINES: usize = 20;
 
 /// Merge the work of agents into the branch that they started from.
 ///
-/// The merge is made in a scratch worktree, and the checks of the configuration are run on the result. Only when they pass, the
-/// branch is set, and your working tree with it if the branch is checked out there and has no uncommitted changes. A conflict or a
-/// failed check changes nothing. What an agent has not committed is not merged.
+/// The merge is made in a scratch worktree, and the checks of the configuration and those of the agent are run on the result.
+/// Only when they pass, the branch is set, and your working tree with it if the branch is checked out there and has no
+/// uncommitted changes. A conflict or a failed check changes nothing. What an agent has not committed is not merged.
 ///
 /// With --push the branch is pushed afterwards, as it then is, to its upstream. With --pr nothing is merged here: the agent's branch
 /// is pushed, and `gh` opens a pull request with a summary of the run. Both run your git with your hooks and credentials, and never
@@ -47,7 +47,7 @@ pub struct MergeArgs {
     #[arg(long)]
     pub rebase: bool,
 
-    /// Run this command on the result instead of the configured checks; may be given several times.
+    /// Run this command on the result instead of all other checks; may be given several times.
     #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
     pub check: Vec<String>,
 
