@@ -29,6 +29,8 @@ pub(super) struct Contents<'a> {
     pub(super) index: &'a TemporaryIndex,
     /// Those that switch off the programs of the repository. Every command that writes an index may compare contents.
     pub(super) settings: &'a [(OsString, OsString)],
+    /// The configuration may convert contents.
+    pub(super) may_convert: bool,
     pub(super) file_limit_bytes: u64,
     pub(super) untracked_limit_bytes: u64,
     /// Files are added byte for byte.
@@ -233,7 +235,7 @@ impl Contents<'_> {
         if let Some(verbatim) = self.verbatim {
             call = verbatim.call(call);
             let attributes: Vec<PathBuf> = listed.attributes.iter().map(|path| self.top.join(path)).collect();
-            if converts(self.git, self.place, self.common, &attributes)? {
+            if self.may_convert || converts(self.git, self.common, &attributes) {
                 self.index.distrust_times().map_err(|error| GitError::failed(error.to_string()))?;
             }
         }

@@ -96,7 +96,7 @@ pub fn restore(git: &Git, repository: &Repository, now: &str, plan: &RestorePlan
     // Files outside of a sparse checkout's patterns that are there count as all others.
     settings.push(("core.sparseCheckout".into(), "false".into()));
     let index = TemporaryIndex::new(git, &place, None, Some(now))?;
-    let verbatim = Verbatim::of(git, &place)?;
+    let verbatim = Verbatim::of(git, &place, Some(now))?;
     let call = |args: &[&str]| verbatim.call(Call::new(args).index(index.path()).settings(&settings));
     let target = {
         let index = TemporaryIndex::new(git, &place, None, Some(now))?;

@@ -8,7 +8,7 @@ use super::index::TemporaryIndex;
 use super::left_out::LeftOut;
 use super::reference::{Expected, set_reference};
 use super::verbatim::Verbatim;
-use crate::git::{Call, Git, Repository, settings_without_programs};
+use crate::git::{Call, ContentSettings, Git, Repository};
 
 /// The default limit of a file's size. A larger one would stay in the repository's objects until git collects them.
 pub const FILE_LIMIT_BYTES: u64 = 50 * 1024 * 1024;
@@ -130,9 +130,10 @@ pub fn write_tree(git: &Git, request: &TreeRequest) -> Result<WrittenTree, Check
         return Err(CheckpointError::Bare { dir: request.repository.dirs.own.clone() });
     };
     let index = TemporaryIndex::new(git, &place, request.index.as_deref(), request.head.as_deref())?;
-    let settings = settings_without_programs(git, &place)?;
+    let configured = ContentSettings::read(git, &place)?;
+    let settings = configured.without_programs();
     let &TreeRequest { file_limit_bytes, untracked_limit_bytes, .. } = request;
-    let verbatim = request.verbatim.then(|| Verbatim::of(git, &place)).transpose()?;
+    let verbatim = request.verbatim.then(|| Verbatim::of(git, &place, request.head.as_deref())).transpose()?;
     let contents = Contents {
         git,
         place: &place,
@@ -140,6 +141,7 @@ pub fn write_tree(git: &Git, request: &TreeRequest) -> Result<WrittenTree, Check
         top,
         index: &index,
         settings: &settings,
+        may_convert: configured.may_convert(),
         file_limit_bytes,
         untracked_limit_bytes,
         verbatim: verbatim.as_ref(),

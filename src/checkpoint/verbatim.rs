@@ -11,6 +11,9 @@ use crate::git::{Call, Git, GitError, Place};
 
 /// A file of attributes.
 const ATTRIBUTES: FileKind = FileKind { name: "file of attributes", limit_bytes: 256 * 1024 };
+/// The object without entries, by the kinds of hashes: SHA-1 and SHA-256. Git knows it in each repository.
+const EMPTY_TREES: &[&str] =
+    &["4b825dc642cb6eb9a060e54bf8d69288fbee4904", "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"];
 /// What stands in the name or value of each attribute that has git convert contents.
 const CONVERTING: &[&str] = &["text", "crlf", "eol", "ident", "encoding"];
 
@@ -22,8 +25,13 @@ pub(super) struct Verbatim {
 }
 
 impl Verbatim {
-    pub(super) fn of(git: &Git, place: &Place) -> Result<Self, GitError> {
-        let source = git.text(place, &Call::new(["hash-object", "-t", "tree", "--stdin"]))?;
+    /// `object` is one of the repository: its length tells the kind of hashes. Without one git is asked.
+    pub(super) fn of(git: &Git, place: &Place, object: Option<&str>) -> Result<Self, GitError> {
+        let known = EMPTY_TREES.iter().find(|tree| object.is_some_and(|object| object.len() == tree.len()));
+        let source = match known {
+            Some(tree) => (*tree).to_owned(),
+            None => git.text(place, &Call::new(["hash-object", "-t", "tree", "--stdin"]))?,
+        };
         Ok(Self { source })
     }
 
@@ -35,8 +43,8 @@ impl Verbatim {
     }
 }
 
-/// Whether git may convert contents of this tree: what stands in the index is then not what lies in the tree.
-pub(super) fn converts(git: &Git, place: &Place, common: &Path, attributes: &[PathBuf]) -> Result<bool, GitError> {
+/// Whether attributes may have git convert contents of this tree: what stands in the index is then not what lies in the tree.
+pub(super) fn converts(git: &Git, common: &Path, attributes: &[PathBuf]) -> bool {
     let of_user = git.variable("XDG_CONFIG_HOME").map(PathBuf::from);
     let of_user = of_user.or_else(|| Some(Path::new(git.variable("HOME")?).join(".config")));
     let elsewhere = [
@@ -45,12 +53,7 @@ pub(super) fn converts(git: &Git, place: &Place, common: &Path, attributes: &[Pa
         of_user.map(|dir| dir.join("git/attributes")),
     ];
     let elsewhere = elsewhere.into_iter().flatten().filter(|path| path.exists());
-    if attributes.iter().cloned().chain(elsewhere).any(|path| may_convert(&path)) {
-        return Ok(true);
-    }
-    let call = Call::new(["config", "--get-regexp", r"^core\.(autocrlf|attributesfile)$"]);
-    let set = git.ask(place, &call)?;
-    Ok(set.text().lines().any(|line| !matches!(line.rsplit(' ').next(), Some("false" | "no" | "off" | "0"))))
+    attributes.iter().cloned().chain(elsewhere).any(|path| may_convert(&path))
 }
 
 /// Whether a file of attributes names one of those that convert. One that cannot be read may.

@@ -30,7 +30,7 @@ mod repository;
 pub use call::{Call, Place};
 pub use error::{GitError, GitFault};
 pub use program::{Answer, Git};
-pub use programs::{Programs, programs, settings_without_programs};
+pub use programs::{ContentSettings, Programs, programs, settings_without_programs};
 pub use repository::{Repository, contains, records};
 
 #[cfg(test)]
