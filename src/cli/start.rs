@@ -21,7 +21,9 @@ use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
 use crate::core::shell::words;
 use crate::core::{Core, CriticPrompt, Finish, Guard, OperatorInput, Outcome, Plan, SessionStart, Tick};
-use crate::driver::{self, ChildEnv, Control, End, Interface, KeepAwake, Program, Setup, Visibility, Workers};
+use crate::driver::{
+    self, ChildEnv, Control, End, Interface, KeepAwake, Program, Setup, Visibility, WithoutScope, Workers,
+};
 use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{
@@ -30,7 +32,7 @@ use crate::guard::{
 };
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
 use crate::notify::{At, Follower};
-use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, TypedEcho, UserTerminal};
+use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, ScopeLimits, TypedEcho, UserTerminal};
 use crate::tokens::{AgentSettings, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style};
@@ -390,10 +392,10 @@ fn prepare(
         tell_of_production_credentials(&plan, &whole, context);
     };
     let scope = scope(&plan, &bare_env);
-    if let Err(why) = &scope {
-        context.printer.warn_of_settings(format_args!(
-            "agent.memory_max is not enforced, and the agent runs without a limit: {why}"
-        ));
+    if let Err(WithoutScope { setting, why }) = &scope {
+        context
+            .printer
+            .warn_of_settings(format_args!("{setting} is not enforced, and the agent runs without a limit: {why}"));
     }
     if let Some(warning) = walls.warning(&plan, &context.dirs()?.home, own_sandbox(&plan, context)?.as_ref()) {
         context.printer.warn(warning);
@@ -735,13 +737,24 @@ fn no_walls(error: &guard::NoWalls) -> CliError {
         .hint("to see what this system has: ccc doctor; to start without walls: --guard auto, or --guard off")
 }
 
-/// How the processes of the agent get a scope, if the plan limits their memory. Asks systemd, and only then.
-fn scope(plan: &Plan, ChildEnv(env): &ChildEnv) -> Result<Option<Scope>, String> {
-    match plan.agent_memory_max_bytes {
-        None => Ok(None),
-        Some(_) if native::is_native(plan) => Err("the agent's own interface gets no scope".to_owned()),
-        Some(bytes) => Scope::find(bytes, env, Path::new(&plan.cwd)).map(Some).map_err(|error| error.to_string()),
+/// How the processes of the agent get a scope, if the plan limits what they use. Asks systemd, and only then.
+fn scope(plan: &Plan, ChildEnv(env): &ChildEnv) -> Result<Option<Scope>, WithoutScope> {
+    let limits = ScopeLimits { memory_max_bytes: plan.agent_memory_max_bytes, tasks_max: plan.agent_tasks_max };
+    let without = |why: String| {
+        let setting = match (limits.memory_max_bytes, limits.tasks_max) {
+            (Some(_), Some(_)) => "agent.memory_max (and agent.tasks_max)",
+            (Some(_), None) => "agent.memory_max",
+            (None, _) => "agent.tasks_max",
+        };
+        WithoutScope { setting: setting.to_owned(), why }
+    };
+    if limits.is_none() {
+        return Ok(None);
     }
+    if native::is_native(plan) {
+        return Err(without("the agent's own interface gets no scope".to_owned()));
+    }
+    Scope::find(limits, env, Path::new(&plan.cwd)).map(Some).map_err(|error| without(error.to_string()))
 }
 
 fn banner(

@@ -56,6 +56,9 @@ settings! {
         /// How much memory the agent's process may use, with all that it starts: a size such as 4G, or a share of the machine's
         /// memory. At the limit the system kills a process of it. Needs systemd.
         memory_max: MemorySize => never_from_project(NOT_THE_PROJECTS_MACHINE).variable("CCC_AGENT_MEMORY_MAX").otherwise("no limit");
+        /// How many processes and threads the agent's process may have, with all that it starts. At the limit no further one can be
+        /// started. 0 is no limit. Needs systemd.
+        tasks_max: u32 = 0 => never_from_project(NOT_THE_PROJECTS_MACHINE).variable("CCC_AGENT_TASKS_MAX");
     }
     /// What a new agent of `ccc new` waits for, until the keeper starts it. 0 switches a limit off.
     admission = (AdmissionLayer, AdmissionSettings) {

@@ -78,7 +78,7 @@ pub enum Transport {
 pub enum GuardMode {
     /// What this system has; a run says so when that is nothing.
     Auto,
-    /// Landlock; without it, a run does not start.
+    /// Landlock, or Seatbelt on macOS; without it, a run does not start.
     Landlock,
     /// None.
     Off,

@@ -64,6 +64,15 @@ pub struct Program {
     pub first_args: Vec<OsString>,
 }
 
+/// Limits on what the agent's processes use are not enforced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WithoutScope {
+    /// The settings that have no effect.
+    pub setting: String,
+    /// Why.
+    pub why: String,
+}
+
 /// What a run in the real world needs.
 #[derive(Debug)]
 pub struct Setup {
@@ -100,7 +109,7 @@ pub struct Setup {
     /// How ccc reads the agent's stdout.
     pub transport: Transport,
     /// How the processes of agent and critic get a scope of their own; `Err` is why they get none, although they should.
-    pub scope: Result<Option<Scope>, String>,
+    pub scope: Result<Option<Scope>, WithoutScope>,
     /// The walls around agent, critic and checks.
     pub walls: RunWalls,
     /// What they do not get of the environment.
@@ -262,8 +271,7 @@ impl Run {
             tokens_known_last: Vec::new(),
         };
         world.begin(setup.resumed, setup.first_inputs);
-        if let Some(why) = without_scope {
-            let setting = "agent.memory_max".to_owned();
+        if let Some(WithoutScope { setting, why }) = without_scope {
             feed(&mut world, Input::Operator(OperatorInput::NotEnforced { setting, why }));
         }
         drive(&mut world, &mut events, &mut controls).await;

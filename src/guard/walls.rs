@@ -11,7 +11,7 @@ use super::caches;
 use super::git_programs::GitPrograms;
 use crate::config::{GitDirs, Project};
 use crate::core::{Guard, Plan};
-use crate::process::{Copied, Means, Walls};
+use crate::process::{Copied, Means, Wall, Walls};
 
 /// Where everybody may write temporary files, besides the directory that `TMPDIR` names.
 pub const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
@@ -66,9 +66,9 @@ pub struct RunWalls {
 /// There are no walls, and the user has asked for them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoWalls {
-    /// There is no Landlock.
-    #[error("guard.mode is landlock, and {NO_LANDLOCK}")]
-    NoLandlock,
+    /// This system has none.
+    #[error("guard.mode is landlock, and {NOTHING}")]
+    Nothing,
     /// The agent's own sandbox needs mounts, which Landlock forbids.
     #[error(
         "guard.mode is landlock, and {place} switches the agent's own sandbox on, which does not work behind walls"
@@ -80,8 +80,11 @@ pub enum NoWalls {
 }
 
 /// Why there are no walls.
-const NO_LANDLOCK: &str =
-    "this system has no Landlock that can be used (Linux 5.19 or newer, and not switched off at boot)";
+const NOTHING: &str = if cfg!(target_os = "macos") {
+    "`sandbox-exec` applies no profile here"
+} else {
+    "this system has no Landlock that can be used (Linux 5.19 or newer, and not switched off at boot)"
+};
 
 impl RunWalls {
     /// What this system has for the walls of a run that asks for them so.
@@ -94,9 +97,7 @@ impl RunWalls {
             (Guard::Off, _) | (Guard::Auto, Some(_)) => Ok(Means::default()),
             (Guard::Auto, None) => Ok(Means::find()),
             (Guard::Landlock, Some(sandbox)) => Err(NoWalls::OwnSandbox { place: sandbox.place.clone() }),
-            (Guard::Landlock, None) => {
-                Some(Means::find()).filter(|means| means.landlock.is_some()).ok_or(NoWalls::NoLandlock)
-            }
+            (Guard::Landlock, None) => Some(Means::find()).filter(|means| means.wall.is_some()).ok_or(NoWalls::Nothing),
         }
     }
 
@@ -104,13 +105,13 @@ impl RunWalls {
     /// CLI that it could not.
     #[must_use]
     pub fn with(means: Means, plan: &Plan, places: &Places<'_>) -> RunWalls {
-        if means.landlock.is_none() || plan.walls.guard == Guard::Off {
+        if means.wall.is_none() || plan.walls.guard == Guard::Off {
             return RunWalls::default();
         }
         let cwd = real(Path::new(&plan.cwd));
         let tree = tree_of(&cwd, places.home);
         let beside = beside_the_tree(plan, places);
-        let git = GitOfTree::find(&tree, means.mounts);
+        let git = GitOfTree::find(&tree, means.take_out());
         let state = real(places.state);
         let mut write = vec![tree.clone()];
         write.extend(git.dirs.iter().cloned());
@@ -119,7 +120,7 @@ impl RunWalls {
         let state_is_open = write.iter().any(|open| state.starts_with(open));
         let mut agent = Walls { write, ..Walls::default() };
         let tree_can_move = beside.iter().any(|open| tree.starts_with(open));
-        if means.mounts {
+        if means.take_out() {
             // What is pinned stays writable where the state around it becomes read-only.
             agent.pinned.extend(places.workers.map(real).filter(|_| state_is_open));
             agent.pinned.extend((tree_can_move || (state_is_open && tree.starts_with(&state))).then(|| tree.clone()));
@@ -131,9 +132,9 @@ impl RunWalls {
         let around = |open: &PathBuf| tree.starts_with(open);
         let mut critic = Walls { write: beside.clone(), ..Walls::default() };
         let mut copies = false;
-        if means.mounts {
+        if means.take_out() {
             critic.read_only.extend(state_is_open.then_some(state));
-            copies = can_copy(&tree, &critic, &cwd, places.run);
+            copies = means.mounts && can_copy(&tree, &critic, &cwd, places.run);
             critic.read_only.extend((!copies && beside.iter().any(around)).then(|| tree.clone()));
         } else {
             critic.write.retain(|open| !around(open));
@@ -142,7 +143,7 @@ impl RunWalls {
             agent: Some(Arc::new(agent)),
             critic: Some(Arc::new(critic)),
             copies: copies.then(|| (tree, places.run.to_owned())),
-            git_is_open: !means.mounts && !git.protected.is_empty(),
+            git_is_open: !means.take_out() && !git.protected.is_empty(),
             git_programs: GitPrograms::of(&git.dirs),
             means,
         }
@@ -195,7 +196,7 @@ impl RunWalls {
                 Some(sandbox) => {
                     format!("{} switches the agent's own sandbox on, which works behind none", sandbox.place)
                 }
-                None => format!("{NO_LANDLOCK}; it can write whatever you can"),
+                None => format!("{NOTHING}; it can write whatever you can"),
             };
             return (plan.walls.guard != Guard::Off).then(|| format!("there are no walls around the agent: {why}"));
         };
@@ -220,8 +221,10 @@ impl RunWalls {
 /// What is in force, in one line.
 impl fmt::Display for RunWalls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(version) = self.means.landlock.filter(|_| self.stand()) else { return f.write_str("none") };
-        write!(f, "Landlock {version}, {}", self.means)?;
+        if !self.stand() {
+            return f.write_str("none");
+        }
+        self.means.fmt(f)?;
         if self.git_is_open {
             f.write_str("; git's hooks and configuration can be written")?;
         }
@@ -232,7 +235,13 @@ impl fmt::Display for RunWalls {
 
 impl fmt::Display for Means {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.mounts { "with mounts" } else { "without mounts" })
+        match self.wall {
+            None => f.write_str("none"),
+            Some(wall @ Wall::Seatbelt) => wall.fmt(f),
+            Some(wall @ Wall::Landlock(_)) => {
+                write!(f, "{wall}, {} mounts", if self.mounts { "with" } else { "without" })
+            }
+        }
     }
 }
 
@@ -346,7 +355,7 @@ mod tests {
 
     use super::{OwnSandbox, Places, RunWalls};
     use crate::core::{Guard, Plan, SessionStart, WallsPlan};
-    use crate::process::Means;
+    use crate::process::{Means, Wall};
 
     /// A home directory with a project in a repository, elsewhere than all temporary files.
     struct Ground(tempfile::TempDir);
@@ -381,8 +390,20 @@ mod tests {
         }
     }
 
-    const ALL: Means = Means { landlock: Some(7), mounts: true };
-    const NO_MOUNTS: Means = Means { landlock: Some(7), mounts: false };
+    const ALL: Means = Means { wall: Some(Wall::Landlock(7)), mounts: true };
+    const NO_MOUNTS: Means = Means { wall: Some(Wall::Landlock(7)), mounts: false };
+
+    #[test]
+    fn seatbelt_takes_out_what_must_not_be_written_and_has_no_copies() {
+        let ground = Ground::new();
+        let walls = ground.walls("project", Means { wall: Some(Wall::Seatbelt), mounts: false });
+        let agent = walls.around_agent().unwrap();
+        assert_eq!(agent.read_only, ["project/.git/config", "project/.git/hooks"].map(|name| ground.at(name)));
+        let (critic, copy) = walls.around_critic("1").unwrap();
+        assert!(copy.is_none() && critic.copied.is_none());
+        assert!(!critic.write.iter().any(|open| ground.at("project").starts_with(open)), "{critic:?}");
+        assert_eq!(walls.to_string(), "Seatbelt; the critic cannot write the tree");
+    }
 
     #[test]
     fn the_agent_may_write_the_tree_git_its_own_files_and_what_the_user_has_listed() {

@@ -172,6 +172,9 @@ impl LogEntry {
         match &self.what {
             Written::Output { .. } | Written::Fault(_) => None,
             Written::Exit(exit) => Some(match (exit.code, exit.signal) {
+                (Some(code), _) if exit.out_of_memory => {
+                    format!("exited with {code}: it had reached the limit of its memory")
+                }
                 (Some(code), _) => format!("exited with {code}"),
                 (None, Some(signal)) if exit.out_of_memory => {
                     format!("was ended by signal {signal}: it had reached the limit of its memory")

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal as RawSignal;
+
 use super::error::{SpawnError, StdinError};
 use super::input::Input;
 use super::launch::{Order, Stdios, launch};
@@ -14,6 +16,7 @@ use super::leftovers::LeftRunning;
 use super::output::{Reader, STDERR_BUFFER_BYTES, STDOUT_BUFFER_BYTES, pump};
 use super::pty::{Ptys, SystemPtys};
 use super::registry::{self, Ended, Registered};
+use super::scope::Scoped;
 use super::signal::Signal;
 use super::spec::{ChildSpec, Transport};
 use super::wake::{Wake, now};
@@ -215,16 +218,50 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
         kept: false,
         marks: marks.into_iter().flatten().collect(),
     };
+    let scope = scoped.is_some().then(|| spec.scope.as_ref().map(ScopeOfChild::of)).flatten();
     let registered = launch(&order, stdios)?;
     let ours = Ends { stdin: stdin_write.into(), stdout, stderr: stderr_read.into() };
-    let unit = scoped.and(spec.scope.as_ref()).map(|scoped| scoped.unit.clone());
-    match start_threads(&registered, ours, &input, ended, unit, sink) {
+    match start_threads(&registered, ours, &input, ended, scope, sink) {
         Ok(()) => Ok(Child { registered, input }),
         Err(error) => {
             abandon(&registered);
             Err(no_descriptors(error))
         }
     }
+}
+
+/// A shell exits with this and the number of the signal that ended its command.
+const SIGNALLED_CODE: i32 = 128;
+
+/// The scope of a child, and what the kernel had counted around it before.
+struct ScopeOfChild {
+    unit: String,
+    around: Option<String>,
+    kills_before: Option<u64>,
+    ends_whole: bool,
+}
+
+impl ScopeOfChild {
+    fn of(scoped: &Scoped) -> ScopeOfChild {
+        let around = scoped.scope.around.clone();
+        let kills_before = around.as_deref().and_then(system::out_of_memory_kills);
+        ScopeOfChild { unit: scoped.unit.clone(), around, kills_before, ends_whole: scoped.scope.ends_whole }
+    }
+
+    /// Whether the child has ended because memory was used up: it was killed, or was asked to end after another process of the
+    /// scope was killed.
+    fn is_out_of_memory(&self, child: &Registered, ended: &Ended) -> bool {
+        may_be_for_memory(ended, self.ends_whole)
+            && system::is_out_of_memory(child.number(), &self.unit, self.around.as_deref(), self.kills_before)
+    }
+}
+
+/// Whether a process that the kernel, or systemd after it, has ended for its memory can have ended so.
+fn may_be_for_memory(ended: &Ended, ends_whole: bool) -> bool {
+    let is_by = |signal: RawSignal| {
+        ended.signal == Some(signal.as_raw()) || ended.code == Some(SIGNALLED_CODE + signal.as_raw())
+    };
+    is_by(RawSignal::KILL) || (ends_whole && is_by(RawSignal::TERM))
 }
 
 /// ccc's ends of a child's descriptors.
@@ -261,7 +298,7 @@ fn start_threads(
     ends: Ends,
     input: &Arc<Input>,
     ended: Wake,
-    unit: Option<String>,
+    scope: Option<ScopeOfChild>,
     sink: impl ChildSink,
 ) -> io::Result<()> {
     let ended = Arc::new(ended);
@@ -278,10 +315,7 @@ fn start_threads(
             // If a later thread could not be started, no handles come, and the caller cleans up.
             let Ok(handles) = handles.recv() else { return };
             let status = registry::wait_unreaped(&registered);
-            // systemd removes the scope as soon as it is empty.
-            let is_killed = status.signal == Some(rustix::process::Signal::KILL.as_raw());
-            let out_of_memory =
-                is_killed && unit.is_some_and(|unit| system::is_out_of_memory(registered.number(), &unit));
+            let out_of_memory = scope.is_some_and(|scope| scope.is_out_of_memory(&registered, &status));
             let swept = sweep::sweep_child(&registered);
             ended.wake();
             input.abandon();
@@ -378,4 +412,28 @@ fn read_stdout(registered: &Registered, stdout: &OwnedFd, ended: &Wake, sink: &i
     let mut reader = Stdout { registered, sink, observed: None, stale: false };
     pump(stdout.as_fd(), ended, &mut buffer, &mut reader);
     sink.stdout_closed();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ended, may_be_for_memory};
+
+    #[test]
+    fn who_runs_out_of_memory_is_killed_or_asked_to_end_with_its_whole_scope() {
+        let signal = |signal| Ended { signal: Some(signal), code: None };
+        let code = |code| Ended { signal: None, code: Some(code) };
+        for (ended, alone, with_all) in [
+            (signal(9), true, true),
+            (code(137), true, true),
+            (signal(15), false, true),
+            (code(143), false, true),
+            (signal(11), false, false),
+            (code(1), false, false),
+            (code(0), false, false),
+            (Ended::default(), false, false),
+        ] {
+            assert_eq!(may_be_for_memory(&ended, false), alone, "{ended:?}");
+            assert_eq!(may_be_for_memory(&ended, true), with_all, "{ended:?}");
+        }
+    }
 }

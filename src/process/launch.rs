@@ -11,6 +11,7 @@ use rustix::fs::Access;
 
 use super::descriptors::close_others_on_exec;
 use super::error::SpawnError;
+use super::lookup::on_path;
 use super::registry::{self, Registered};
 use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
@@ -49,9 +50,19 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
     if !order.cwd.is_dir() || rustix::fs::access(order.cwd, Access::EXEC_OK).is_err() {
         return Err(SpawnError::BadCwd { path: order.cwd.to_owned() });
     }
-    let mut command = Command::new(order.program);
+    let raise = match order.walls.map(|walls| system::Raise::prepare(walls, order.cwd)).transpose() {
+        Ok(raise) => raise,
+        Err(_) => return Err(SpawnError::NoWalls { program: order.program.to_owned() }),
+    };
+    let around = raise.as_ref().and_then(|raise| raise.command(order.program, order.args));
+    if around.is_some() && !is_there(order) {
+        // The program that raises the walls would say so in its own way.
+        return Err(SpawnError::NotFound { program: order.program.to_owned() });
+    }
+    let (program, args) = around.as_ref().map_or((order.program, order.args), |(program, args)| (program, args));
+    let mut command = Command::new(program);
     command
-        .args(order.args)
+        .args(args)
         .current_dir(order.cwd)
         .env_clear()
         .envs(order.env.iter().map(|(name, value)| (name, value)))
@@ -60,10 +71,6 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .stdin(stdios.stdin)
         .stdout(stdios.stdout)
         .stderr(stdios.stderr);
-    let raise = match order.walls.map(|walls| system::Raise::prepare(walls, order.cwd)).transpose() {
-        Ok(raise) => raise,
-        Err(_) => return Err(SpawnError::NoWalls { program: order.program.to_owned() }),
-    };
     let controlling = stdios.controlling;
     let keeper_of = stdios.kept.then(std::process::id);
     // Keep it open until the child has its copy.
@@ -95,6 +102,15 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
     .map_err(|error| classify(order.program, &error));
     drop(reports);
     registered
+}
+
+/// Whether there is a file by the name of the program.
+fn is_there(order: &Order<'_>) -> bool {
+    if order.program.components().count() > 1 {
+        return order.cwd.join(order.program).exists();
+    }
+    let path = order.env.iter().rfind(|(name, _)| name == "PATH").map_or(OsStr::new(""), |(_, path)| path);
+    on_path(order.program.as_os_str(), path, order.cwd).is_some()
 }
 
 fn classify(program: &Path, error: &io::Error) -> SpawnError {

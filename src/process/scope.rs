@@ -1,4 +1,4 @@
-//! A scope of systemd for each process of an agent: a control group of its own, with a limit on memory.
+//! A scope of systemd for each process of an agent: a control group of its own, with limits on memory and processes.
 //!
 //! `systemd-run --scope` asks systemd for the scope, and then executes the program in its own place: the process id, the session and
 //! the descriptors stay those that ccc has made. What the program starts is in the scope, too. ccc itself and its checks are not.
@@ -6,11 +6,32 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// How an agent's processes get a scope with a limit on memory.
+/// How an agent's processes get a scope with limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     pub(super) program: PathBuf,
     pub(super) options: Vec<OsString>,
+    /// The control group in which systemd makes the scopes, where it can be told.
+    pub(super) around: Option<String>,
+    /// When the kernel kills one process of a scope for its memory, systemd asks all others of it to end (before 253).
+    pub(super) ends_whole: bool,
+}
+
+/// What all processes of one scope may use together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScopeLimits {
+    /// How much memory, in bytes.
+    pub memory_max_bytes: Option<u64>,
+    /// How many processes and threads.
+    pub tasks_max: Option<u32>,
+}
+
+impl ScopeLimits {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// The scope of one process.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::lookup::on_path;
 use super::one_shot::{Cancel, CommandEnding, CommandSpec, run_command};
-use super::scope::{NoScope, Scope};
+use super::scope::{NoScope, Scope, ScopeLimits};
 use super::spec::Cookie;
+use super::system;
 
 /// The program that makes scopes.
 const PROGRAM: &str = "systemd-run";
@@ -20,31 +21,29 @@ const NEWER: [&str; 3] = ["--property=OOMPolicy=continue", "--expand-environment
 const OLDER: [&str; 1] = ["--quiet"];
 
 impl Scope {
-    /// Finds out whether scopes with this limit can be made, by making one. Blocks until systemd has answered.
+    /// Finds out whether scopes with these limits can be made, by making one. Blocks until systemd has answered.
     ///
     /// # Errors
     /// When they cannot.
-    pub fn find(memory_max_bytes: u64, env: &[(OsString, OsString)], cwd: &Path) -> Result<Scope, NoScope> {
+    pub fn find(limits: ScopeLimits, env: &[(OsString, OsString)], cwd: &Path) -> Result<Scope, NoScope> {
         let path = env.iter().find(|(name, _)| name == "PATH").map_or(OsStr::new(""), |(_, path)| path);
         let program = on_path(OsStr::new(PROGRAM), path, cwd).ok_or(NoScope::NoProgram)?;
         // The system's manager has no scopes for other users than root, and root has no manager of its own as a rule.
         let manager = if rustix::process::geteuid().is_root() { "--system" } else { "--user" };
-        let limit = format!("--property=MemoryMax={memory_max_bytes}");
-        let of = |more: &[&str]| {
-            let options = [manager, "--scope", "--collect", limit.as_str()];
-            Scope { program: program.clone(), options: options.iter().chain(more).map(OsString::from).collect() }
+        let memory = limits.memory_max_bytes.map(|bytes| format!("--property=MemoryMax={bytes}"));
+        let tasks = limits.tasks_max.map(|tasks| format!("--property=TasksMax={tasks}"));
+        let of = |more: &[&str], ends_whole: bool| {
+            let options =
+                [manager, "--scope", "--collect"].into_iter().chain(memory.as_deref()).chain(tasks.as_deref());
+            let options = options.chain(more.iter().copied()).map(OsString::from).collect();
+            Scope { program: program.clone(), options, around: None, ends_whole }
         };
-        let newer = of(&NEWER);
-        if newer.works(env, cwd).is_ok() {
-            return Ok(newer);
-        }
-        let older = of(&OLDER);
-        older.works(env, cwd).map(|()| older)
+        of(&NEWER, false).that_works(env, cwd).or_else(|_| of(&OLDER, true).that_works(env, cwd))
     }
 
-    fn works(&self, env: &[(OsString, OsString)], cwd: &Path) -> Result<(), NoScope> {
+    fn that_works(mut self, env: &[(OsString, OsString)], cwd: &Path) -> Result<Scope, NoScope> {
         let unit = format!("ccc-probe-{}-{}.scope", std::process::id(), self.options.len());
-        let (program, args) = self.around(&unit, Path::new("true"), &[]);
+        let (program, args) = self.around(&unit, Path::new("cat"), &["/proc/self/cgroup".into()]);
         let spec = CommandSpec {
             program,
             args,
@@ -58,7 +57,10 @@ impl Scope {
         let cancel = Cancel::new().map_err(|error| refused(error.to_string()))?;
         let result = run_command(&spec, &cancel).map_err(|error| refused(error.to_string()))?;
         match (result.ending, result.exit.code) {
-            (CommandEnding::Exited, Some(0)) => Ok(()),
+            (CommandEnding::Exited, Some(0)) => {
+                self.around = system::around_scope(&String::from_utf8_lossy(&result.tail), &unit);
+                Ok(self)
+            }
             (CommandEnding::TimedOut, _) => Err(refused(format!("it has not answered for {} s", ANSWER.as_secs()))),
             (CommandEnding::Exited | CommandEnding::Cancelled, _) => {
                 let said = String::from_utf8_lossy(&result.tail);
@@ -88,16 +90,26 @@ mod tests {
         (dir, env)
     }
 
+    const MEMORY: ScopeLimits = ScopeLimits { memory_max_bytes: Some(4096), tasks_max: None };
     const EXECUTES: &str = r#"echo "$*" >> "$SAID"; while [ "$1" != -- ]; do shift; done; shift; exec "$@""#;
 
     #[test]
     fn a_scope_is_asked_for_with_the_limit_and_the_program_takes_its_place() {
         let (dir, env) = with(EXECUTES);
-        let scope = Scope::find(4096, &env, dir.path()).expect("a scope");
+        let limits = ScopeLimits { tasks_max: Some(64), ..MEMORY };
+        let scope = Scope::find(limits, &env, dir.path()).expect("a scope");
         let said = fs::read_to_string(dir.path().join("said")).expect("called");
-        for part in ["--scope", "--collect", "--property=MemoryMax=4096", "OOMPolicy=continue", "-- true"] {
+        for part in [
+            "--scope",
+            "--collect",
+            "--property=MemoryMax=4096",
+            "--property=TasksMax=64",
+            "OOMPolicy=continue",
+            "-- cat /proc/self/cgroup",
+        ] {
             assert!(said.contains(part), "{part}: {said}");
         }
+        assert!(!scope.ends_whole);
         let scoped = Scoped { scope, unit: "ccc-x.scope".to_owned() };
         let (program, args) =
             scoped.around(Path::new("/bin/sh"), &["-c".into(), "exit 3".into()], dir.path()).expect("it is there");
@@ -111,19 +123,20 @@ mod tests {
         let older =
             format!("case \"$*\" in *--expand-environment*) echo 'unrecognized option' >&2; exit 1;; esac; {EXECUTES}");
         let (dir, env) = with(&older);
-        let scope = Scope::find(4096, &env, dir.path()).expect("a scope");
+        let scope = Scope::find(MEMORY, &env, dir.path()).expect("a scope");
         assert!(!scope.options.iter().any(|option| option.to_string_lossy().contains("OOMPolicy")), "{scope:?}");
+        assert!(scope.ends_whole);
     }
 
     #[test]
     fn without_systemd_the_reason_is_what_it_says() {
         let (dir, env) = with("echo; echo 'System has not been booted with systemd as init system' >&2; exit 1");
-        let error = Scope::find(4096, &env, dir.path()).expect_err("no scope");
+        let error = Scope::find(MEMORY, &env, dir.path()).expect_err("no scope");
         assert_eq!(
             error.to_string(),
             "systemd-run makes no scope: System has not been booted with systemd as init system"
         );
         let nowhere = [("PATH".into(), dir.path().join("none").into())];
-        assert_eq!(Scope::find(4096, &nowhere, dir.path()), Err(NoScope::NoProgram));
+        assert_eq!(Scope::find(MEMORY, &nowhere, dir.path()), Err(NoScope::NoProgram));
     }
 }

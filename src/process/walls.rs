@@ -6,46 +6,64 @@
 //! nothing can be taken out. So what must not be written *within* such a path ([`Walls::read_only`], [`Walls::pinned`],
 //! [`Walls::copied`]) is mounted, in a **mount namespace** of the child's own, before Landlock forbids every further mount.
 //! Where a user may make no namespaces, those three must be empty, and [`Means::mounts`] says so.
+//!
+//! On macOS it is **Seatbelt**: a profile says the same of paths, except for copies, and the child is executed by `sandbox-exec`.
 
 use std::path::Path;
 
-use super::system::{self, Walls};
+use super::system::{self, Wall, Walls};
 
 /// What this system has for walls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Means {
-    /// The version of Landlock's interface; `None` if there is none, or one that would break ordinary work.
-    pub landlock: Option<u32>,
+    /// What raises them; `None` if there is nothing, or nothing that ordinary work could be done behind.
+    pub wall: Option<Wall>,
     /// Whether a child can have mounts of its own.
     pub mounts: bool,
 }
 
-/// The first version of Landlock that allows renames between directories.
-const FIRST_WITH_RENAMES: u32 = 2;
-/// The first version that keeps a file from being truncated by its path.
+/// The first version of Landlock that keeps a file from being truncated by its path.
 const FIRST_WITH_TRUNCATE: u32 = 3;
-/// The first version that keeps signals inside.
+/// The first version of Landlock that keeps signals inside.
 const FIRST_WITH_SIGNALS: u32 = 6;
 
 impl Means {
     /// What this system has, found out by trying it in a child.
     #[must_use]
     pub fn find() -> Self {
-        let landlock = system::landlock_version().filter(|version| *version >= FIRST_WITH_RENAMES);
-        let walls = Walls { pinned: vec!["/dev/null".into()], ..Walls::default() };
-        Self { landlock, mounts: landlock.is_some() && walls.stand(Path::new("/")) }
+        let pinned = Walls { pinned: vec!["/dev/null".into()], ..Walls::default() };
+        let stands = |walls: &Walls| walls.stand(Path::new("/"));
+        match system::wall() {
+            Some(wall @ Wall::Landlock(_)) => Self { wall: Some(wall), mounts: stands(&pinned) },
+            Some(wall @ Wall::Seatbelt) => Self { wall: Some(wall).filter(|_| stands(&pinned)), mounts: false },
+            None => Self::default(),
+        }
+    }
+
+    /// Whether something below a path that may be written can be kept from being written, or from being moved.
+    #[must_use]
+    pub fn take_out(self) -> bool {
+        self.mounts || self.wall == Some(Wall::Seatbelt)
     }
 
     /// Whether files outside are kept from being truncated by their path.
     #[must_use]
     pub fn keeps_truncation_off(self) -> bool {
-        self.landlock.is_some_and(|version| version >= FIRST_WITH_TRUNCATE)
+        self.is_from(FIRST_WITH_TRUNCATE)
     }
 
     /// Whether processes outside get no signals from inside.
     #[must_use]
     pub fn keeps_signals_inside(self) -> bool {
-        self.landlock.is_some_and(|version| version >= FIRST_WITH_SIGNALS)
+        self.is_from(FIRST_WITH_SIGNALS)
+    }
+
+    fn is_from(self, landlock: u32) -> bool {
+        match self.wall {
+            Some(Wall::Landlock(version)) => version >= landlock,
+            Some(Wall::Seatbelt) => true,
+            None => false,
+        }
     }
 }
 
@@ -76,10 +94,10 @@ mod tests {
 
     fn means() -> Option<Means> {
         let means = Means::find();
-        if means.landlock.is_none() {
+        if means.wall.is_none() {
             eprintln!("NOT TESTED: this kernel has no Landlock that can be used");
         }
-        means.landlock.map(|_| means)
+        means.wall.map(|_| means)
     }
 
     #[test]

@@ -18,7 +18,9 @@ use crate::config::{Dirs, Flags, GuardMode, Project, Resolved, Settings, prompt,
 use crate::driver::unix_ms;
 use crate::guard::named;
 use crate::keeper;
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Means, Scope, run_command};
+use crate::process::{
+    Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Means, Scope, ScopeLimits, run_command,
+};
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, Keychain, ProbeVerdict, SharedTokens, without_credentials};
 use crate::ui::format::away;
@@ -139,7 +141,7 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     let of_machine: Vec<Finding> = of_machine
         .into_iter()
         .chain([walls(in_force)])
-        .chain(memory_limit(in_force, context, project))
+        .chain(limits(in_force, context, project))
         .chain(keep_awake(in_force, context))
         .collect();
     findings.push(match resolved {
@@ -463,42 +465,55 @@ fn walls(settings: &Settings) -> Finding {
         return Finding::ok(SUBJECT, "off, as guard.mode says: agents and checks can write whatever you can");
     }
     let means = Means::find();
-    let Some(version) = means.landlock else {
-        let text = "this system has no Landlock that can be used: agents and checks can write whatever you can";
+    if means.wall.is_none() {
+        let text = "this system has nothing to raise them: agents and checks can write whatever you can";
         let advice = "Landlock needs Linux 5.19 or newer, and `landlock` among the kernel's `lsm=`";
         return match settings.guard.mode {
             GuardMode::Landlock => Finding::fail(SUBJECT, text, advice),
             GuardMode::Auto | GuardMode::Off => Finding::warn(SUBJECT, text, advice),
         };
-    };
-    if means.mounts {
-        return Finding::ok(SUBJECT, format!("Landlock {version}, with mounts"));
+    }
+    if means.take_out() {
+        return Finding::ok(SUBJECT, means.to_string());
     }
     Finding::warn(
         SUBJECT,
-        format!(
-            "Landlock {version}, without mounts: git's hooks and configuration can be written, and critics get no copy of the tree"
-        ),
+        format!("{means}: git's hooks and configuration can be written, and critics get no copy of the tree"),
         "you may make no user namespaces here; on Ubuntu, see `sysctl kernel.apparmor_restrict_unprivileged_userns`",
     )
 }
 
-/// Whether the limit on the agents' memory can be enforced; `None` without a limit.
-fn memory_limit(settings: &Settings, context: &Context, project: &Project) -> Option<Finding> {
-    const SUBJECT: &str = "agent.memory_max";
-    let memory = settings.agent.memory_max.and_then(keeper_world::memory_of)?;
-    let Some(bytes) = memory.bytes_of(keeper::load().total_bytes) else {
+/// Whether the limits on what an agent's processes use can be enforced; `None` without a limit.
+fn limits(settings: &Settings, context: &Context, project: &Project) -> Option<Finding> {
+    const MEMORY: &str = "agent.memory_max";
+    const TASKS: &str = "agent.tasks_max";
+    let memory = settings.agent.memory_max.and_then(keeper_world::memory_of);
+    let memory_max_bytes = memory.and_then(|memory| memory.bytes_of(keeper::load().total_bytes));
+    if memory.is_some() && memory_max_bytes.is_none() {
         return Some(Finding::warn(
-            SUBJECT,
+            MEMORY,
             "this system does not report its memory, so a share of it is no limit",
             "write a size, such as 4G",
         ));
+    }
+    let limits = ScopeLimits { memory_max_bytes, tasks_max: Some(settings.agent.tasks_max).filter(|tasks| *tasks > 0) };
+    let subject = match (limits.memory_max_bytes, limits.tasks_max) {
+        (None, None) => return None,
+        (None, Some(_)) => TASKS,
+        (Some(_), _) => MEMORY,
     };
+    let named = [
+        limits.memory_max_bytes.map(|bytes| Size(bytes).to_string()),
+        limits.tasks_max.map(|tasks| format!("{tasks} processes and threads")),
+    ];
     let env = context.bare_env();
-    Some(match Scope::find(bytes, &env, &project.cwd) {
-        Ok(_) => Finding::ok(SUBJECT, format!("systemd limits each process of an agent to {}", Size(bytes))),
+    Some(match Scope::find(limits, &env, &project.cwd) {
+        Ok(_) => {
+            let named: Vec<String> = named.into_iter().flatten().collect();
+            Finding::ok(subject, format!("systemd limits each process of an agent to {}", named.join(" and ")))
+        }
         Err(error) => Finding::warn(
-            SUBJECT,
+            subject,
             format!("is not enforced: {error}"),
             "agents run without a limit; where systemd runs, your user needs its own manager: systemctl --user status",
         ),

@@ -511,6 +511,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
             .memory_max
             .and_then(keeper_world::memory_of)
             .and_then(|memory| memory.bytes_of(process::machine_load().total_bytes)),
+        agent_tasks_max: Some(settings.agent.tasks_max).filter(|tasks| *tasks > 0),
         walls: WallsPlan::from(settings),
         conversation_patience_ms: 24 * 3_600_000,
         interface_settings: None,

@@ -363,6 +363,7 @@ impl Scrubber {
             tests_compared: _,
             conversation_patience_ms: _,
             agent_memory_max_bytes: _,
+            agent_tasks_max: _,
             walls,
             interface_settings,
             given,

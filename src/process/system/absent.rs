@@ -10,7 +10,6 @@ use rustix::process::{Pid, Signal};
 
 use super::changed::ChangedEntry;
 use super::machine::MachineLoad;
-use super::walls::Walls;
 
 /// Orphans never become children of ccc, so the caller looks at all children.
 pub(in crate::process) fn adopted(_: u32) -> Option<Vec<u32>> {
@@ -29,8 +28,18 @@ pub fn machine_load() -> MachineLoad {
 }
 
 /// There are no scopes.
-pub(in crate::process) fn is_out_of_memory(_: u32, _: &str) -> bool {
+pub(in crate::process) fn is_out_of_memory(_: u32, _: &str, _: Option<&str>, _: Option<u64>) -> bool {
     false
+}
+
+/// There are no scopes.
+pub(in crate::process) fn around_scope(_: &str, _: &str) -> Option<String> {
+    None
+}
+
+/// Not counted here.
+pub(in crate::process) fn out_of_memory_kills(_: &str) -> Option<u64> {
+    None
 }
 
 /// Only asked for orphans that became children of ccc.
@@ -69,28 +78,6 @@ pub(in crate::process) fn close_range_on_exec(_: c_int) -> bool {
 
 /// No step between fork and exec fails with it.
 pub(in crate::process) const NOT_RAISED: c_int = c_int::MAX;
-
-pub(in crate::process) fn landlock_version() -> Option<u32> {
-    None
-}
-
-/// There are no walls.
-#[derive(Debug)]
-pub(in crate::process) struct Raise(());
-
-impl Raise {
-    pub(in crate::process) fn prepare(_: &Walls, _: &Path) -> io::Result<Raise> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(in crate::process) fn raise(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-pub(in crate::process) fn try_in_a_child(_: &Raise) -> bool {
-    false
-}
 
 /// There is no keeper: a command keeps running when ccc is killed.
 pub(in crate::process) fn split(_: u32) -> io::Result<()> {

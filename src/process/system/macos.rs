@@ -5,9 +5,12 @@
 //! `bsd/kern/proc_info.c`, `bsd/kern/kern_prot.c` and `bsd/kern/kern_sysctl.c`.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, OsString, c_int, c_void};
+use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 
 use rustix::event::Timespec;
@@ -17,11 +20,13 @@ use rustix::process::Pid;
 
 pub use super::absent::{DirWatch, machine_load, use_one_heap, watch_names};
 pub(in crate::process) use super::absent::{
-    NOT_RAISED, Raise, adopted, become_subreaper, close_range, close_range_on_exec, end_with_parent, holds,
-    is_out_of_memory, is_subreaper, kill, landlock_version, split, stop_being_subreaper, try_in_a_child, written_bytes,
+    NOT_RAISED, adopted, around_scope, become_subreaper, close_range, close_range_on_exec, end_with_parent, holds,
+    is_out_of_memory, is_subreaper, kill, out_of_memory_kills, split, stop_being_subreaper, written_bytes,
 };
 use super::procargs::environment_in;
+use super::seatbelt;
 use super::table::{Process, Table};
+use super::walls::{Wall, Walls};
 use crate::process::ids::session_of;
 
 /// Whether [`read_table`] and the look-ups of single processes work.
@@ -230,4 +235,39 @@ mod tests {
         assert_eq!(rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 60, tv_nsec: 0 })), Ok(1));
         child.wait().expect("it has ended");
     }
+}
+
+/// Seatbelt, which each macOS has. Whether it applies a profile is found out by [`try_in_a_child`].
+pub(in crate::process) fn wall() -> Option<Wall> {
+    Some(Wall::Seatbelt)
+}
+
+/// The walls of one child, prepared.
+#[derive(Debug)]
+pub(in crate::process) struct Raise {
+    profile: String,
+}
+
+impl Raise {
+    pub(in crate::process) fn prepare(walls: &Walls, _: &Path) -> io::Result<Raise> {
+        Ok(Raise { profile: seatbelt::profile(walls)? })
+    }
+
+    /// The command that executes the program behind these walls.
+    pub(in crate::process) fn command(&self, program: &Path, args: &[OsString]) -> Option<(PathBuf, Vec<OsString>)> {
+        Some(seatbelt::around(&self.profile, program, args))
+    }
+
+    /// Nothing is left to do between fork and exec.
+    pub(in crate::process) fn raise(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a program can be executed behind these walls.
+pub(in crate::process) fn try_in_a_child(raise: &Raise) -> bool {
+    let (program, args) = seatbelt::around(&raise.profile, Path::new("/usr/bin/true"), &[]);
+    let mut command = Command::new(program);
+    command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }

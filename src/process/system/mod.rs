@@ -15,6 +15,9 @@ mod other;
 // Its tests run on every system.
 #[cfg(any(target_os = "macos", test))]
 mod procargs;
+// Its tests run on every system.
+#[cfg(any(target_os = "macos", test))]
+mod seatbelt;
 mod table;
 mod walls;
 
@@ -31,11 +34,12 @@ pub(in crate::process) use table::{Process, Table};
 use this::environment;
 pub use this::{DirWatch, machine_load, use_one_heap, watch_names};
 pub(super) use this::{
-    HAS_TABLE, NOT_RAISED, Raise, adopted, become_subreaper, booted_unix_ms, children, close_range,
-    close_range_on_exec, end_with_parent, here, holds, is_out_of_memory, is_subreaper, kill, landlock_version, look_up,
-    name, open_pidfd, owner, read_table, split, started_unix_ms, stop_being_subreaper, try_in_a_child, written_bytes,
+    HAS_TABLE, NOT_RAISED, Raise, adopted, around_scope, become_subreaper, booted_unix_ms, children, close_range,
+    close_range_on_exec, end_with_parent, here, holds, is_out_of_memory, is_subreaper, kill, look_up, name, open_pidfd,
+    out_of_memory_kills, owner, read_table, split, started_unix_ms, stop_being_subreaper, try_in_a_child, wall,
+    written_bytes,
 };
-pub use walls::{Copied, Walls};
+pub use walls::{Copied, Wall, Walls};
 
 /// The present descendants of `pid`, excluding `pid`; at most `limit` processes.
 pub(in crate::process) fn descendants(pid: u32, limit: usize) -> Vec<Process> {

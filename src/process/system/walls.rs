@@ -1,17 +1,36 @@
 //! The walls around a child as a description, which every system understands. See [`crate::process::walls`] for what they do.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// What raises walls on this system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wall {
+    /// Linux: the version of Landlock's interface.
+    Landlock(u32),
+    /// macOS.
+    Seatbelt,
+}
+
+impl fmt::Display for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Landlock(version) => write!(f, "Landlock {version}"),
+            Self::Seatbelt => f.write_str("Seatbelt"),
+        }
+    }
+}
 
 /// The walls around a child.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Walls {
     /// The files and directories that may be written, with all below them. Those that do not exist are left out.
     pub write: Vec<PathBuf>,
-    /// Directories that can be neither renamed nor removed, the outer ones first. Needs mounts.
+    /// Directories that can be neither renamed nor removed, the outer ones first. Needs [`crate::process::Means::take_out`].
     pub pinned: Vec<PathBuf>,
     /// Files and directories that cannot be written although they are below one that may, the inner ones first. What is pinned
-    /// below one of them stays as it is. Needs mounts.
+    /// below one of them stays as it is. Needs [`crate::process::Means::take_out`].
     pub read_only: Vec<PathBuf>,
     /// A directory of which the child sees a copy, made of the directory itself and of what the child changes. Needs mounts.
     pub copied: Option<Copied>,

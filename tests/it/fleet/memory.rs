@@ -1,4 +1,4 @@
-//! The memory of agents is limited by scopes of systemd, where it makes them.
+//! The memory and the processes of agents are limited by scopes of systemd, where it makes them.
 
 use std::fs;
 
@@ -7,13 +7,13 @@ use serde_json::json;
 use crate::ownfaults::world::{TASK, World};
 use crate::whole_runs::harness::Ground;
 
-/// A world with this program in the place of systemd-run, in which agents may use 4 GiB.
+/// A world with this program in the place of systemd-run, in which agents may use 4 GiB and 512 processes.
 fn world(systemd_run: &str) -> World {
     let ground = Ground::new();
     let program = ground.script("systemd-run", systemd_run);
     let path =
         format!("{}:{}", program.parent().expect("a directory").display(), std::env::var("PATH").expect("a PATH"));
-    let ground = ground.env("PATH", path).env("CCC_AGENT_MEMORY_MAX", "4G");
+    let ground = ground.env("PATH", path).env("CCC_AGENT_MEMORY_MAX", "4G").env("CCC_AGENT_TASKS_MAX", "512");
     World::on(
         ground,
         &json!({
@@ -45,9 +45,14 @@ fn each_process_of_an_agent_is_started_in_a_scope_with_its_limit() {
     units.dedup();
     assert_eq!(units.len(), 2, "{asked}");
     for scope in scopes {
-        for part in
-            ["--scope", "--collect", "--property=MemoryMax=4294967296", "-- ", &world.agent.display().to_string()]
-        {
+        for part in [
+            "--scope",
+            "--collect",
+            "--property=MemoryMax=4294967296",
+            "--property=TasksMax=512",
+            "-- ",
+            &world.agent.display().to_string(),
+        ] {
             assert!(scope.contains(part), "{part}: {scope}");
         }
     }
@@ -60,11 +65,14 @@ fn where_systemd_makes_no_scope_the_agent_runs_without_and_the_user_is_told() {
     // It is a fact of the run, which its report and `ccc explain` name.
     let journal = fs::read_to_string(world.run_dir().join("journal.jsonl")).expect("a journal");
     assert!(
-        journal.contains(r#"{"operator":{"not_enforced":{"setting":"agent.memory_max","why":"systemd-run makes"#),
+        journal.contains(r#"{"operator":{"not_enforced":{"setting":"agent.memory_max (and agent.tasks_max)","why":"systemd-run makes"#),
         "{id}"
     );
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in ["agent.memory_max is not enforced", "systemd-run makes no scope: Failed to connect to bus"] {
+    for part in [
+        "agent.memory_max (and agent.tasks_max) is not enforced",
+        "systemd-run makes no scope: Failed to connect to bus",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }

@@ -79,6 +79,7 @@ pub(crate) fn plan() -> Plan {
         checkpoints: true,
         tests_compared: true,
         agent_memory_max_bytes: Some(4 << 30),
+        agent_tasks_max: Some(512),
         walls: WallsPlan {
             guard: Guard::Auto,
             write: vec!["~/builds".to_owned()],

@@ -74,6 +74,7 @@ pub(crate) fn plan(ground: &Ground, number: u32) -> Plan {
         supervised: true,
         without_critic: false,
         agent_memory_max_bytes: None,
+        agent_tasks_max: None,
         checkpoints: false,
         tests_compared: false,
         approvals: ccc::core::Approvals::Off,

@@ -31,7 +31,7 @@ const DENIALS: [&str; 6] = [
 /// Whether walls can be tested here; says loudly if not.
 fn means() -> Option<Means> {
     let means = Means::find();
-    if means.landlock.is_none() || !means.mounts {
+    if means.wall.is_none() || !means.mounts {
         eprintln!("\n*** NOT TESTED: this system has no Landlock, or allows no mounts: {means:?} ***\n");
         return None;
     }

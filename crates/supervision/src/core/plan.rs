@@ -102,6 +102,9 @@ pub struct Plan {
     /// How much memory the processes of the agent and the critic may use, each with what it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_memory_max_bytes: Option<u64>,
+    /// How many processes and threads they may have; `None` is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_tasks_max: Option<u32>,
     /// What the run's processes may write, and what of the user's environment they get. Runs before 1.5 have no walls.
     #[serde(default, skip_serializing_if = "WallsPlan::is_default")]
     pub walls: WallsPlan,
@@ -153,6 +156,7 @@ impl Plan {
             without_critic: false,
             conversation_patience_ms: default_patience_ms(),
             agent_memory_max_bytes: None,
+            agent_tasks_max: None,
             walls: WallsPlan::default(),
             interface_settings: None,
             given: None,

@@ -22,8 +22,8 @@ use rustix::process::{Pid, Signal};
 
 pub(in crate::process) use keeper::split;
 pub use load::machine_load;
-pub(in crate::process) use scope::is_out_of_memory;
-pub(in crate::process) use walls::{NOT_RAISED, Raise, landlock_version, try_in_a_child};
+pub(in crate::process) use scope::{around_scope, is_out_of_memory, out_of_memory_kills};
+pub(in crate::process) use walls::{NOT_RAISED, Raise, try_in_a_child, wall};
 
 use super::changed::ChangedEntry;
 use super::table::{Process, Table};

@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{WaitOptions, getegid, geteuid, waitpid};
 
 use crate::process::monitor::{exit_at_once, split_off};
-use crate::process::system::walls::{Copied, Walls};
+use crate::process::system::walls::{Copied, Wall, Walls};
 
 /// The rights that are handled: all that write, as of the version that added the last of them. What an older kernel does not
 /// know is left out by the library.
@@ -27,8 +27,16 @@ const PATH_BENEATH: c_int = 1;
 /// The error number that says: the walls could not be raised. No other step between fork and exec fails with it.
 pub(in crate::process) const NOT_RAISED: c_int = libc::ENOTRECOVERABLE;
 
+/// The first version of Landlock that allows renames between directories.
+const FIRST_WITH_RENAMES: u32 = 2;
+
+/// Landlock, if it has all that ordinary work needs.
+pub(in crate::process) fn wall() -> Option<Wall> {
+    landlock_version().filter(|version| *version >= FIRST_WITH_RENAMES).map(Wall::Landlock)
+}
+
 /// The version of Landlock's interface; `None` without Landlock.
-pub(in crate::process) fn landlock_version() -> Option<u32> {
+fn landlock_version() -> Option<u32> {
     #[allow(unsafe_code, reason = "neither rustix nor the library reports it")]
     // SAFETY: with this flag the call reads nothing.
     let version =
@@ -91,6 +99,11 @@ impl Raise {
         let rules = rules.ok_or(io::ErrorKind::Unsupported)?;
         let mounts = if need_mounts(walls) { Some(Mounts::of(walls, cwd, rights.bits())?) } else { None };
         Ok(Raise { rules, mounts })
+    }
+
+    /// The program itself raises the walls here, not another one that executes it.
+    pub(in crate::process) fn command(&self, _: &Path, _: &[OsString]) -> Option<(PathBuf, Vec<OsString>)> {
+        None
     }
 
     /// Called between fork and exec. A child for which it fails must not be executed.
