@@ -4,8 +4,8 @@
 //! means nothing after a power cut.
 //!
 //! Regular beats alternate between two files, which change places: a file that replaces another one makes ext4 write its content
-//! to the disk at once (`auto_da_alloc`), and so does one that was truncated. With a thousand idle agents that was a third of
-//! the processor time.
+//! to the disk at once (`auto_da_alloc`), and so does one that was truncated. That was a fifth of an
+//! idle run's processor time.
 
 use std::fs;
 use std::io::{self, Write};
