@@ -14,7 +14,7 @@ use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
     self, AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, MergeOutcome, MergeRequest, PortError, Ports,
-    RemoveRequest, Removed, Strategy, TreeFate, Work, WorktreeError, Worktrees, add, remove,
+    RemoveRequest, Removed, Strategy, TreeFate, Unshared, Work, WorktreeError, Worktrees, add, remove,
 };
 
 /// Why git must not prune an agent's working tree, for `git worktree list`.
@@ -310,6 +310,25 @@ pub(super) fn merge(
         holder: &holder(&record.id),
     };
     worktree::merge(&git(&record.id, context)?, &request, check).map_err(|error| error_of(&error))
+}
+
+/// The submodules of an agent's commit whose commits only its working tree has.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn unshared(
+    record: &AgentRecord,
+    base: &str,
+    commit: &str,
+    context: &Context,
+) -> Result<Vec<Unshared>, CliError> {
+    let found = match Worktrees::new(&context.dirs()?.state).and_then(|trees| trees.find(&record.id)) {
+        Ok(tree) => worktree::unshared(&git(&record.id, context)?, &tree, base, commit),
+        // It is removed, and what it had was looked at then.
+        Err(WorktreeError::Unknown { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    found.map_err(|error| error_of(&error))
 }
 
 /// The error for an agent that works in the project's tree.
