@@ -155,6 +155,7 @@ pub(super) fn keep_beginning(run_dir: &RunDir, beginning: &RunSummary, redactor:
             outcome: None,
             reason: None,
             result: None,
+            journal_missing: None,
             resume: beginning.resume.clone(),
             ..ended
         },
@@ -189,6 +190,7 @@ pub(super) fn beginning(plan: &Plan, started_unix_ms: i64, redactor: &Redactor) 
         context_tokens: None,
         context_window_tokens: None,
         tests_touched: None,
+        journal_missing: None,
         result: None,
         resume: Some(format!("ccc resume {}", plan.run_id)),
         kind: None,

@@ -8,7 +8,7 @@ use crate::control::protocol::{Event, Shown, WordsOf};
 use crate::core::supervised::CommandAction;
 use crate::core::{Finish, Plan, Show, Tick};
 use crate::driver::{self, ReplayError};
-use crate::journal::{EntryKind, JournalReader, ReadError, RunDir, RunKind, run_kind};
+use crate::journal::{EntryKind, JournalReader, ReadError, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::parts::{GAP, Joint, Parts};
 use crate::ui::{Ending, Form, Printer, Stream, StreamJson, Style, clean, columns};
 use redaction::Redactor;
@@ -333,6 +333,7 @@ fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, agent
     // The run writes it after its end, so it may not be there yet.
     let report = run_dir.path().join(REPORT_FILE);
     let report = report.is_file().then(|| report.display().to_string());
+    let missing = RunSummary::read(&run_dir.summary()).ok().and_then(|summary| summary.journal_missing);
     let ending = Ending {
         finish,
         plan: &told,
@@ -342,6 +343,7 @@ fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, agent
         report: report.as_deref(),
         diff: None,
         restore: None,
+        journal_missing: missing.as_deref(),
     };
     let outputs = printer.finish(tick, &ending);
     outputs.iter().filter(|output| output.stream == Stream::Err).map(|output| output.text.as_str()).collect()

@@ -77,13 +77,14 @@ pub(super) fn tell_end(
     notify: &Notify,
     run_dir: &RunDir,
     cwd: String,
-    finish: &Finish,
+    (finish, journal_missing): (&Finish, Option<String>),
     redactor: &Redactor,
     context: &Context,
 ) {
     let subject = named(run_dir, cwd);
     let notifier = notifier(notify, subject, Follower::default(), run_dir, redactor, at(context), context);
     let Some(mut notifier) = notifier else { return };
+    notifier.journal_lacks(journal_missing);
     let end = Show::Finished { outcome: finish.outcome, reason: finish.reason.clone() };
     if let Some(bytes) = notifier.follow(&end, unix_ms(), redactor) {
         context.printer.talk_raw(&bytes);

@@ -152,6 +152,7 @@ fn commands(
         report: None,
         diff: None,
         restore: None,
+        journal_missing: None,
     };
     (ending.go_on(tick), ending.session())
 }

@@ -46,6 +46,7 @@ impl World {
                     report: None,
                     diff: None,
                     restore: None,
+                    journal_missing: None,
                 };
                 ending.resume(self.run.clock.now())
             }

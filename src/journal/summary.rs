@@ -77,6 +77,9 @@ pub struct RunSummary {
     /// The files of tests and of checks that were not as at the run's beginning when the agent stopped last; `None` for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests_touched: Option<Vec<TouchedTest>>,
+    /// What the journal lacks and why, in words; `None` if it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_missing: Option<String>,
 }
 
 /// Why a summary cannot be read or written.

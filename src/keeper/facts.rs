@@ -151,6 +151,7 @@ mod tests {
             context_tokens: None,
             context_window_tokens: None,
             tests_touched: None,
+            journal_missing: None,
             result: None,
             resume: None,
             kind: None,

@@ -12,7 +12,7 @@ use redaction::Redactor;
 
 use super::backoff::pause;
 use super::courier::{Courier, Failure};
-use super::follower::Follower;
+use super::follower::{Follower, Standing};
 use super::message::{Message, Subject};
 use super::outbox::{Item, Outbox};
 use super::terminal::Terminal;
@@ -67,6 +67,8 @@ pub struct Notifier {
     follower: Follower,
     /// How many clients attend the run.
     attended: u32,
+    /// What the run's journal lacks, for the news of the end.
+    journal_lacks: Option<String>,
     /// To the thread that keeps messages; `None` until there is one.
     to_keep: Option<SyncSender<Item>>,
     outbox: Outbox,
@@ -175,6 +177,7 @@ impl Notifier {
             subject,
             follower,
             attended: 0,
+            journal_lacks: None,
             to_keep: None,
             outbox,
             post: Arc::new(Post::default()),
@@ -185,12 +188,20 @@ impl Notifier {
         Some(notifier)
     }
 
+    /// Sets what the run's journal lacks, in words, which the news of its end says too.
+    pub fn journal_lacks(&mut self, missing: Option<String>) {
+        self.journal_lacks = missing;
+    }
+
     /// Follows what the run shows. Returns what the terminal is to get, without moving its cursor.
     pub fn follow(&mut self, show: &Show, now_unix_ms: i64, redactor: &Redactor) -> Option<String> {
         if let Show::Attended { clients } = show {
             self.attended = *clients;
         }
-        let news = self.follower.follow(show)?;
+        let mut news = self.follower.follow(show)?;
+        if let (Standing::Ended, Some(missing)) = (news.standing, &self.journal_lacks) {
+            news.text = format!("{}; {missing}", news.text);
+        }
         let message = Message::of(&news, &self.subject, now_unix_ms, &self.setting.zone, redactor);
         let entries = &self.setting.entries;
         let (bytes, has_terminal) = match self.setting.at {
@@ -429,6 +440,17 @@ mod tests {
         assert_eq!(messages.len(), 1, "{messages:?}");
         assert!(!messages[0].text.contains("made-up") && messages[0].at_unix_ms == 2_000, "{messages:?}");
         assert_eq!(told(&some_file), []);
+    }
+
+    #[test]
+    fn the_news_of_the_end_says_what_the_journal_lacks() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (all, file) = appends(dir.path(), "all");
+        let mut notifier = notifier(entries(&serde_json::json!([all])), dir.path(), None).expect("a notifier");
+        notifier.journal_lacks(Some("the journal lacks its last entries".to_owned()));
+        assert_eq!(notifier.follow(&completed("the critic agrees"), 2_000, &Redactor::new()), None);
+        assert_eq!(notifier.finish(), Left::default());
+        assert_eq!(told(&file)[0].text, "the critic agrees; the journal lacks its last entries");
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn summary(id: &str, started_unix_ms: i64) -> RunSummary {
         context_tokens: None,
         context_window_tokens: None,
         tests_touched: None,
+        journal_missing: None,
         result: None,
         resume: None,
         kind: None,

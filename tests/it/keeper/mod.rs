@@ -432,6 +432,7 @@ fn seeming(fleet: &Fleet, number: u32) -> FileLock {
         context_tokens: None,
         context_window_tokens: None,
         tests_touched: None,
+        journal_missing: None,
         result: None,
         resume: None,
         kind: None,
