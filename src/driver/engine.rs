@@ -428,6 +428,8 @@ pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
         context_tokens: None,
         context_window_tokens: None,
         tests_touched: None,
+        tools_denied: None,
+        elapsed_ms: Some(run.clock.now().as_ms()),
         journal_missing: run.journal.missing(),
         result: None,
         resume: None,

@@ -148,6 +148,27 @@ fn a_task_that_the_summary_has_cut_says_so() {
 }
 
 #[test]
+fn a_row_has_the_runs_own_time_and_how_many_calls_were_denied() {
+    let read = RunSummary::read(&fixture("runs/demo").with_file_name("run.json")).expect("a summary");
+    let ended = read.ended_unix_ms.expect("an end");
+    let row = |summary: &RunSummary, is_running| {
+        let run = NightRun { summary, is_running, page: None };
+        Nights::of(&[run], 0, ended + 9_000, &Washer::default())
+    };
+    // An older ccc has written no time of the run's own.
+    assert_eq!(row(&read, false).runs[0].took_ms, u64::try_from(ended - read.started_unix_ms).expect("a time"));
+    let own = RunSummary { elapsed_ms: Some(2_000), tools_denied: Some(2), ..read.clone() };
+    let nights = row(&own, false);
+    assert_eq!(nights.runs[0].took_ms, 2_000);
+    for text in [nights.page(&TimeZone::UTC).expect("a page"), nights.markdown(&TimeZone::UTC)] {
+        assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains("2 tool calls were denied"), "{text}");
+    }
+    let running = RunSummary { ended_unix_ms: None, outcome: None, updated_unix_ms: ended + 8_000, ..own };
+    assert_eq!(row(&running, true).runs[0].took_ms, 3_000);
+    assert_eq!(row(&running, false).runs[0].took_ms, 2_000, "nobody works on it");
+}
+
+#[test]
 fn a_report_in_markdown() {
     insta::assert_snapshot!(markdown(&report("runs/demo"), &TimeZone::UTC));
 }

@@ -34,6 +34,8 @@ fn summary(id: &str, started_unix_ms: i64) -> RunSummary {
         context_tokens: None,
         context_window_tokens: None,
         tests_touched: None,
+        tools_denied: None,
+        elapsed_ms: None,
         journal_missing: None,
         result: None,
         resume: None,

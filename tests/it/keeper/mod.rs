@@ -432,6 +432,8 @@ fn seeming(fleet: &Fleet, number: u32) -> FileLock {
         context_tokens: None,
         context_window_tokens: None,
         tests_touched: None,
+        tools_denied: None,
+        elapsed_ms: None,
         journal_missing: None,
         result: None,
         resume: None,
