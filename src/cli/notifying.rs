@@ -10,7 +10,7 @@ use crate::config::{Consents, Flags, Notify, resolve};
 use crate::core::{Finish, Plan, Show};
 use crate::driver::unix_ms;
 use crate::fleet::AgentRecord;
-use crate::journal::{RunDir, RunSummary};
+use crate::journal::{FileLock, RunDir, RunSummary};
 use crate::notify::{At, Courier, Follower, Left, Notifier, Ring, Setting, Subject, Terminal, has_left};
 use crate::process;
 
@@ -109,6 +109,14 @@ pub(super) fn at_the_end(notifier: Notifier, run_dir: &RunDir, context: &Context
 /// Sends what a ccc of the run that was killed has left, in a process of its own.
 pub(super) fn deliver_left(run_dir: &RunDir, context: &Context) {
     if has_left(run_dir.path()) {
+        deliver_apart(run_dir, context);
+    }
+}
+
+/// The same for a command that only reads: not inside an agent, and not while a ccc works on the run, which sends for itself.
+pub(super) fn deliver_left_of_ended(run_dir: &RunDir, context: &Context) {
+    let is_inside = context.env.get(process::RUN_ID_VARIABLE).is_some();
+    if !is_inside && has_left(run_dir.path()) && matches!(FileLock::holder(&run_dir.lock()), Ok(None)) {
         deliver_apart(run_dir, context);
     }
 }

@@ -72,7 +72,7 @@ mod take_back;
 mod work;
 
 pub use add::{AddRequest, Added, BranchWish, CloneWish, add};
-pub use admin::checked_out;
+pub use admin::{check, checked_out};
 pub use base::check_base;
 pub use branch::is_branch_of_agent;
 pub use complete::{Completed, complete};

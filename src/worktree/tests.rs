@@ -1018,6 +1018,41 @@ fn a_worktree_that_git_has_forgotten_is_named_as_such() {
 }
 
 #[test]
+fn a_worktree_whose_git_files_were_overwritten_is_named_with_the_command_that_mends_it() {
+    for (file, text) in [
+        ("commondir", "/nowhere\n"),
+        ("commondir", "/tmp\n"),
+        ("HEAD", "nothing\n"),
+        (".git", "gitdir: /tmp\n"),
+        ("both", ""),
+    ] {
+        let (fleet, tree) = with_work();
+        write(&tree.join("new.rs"), "new\n");
+        let ground = &fleet.ground;
+        let admin = PathBuf::from(ground.git_in(&tree, &["rev-parse", "--absolute-git-dir"]));
+        let files = match file {
+            ".git" => vec![tree.join(file)],
+            "both" => vec![admin.join("commondir"), admin.join("HEAD")],
+            file => vec![admin.join(file)],
+        };
+        files.iter().for_each(|file| fs::write(file, text).expect("written"));
+        let (git, found) =
+            (ground.ours(), Worktrees::new(&fleet.state).expect("worktrees").find("fox").expect("found"));
+        let of_work = work(&git, &found).expect_err("damaged");
+        let of_removal = remove(&git, &fleet.removal("fox")).expect_err("damaged");
+        for error in [&of_work, &of_removal] {
+            let WorktreeError::Damaged { dir, file, .. } = error else { panic!("{error}") };
+            assert!(*dir == tree && *file == files[0], "{error}");
+        }
+        let WorktreeError::Damaged { command, .. } = of_work else { panic!("{of_work}") };
+        let typed = std::process::Command::new("sh").args(["-c", &command]).status().expect("a shell");
+        assert!(typed.success(), "{command}");
+        work(&git, &found).expect("mended");
+        assert!(fleet.remove("fox").salvage.is_some(), "what is not committed is kept");
+    }
+}
+
+#[test]
 fn merges_of_one_repository_wait_for_each_other() {
     let fleet = Fleet::new();
     for id in ["a", "b", "c", "d"] {
