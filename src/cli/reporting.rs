@@ -12,6 +12,7 @@ use redaction::Redactor;
 
 use super::context::TypedAgent;
 use super::{Context, agent_tree, zone};
+use crate::checkpoint;
 use crate::core::{Finish, Plan, Tick};
 use crate::driver;
 use crate::fleet::AgentRecord;
@@ -119,6 +120,21 @@ impl Maker {
             Some(Changes { stops: Vec::new(), whole: Some(Difference { patch, ..Difference::default() }) })
         });
         (place, found)
+    }
+}
+
+/// Where the work of a run lies, whose directory is `cwd`.
+pub(super) fn place(run: &RunDir, cwd: &str, context: &Context) -> Place {
+    let agent = AgentRecord::read(run).ok().flatten().filter(|record| record.tree.is_some());
+    if let Some(record) = agent {
+        return Place::Agent { name: record.name };
+    }
+    let Some(repository) = Repository::find(Path::new(cwd)) else { return Place::Elsewhere };
+    let entries = agent_tree::git(run.id(), context).ok();
+    let entries = entries.and_then(|git| checkpoint::list(&git, &repository.shared(), run.id()).ok());
+    match entries.as_ref().and_then(|entries| entries.first()) {
+        Some(first) => Place::Checkpoints { first: first.number },
+        None => Place::Repository,
     }
 }
 
