@@ -22,7 +22,7 @@ use crate::control::protocol::{Event, FromRun, Reply, Request, Shown, Welcome, W
 use crate::control::{ClientError, request_of};
 use crate::core::{Budgets, Outcome, Show, WhenLeft};
 use crate::driver::{ChildEnv, TreeObserver, unix_ms};
-use crate::journal::{JournalReader, RunDir};
+use crate::journal::{JournalReader, RunDir, RunSummary};
 use crate::notify::Ring;
 use crate::process::{Cancel, KeySink, Keys, UserTerminal, stop_own_job};
 use crate::ui::conversation::{About, Conversation, Job, Leave, News};
@@ -240,6 +240,7 @@ impl<'a> Session<'a> {
             now_ms: welcome.t / 1_000,
             label: label(welcome),
             read_only: setup.read_only.then(|| "this terminal is read-only".to_owned()),
+            has_task: RunSummary::read(&setup.run.summary()).is_ok_and(|run| !run.task.is_empty()),
         };
         let ours = TreeObserver::of_process(&setup.state, &setup.env, setup.run.id(), Cancel::new()?);
         conversation.take(0, News::Joined(about));

@@ -14,7 +14,7 @@ use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
     self, AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, MergeOutcome, MergeRequest, PortError, Ports,
-    RemoveRequest, Removed, Strategy, TreeFate, Work, WorktreeError, Worktrees, add, remove,
+    RemoveRequest, Removed, Strategy, TreeFate, Unshared, Work, WorktreeError, Worktrees, add, remove,
 };
 
 /// Why git must not prune an agent's working tree, for `git worktree list`.
@@ -259,13 +259,24 @@ fn told(removed: &Removed) -> Vec<String> {
     notes
 }
 
+/// Checks that git can read the working tree of an agent, which is there.
+///
+/// # Errors
+/// When the agent has overwritten what git keeps about it.
+pub(super) fn check(tree: &AgentTree) -> Result<(), CliError> {
+    worktree::check(&tree.common_dir, &tree.path, &tree.branch).map_err(|error| error_of(&error))
+}
+
 /// The files in which an agent has uncommitted changes.
 ///
 /// # Errors
 /// When git fails.
 pub(super) fn uncommitted(record: &AgentRecord, context: &Context) -> Result<Vec<PathBuf>, CliError> {
     match record.tree.as_ref().filter(|tree| tree.path.is_dir()) {
-        Some(tree) => worktree::uncommitted(&git(&record.id, context)?, &tree.path).map_err(|error| error_of(&error)),
+        Some(tree) => {
+            check(tree)?;
+            worktree::uncommitted(&git(&record.id, context)?, &tree.path).map_err(|error| error_of(&error))
+        }
         None => Ok(Vec::new()),
     }
 }
@@ -276,6 +287,9 @@ pub(super) fn uncommitted(record: &AgentRecord, context: &Context) -> Result<Vec
 /// When git fails.
 pub(super) fn stands_elsewhere(record: &AgentRecord, context: &Context) -> Result<Option<String>, CliError> {
     let Some(tree) = &record.tree else { return Ok(None) };
+    if tree.path.is_dir() {
+        check(tree)?;
+    }
     let Some(repository) = Repository::find(&tree.path) else { return Ok(None) };
     let git = git(&record.id, context)?;
     let commit = |name: &str| repository.commit(&git, name).map_err(|error| failed(&error));
@@ -310,6 +324,25 @@ pub(super) fn merge(
         holder: &holder(&record.id),
     };
     worktree::merge(&git(&record.id, context)?, &request, check).map_err(|error| error_of(&error))
+}
+
+/// The submodules of an agent's commit whose commits only its working tree has.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn unshared(
+    record: &AgentRecord,
+    base: &str,
+    commit: &str,
+    context: &Context,
+) -> Result<Vec<Unshared>, CliError> {
+    let found = match Worktrees::new(&context.dirs()?.state).and_then(|trees| trees.find(&record.id)) {
+        Ok(tree) => worktree::unshared(&git(&record.id, context)?, &tree, base, commit),
+        // It is removed, and what it had was looked at then.
+        Err(WorktreeError::Unknown { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    found.map_err(|error| error_of(&error))
 }
 
 /// The error for an agent that works in the project's tree.
@@ -377,6 +410,8 @@ fn failed(error: &GitError) -> CliError {
 pub(super) fn error_of(error: &WorktreeError) -> CliError {
     let text = error.to_string();
     match error {
+        WorktreeError::Damaged { command, .. } => CliError::new(ErrorKind::Failed, text)
+            .hint(format!("to mend it, type: {command}; then type the same command again")),
         WorktreeError::Forgotten { .. } => CliError::new(ErrorKind::Failed, text)
             .hint("to keep the files that are not committed, copy them away before the agent is removed"),
         WorktreeError::NoRepository { .. }

@@ -52,11 +52,22 @@ pub(super) fn start(
             context.printer.json(serde_json::json!({"run_id": id, "reachable": ready.reachable}));
         }
     }
+    if let Some(why) = &ready.queued {
+        context.printer.talk(waits(id, why));
+        return Ok(ExitCode::COMPLETED);
+    }
     context.printer.talk(format_args!(
         "the run continues in the background; to see it: ccc attach {id}; to end it: ccc stop {id}"
     ));
     warn_of_logout(context);
     Ok(ExitCode::COMPLETED)
+}
+
+/// What is said of an agent that waits in the queue.
+pub(super) fn waits(name: &str, why: &str) -> String {
+    format!(
+        "agent {name} waits in the queue: {why}; the keeper starts it when there is room; to start it at once: ccc resume {name}"
+    )
 }
 
 /// Warns if the system ends a run in the background at the user's logout.
@@ -155,6 +166,7 @@ pub(super) fn keep_beginning(run_dir: &RunDir, beginning: &RunSummary, redactor:
             outcome: None,
             reason: None,
             result: None,
+            journal_missing: None,
             resume: beginning.resume.clone(),
             ..ended
         },
@@ -189,6 +201,9 @@ pub(super) fn beginning(plan: &Plan, started_unix_ms: i64, redactor: &Redactor) 
         context_tokens: None,
         context_window_tokens: None,
         tests_touched: None,
+        tools_denied: None,
+        elapsed_ms: None,
+        journal_missing: None,
         result: None,
         resume: Some(format!("ccc resume {}", plan.run_id)),
         kind: None,

@@ -229,8 +229,9 @@ fn help(words: &[String], context: &Context) -> Result<ExitCode, CliError> {
             let near = similar::get_close_matches(word.as_str(), &names, 1, misuse::LIKENESS)
                 .first()
                 .map(|name| format!("did you mean `ccc help {name}`?"));
+            let option = misuse::named_option(word, command);
             return Err(CliError::new(ErrorKind::Usage, format!("there is no command `{word}`"))
-                .hint(near.unwrap_or_else(|| "to list the commands: ccc --help".to_owned())));
+                .hint(option.or(near).unwrap_or_else(|| "to list the commands: ccc --help".to_owned())));
         };
         command = found;
     }

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::reporting::REPORT_FILE;
+use super::reporting::{self, REPORT_FILE};
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Event, Shown, WordsOf};
 use crate::core::supervised::CommandAction;
 use crate::core::{Finish, Plan, Show, Tick};
 use crate::driver::{self, ReplayError};
-use crate::journal::{EntryKind, JournalReader, ReadError, RunDir, RunKind, run_kind};
+use crate::journal::{EntryKind, JournalReader, ReadError, RunDir, RunKind, RunSummary, run_kind};
 use crate::ui::parts::{GAP, Joint, Parts};
 use crate::ui::{Ending, Form, Printer, Stream, StreamJson, Style, clean, columns};
 use redaction::Redactor;
@@ -137,7 +137,7 @@ impl<'a> EventPrinter<'a> {
         let result = clean::lines(finish.result.trim());
         let mut printer = Printer::new(Form::Text, Style::in_rows(false, Some(size.ws_col)));
         let agent = self.context.typed_agent(&plan);
-        let ending = ended(&mut printer, &self.run_dir, self.tick, &plan, &agent, &finish);
+        let ending = ended(&mut printer, &self.run_dir, self.tick, (&plan, &agent), &finish, self.context);
         let rows: Vec<String> = result.lines().chain(ending.lines()).map(str::to_owned).collect();
         let below = Below::of(&rows, size);
         self.context.printer.data(&below.rows);
@@ -313,7 +313,7 @@ impl<'a> EventPrinter<'a> {
         let read = || JournalReader::open(&self.run_dir.journal()).ok()?.plan().ok();
         if let (Some(plan), OutputForm::Lines(printer)) = (self.plan.take().or_else(read), &mut self.form) {
             let agent = self.context.typed_agent(&plan);
-            let text = ended(printer, &self.run_dir, self.tick, &plan, &agent, &finish);
+            let text = ended(printer, &self.run_dir, self.tick, (&plan, &agent), &finish, self.context);
             self.says_how_to_continue = text.contains(&format!("ccc resume {}", self.run_dir.id()));
             self.context.printer.data(&text);
         }
@@ -328,11 +328,20 @@ struct Finished {
 }
 
 /// The text about the end of a run. The result is the agent's last answer, which has been printed.
-fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, agent: &str, finish: &Finish) -> String {
+fn ended(
+    printer: &mut Printer,
+    run_dir: &RunDir,
+    tick: Tick,
+    (plan, agent): (&Plan, &str),
+    finish: &Finish,
+    context: &Context,
+) -> String {
     let (told, left_out) = driver::shown_plan(plan, &Redactor::new());
     // The run writes it after its end, so it may not be there yet.
     let report = run_dir.path().join(REPORT_FILE);
     let report = report.is_file().then(|| report.display().to_string());
+    let (diff, restore) = reporting::place(run_dir, &plan.cwd, context).in_short(run_dir.id());
+    let missing = RunSummary::read(&run_dir.summary()).ok().and_then(|summary| summary.journal_missing);
     let ending = Ending {
         finish,
         plan: &told,
@@ -340,8 +349,9 @@ fn ended(printer: &mut Printer, run_dir: &RunDir, tick: Tick, plan: &Plan, agent
         run_dir: &run_dir.path().display().to_string(),
         agent,
         report: report.as_deref(),
-        diff: None,
-        restore: None,
+        diff: diff.as_deref(),
+        restore: restore.as_deref(),
+        journal_missing: missing.as_deref(),
     };
     let outputs = printer.finish(tick, &ending);
     outputs.iter().filter(|output| output.stream == Stream::Err).map(|output| output.text.as_str()).collect()

@@ -1,12 +1,13 @@
 //! The checkpoints of a run, for the commands that list, compare and restore them.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use super::{CliError, Context, ErrorKind, agent_tree, steer};
 use crate::checkpoint::{self, CheckpointError, Entry, TreeRequest};
 use crate::fleet::AgentRecord;
 use crate::git::{Git, GitError, Repository};
 use crate::journal::RunDir;
+use crate::ui::clean;
 use crate::worktree::WorktreeError;
 
 /// Which two states of a run's files are compared.
@@ -51,10 +52,21 @@ impl KeptRun {
     /// # Errors
     /// When there is no such run, or its directory is in no repository.
     pub(super) fn find(named: &str, context: &Context) -> Result<KeptRun, CliError> {
-        let dir = steer::find_begun(named, context)?;
+        KeptRun::of(steer::find_begun(named, context)?, context)
+    }
+
+    /// This run.
+    ///
+    /// # Errors
+    /// When its directory is in no repository.
+    pub(super) fn of(dir: RunDir, context: &Context) -> Result<KeptRun, CliError> {
         let git = agent_tree::git(dir.id(), context)?;
         let record = AgentRecord::read(&dir).ok().flatten();
-        let own = record.as_ref().and_then(|record| record.tree.as_ref()).map(|tree| tree.path.clone());
+        let tree = record.as_ref().and_then(|record| record.tree.as_ref());
+        if let Some(tree) = tree.filter(|tree| tree.path.is_dir()) {
+            agent_tree::check(tree)?;
+        }
+        let own = tree.map(|tree| tree.path.clone());
         let project = match record {
             Some(record) => record.project,
             None => steer::cwd_of(&dir)?,
@@ -117,6 +129,15 @@ impl KeptRun {
         }
     }
 
+    /// Refuses a path that leads out of the run's files: git's own error would not say which paths are meant.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub(super) fn refuse_outside(&self, option: &str, paths: &[PathBuf]) -> Result<(), CliError> {
+        let top = self.repository.top.clone().unwrap_or_else(|| self.repository.dirs.own.clone());
+        refuse_outside(option, paths, &top)
+    }
+
     /// The error for a run whose working tree was removed.
     pub(super) fn without_tree(&self) -> CliError {
         let id = self.dir.id();
@@ -137,4 +158,55 @@ pub(super) fn failed(error: &GitError) -> CliError {
 
 pub(super) fn refused(error: &CheckpointError) -> CliError {
     CliError::new(ErrorKind::Failed, error.to_string())
+}
+
+/// Refuses a path that leads out of the directory `top`.
+///
+/// # Errors
+/// When there is one.
+pub(super) fn refuse_outside(option: &str, paths: &[PathBuf], top: &Path) -> Result<(), CliError> {
+    let Some(path) = paths.iter().find(|path| leads_out(path)) else { return Ok(()) };
+    let (path, top) = (path.display().to_string(), top.display());
+    let path = clean::one_line(&path, 200);
+    Err(CliError::new(ErrorKind::Usage, format!("{option}{path} does not name a file below {top}"))
+        .hint(format!("give files and directories relative to {top}, such as src/a.rs, from wherever you are")))
+}
+
+/// Whether a path is no relative one that stays below where it begins.
+fn leads_out(path: &Path) -> bool {
+    let mut depth = 0_usize;
+    for part in path.components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return true,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leads_out_is_refused_with_the_directory_that_is_meant() {
+        for (path, is_out) in [
+            ("src/a.rs", false),
+            ("./src/../b", false),
+            ("a..b", false),
+            ("../x", true),
+            ("src/../../x", true),
+            ("/etc/passwd", true),
+        ] {
+            let refused =
+                refuse_outside("--path ", &[PathBuf::from("ok"), PathBuf::from(path)], Path::new("/work/shop"));
+            assert_eq!(refused.is_err(), is_out, "{path}");
+            if let Err(error) = refused {
+                assert_eq!(error.message, format!("--path {path} does not name a file below /work/shop"));
+                assert!(error.hint.is_some_and(|hint| hint.contains("relative to /work/shop")));
+            }
+        }
+    }
 }

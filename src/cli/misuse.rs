@@ -23,9 +23,10 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command, has_
             _ => None,
         });
     let (message, hint) = match (error.kind(), given) {
-        (ClapKind::UnknownArgument, Some(option)) if option.starts_with('-') => {
-            (format!("there is no option {option}{}", of(command.as_deref())), option_hint(error, command.as_deref()))
-        }
+        (ClapKind::UnknownArgument, Some(option)) if option.starts_with('-') => (
+            format!("there is no option {option}{}", of(command.as_deref())),
+            option_hint(error, args, command.as_deref()),
+        ),
         (ClapKind::UnknownArgument | ClapKind::InvalidSubcommand, Some(word)) => {
             loose_words(word, args, command.as_deref(), root)
                 .unwrap_or_else(|| stray_word(word, args, command.as_deref(), root))
@@ -87,17 +88,44 @@ fn see_help(command: Option<&str>) -> String {
     }
 }
 
-fn option_hint(error: &clap::Error, command: Option<&str>) -> String {
+fn option_hint(error: &clap::Error, args: &[OsString], command: Option<&str>) -> String {
     match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(near)) => format!("did you mean {near}?"),
-        _ if command.is_none_or(|command| command == "resume") => {
-            format!("put the agent's own options after `--`; {}", see_help(command))
+        _ if command.is_none_or(|command| matches!(command, "resume" | "new" | "night")) => {
+            let typed: Vec<String> = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+            let dashes = if command == Some("night") { 2 } else { 1 };
+            let hint = behind_dashes(error, &typed, dashes);
+            let hint = hint.unwrap_or_else(|| "put the agent's own options after `--`".to_owned());
+            format!("{hint}; {}", see_help(command))
         }
         _ if command == Some("supervise") => {
             "put the supervised command and its options after `--`, as in: ccc supervise -- make -j4 test".to_owned()
         }
         _ => see_help(command),
     }
+}
+
+/// The hint for an unknown option that may be one of the agent: the same command with the option where those belong, behind the
+/// two dashes that stand for the `dashes`-th time. `typed` are the words after `ccc`. `None` when ccc has a similar option.
+pub(super) fn behind_dashes(error: &clap::Error, typed: &[String], dashes: usize) -> Option<String> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    if !option.starts_with('-') || error.get(ContextKind::SuggestedArg).is_some() {
+        return None;
+    }
+    let separators: Vec<usize> = typed.iter().enumerate().filter(|(_, word)| *word == "--").map(|(at, _)| at).collect();
+    let end = separators.get(dashes.checked_sub(1)?).copied().unwrap_or(typed.len());
+    let (ours, theirs) = typed.split_at_checked(end)?;
+    let mut ours = ours.to_vec();
+    // Options before the first two dashes of a list are those of the list.
+    let from = if dashes > 1 { separators.first().copied().unwrap_or(0) } else { 0 };
+    let is_it = |word: &String| word == option || word.strip_prefix(option).is_some_and(|rest| rest.starts_with('='));
+    let at = from + ours.get(from..)?.iter().position(is_it)?;
+    let has_value = ours.get(at) == Some(option) && ours.get(at + 1).is_some_and(|word| !word.starts_with('-'));
+    let moved: Vec<String> = ours.drain(at..=at + usize::from(has_value)).collect();
+    let there = ours.iter().filter(|word| *word == "--").count() + usize::from(!theirs.is_empty());
+    let missing = vec!["--".to_owned(); dashes.saturating_sub(there)];
+    let command: Vec<String> = ours.iter().chain(&missing).chain(theirs).chain(&moved).cloned().collect();
+    Some(format!("if it is an option of the agent, type: ccc{}", words(&command)))
 }
 
 /// The error for words of a task, or of a text for the agent, that were typed without quotes or without `-p`; `None`
@@ -140,6 +168,13 @@ fn loose_words(word: &str, args: &[OsString], command: Option<&str>, root: &Comm
     })
 }
 
+/// The hint for a word that is the name of an option, as `supervisor`.
+pub(super) fn named_option(word: &str, root: &Command) -> Option<String> {
+    root.get_arguments().find(|argument| argument.get_long() == Some(word) && !argument.is_hide_set())?;
+    let example = if word == "supervisor" { ", as in: ccc --supervisor -p \"TASK\"" } else { "" };
+    Some(format!("--{word} is an option{example}; to list the options: ccc --help"))
+}
+
 /// The error for a word where none belongs. With arguments after `--` the parser suggests no command, so similar names are looked
 /// up here.
 fn stray_word(word: &str, args: &[OsString], command: Option<&str>, root: &Command) -> (String, String) {
@@ -151,6 +186,9 @@ fn stray_word(word: &str, args: &[OsString], command: Option<&str>, root: &Comma
             (format!("unexpected argument `{word}` of `ccc {command}`"), what_it_takes(word, command, root))
         }
         Some(_) | None => {
+            if let Some(hint) = named_option(word, root).filter(|_| command != Some(word)) {
+                return (format!("there is no command `{word}`"), hint);
+            }
             let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
             let names: Vec<&str> = commands.map(Command::get_name).collect();
             // No command's name has several words.
@@ -220,6 +258,38 @@ mod tests {
         }
         for known in COMMANDS {
             assert!(names.iter().any(|name| name == known), "there is no command {known}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_an_option_is_told_as_one_and_not_as_a_similar_command() {
+        let args = ["ccc", "supervisor"].map(OsString::from);
+        let error = Cli::command().try_get_matches_from(&args).expect_err("no command");
+        let error = super::error(&error, &args, &Cli::command(), true);
+        assert_eq!(error.message, "there is no command `supervisor`");
+        let hint = "--supervisor is an option, as in: ccc --supervisor -p \"TASK\"; to list the options: ccc --help";
+        assert_eq!(error.hint.as_deref(), Some(hint));
+        assert_eq!(super::named_option("supervisor", &Cli::command()).as_deref(), Some(hint));
+        assert_eq!(super::named_option("supervise", &Cli::command()), None);
+    }
+
+    #[test]
+    fn an_option_of_the_agent_is_told_the_command_that_works() {
+        for (line, expected) in [
+            ("--supervisor -p do --permission-mode acceptEdits", "--supervisor -p do -- --permission-mode acceptEdits"),
+            ("--supervisor --permission-mode=plan -p do", "--supervisor -p do -- --permission-mode=plan"),
+            ("--supervisor --strange -p do -- --effort high", "--supervisor -p do -- --effort high --strange"),
+            ("resume last --permission-mode acceptEdits", "resume last -- --permission-mode acceptEdits"),
+            ("new do --permission-mode acceptEdits", "new do -- --permission-mode acceptEdits"),
+            ("night list --permission-mode acceptEdits", "night list -- -- --permission-mode acceptEdits"),
+        ] {
+            let args: Vec<OsString> = ["ccc"].into_iter().chain(line.split(' ')).map(OsString::from).collect();
+            let error = Cli::command().try_get_matches_from(&args).expect_err("an option of the agent");
+            let hint = super::error(&error, &args, &Cli::command(), true).hint.expect("a hint");
+            let command = format!("if it is an option of the agent, type: ccc {expected}; to ");
+            assert!(hint.starts_with(&command), "{line}: {hint}");
+            let typed = ["ccc"].into_iter().chain(expected.split(' '));
+            assert!(Cli::command().try_get_matches_from(typed).is_ok(), "{expected}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::config::{Consents, Flags, Notify, resolve};
 use crate::core::{Finish, Plan, Show};
 use crate::driver::unix_ms;
 use crate::fleet::AgentRecord;
-use crate::journal::{RunDir, RunSummary};
+use crate::journal::{FileLock, RunDir, RunSummary};
 use crate::notify::{At, Courier, Follower, Left, Notifier, Ring, Setting, Subject, Terminal, has_left};
 use crate::process;
 
@@ -77,13 +77,14 @@ pub(super) fn tell_end(
     notify: &Notify,
     run_dir: &RunDir,
     cwd: String,
-    finish: &Finish,
+    (finish, journal_missing): (&Finish, Option<String>),
     redactor: &Redactor,
     context: &Context,
 ) {
     let subject = named(run_dir, cwd);
     let notifier = notifier(notify, subject, Follower::default(), run_dir, redactor, at(context), context);
     let Some(mut notifier) = notifier else { return };
+    notifier.journal_lacks(journal_missing);
     let end = Show::Finished { outcome: finish.outcome, reason: finish.reason.clone() };
     if let Some(bytes) = notifier.follow(&end, unix_ms(), redactor) {
         context.printer.talk_raw(&bytes);
@@ -108,6 +109,14 @@ pub(super) fn at_the_end(notifier: Notifier, run_dir: &RunDir, context: &Context
 /// Sends what a ccc of the run that was killed has left, in a process of its own.
 pub(super) fn deliver_left(run_dir: &RunDir, context: &Context) {
     if has_left(run_dir.path()) {
+        deliver_apart(run_dir, context);
+    }
+}
+
+/// The same for a command that only reads: not inside an agent, and not while a ccc works on the run, which sends for itself.
+pub(super) fn deliver_left_of_ended(run_dir: &RunDir, context: &Context) {
+    let is_inside = context.env.get(process::RUN_ID_VARIABLE).is_some();
+    if !is_inside && has_left(run_dir.path()) && matches!(FileLock::holder(&run_dir.lock()), Ok(None)) {
         deliver_apart(run_dir, context);
     }
 }

@@ -12,7 +12,7 @@ use crate::journal::RunDir;
 use crate::publish::{self, Gh, NoTarget, PullRequest, Pushed, Pusher, Rejected, Target};
 use crate::tokens::without_credentials;
 use crate::ui::run_summary;
-use crate::worktree::is_branch_of_agent;
+use crate::worktree::{is_branch_of_agent, unshared_in_words};
 
 /// The command that the user repeats when something was in the way.
 #[derive(Debug, Clone, Copy)]
@@ -201,6 +201,8 @@ enum Proposed {
     Opened(String),
     /// It was open before.
     WasOpen(String),
+    /// The branch was not pushed: it names commits that only the agent's worktree has.
+    Unshared(String),
     /// The branch was not pushed.
     Rejected(Rejected),
     /// The branch is pushed, and there is no `gh`.
@@ -255,6 +257,7 @@ impl<'a> Proposal<'a> {
             Proposed::Nothing => ("nothing", format!("has nothing that {} has not", self.base), None),
             Proposed::Opened(url) => ("opened", format!("pull request {url}"), None),
             Proposed::WasOpen(url) => ("was_open", format!("pushed to the open pull request {url}"), None),
+            Proposed::Unshared(words) => ("unshared", words.clone(), None),
             Proposed::Rejected(rejected) => {
                 let hint = remedy(rejected, self.branch, &self.target, &self.repository.dir);
                 ("rejected", format!("was not pushed to {to}:\n{rejected}"), Some(hint))
@@ -273,7 +276,7 @@ impl<'a> Proposal<'a> {
         let (is_done, url) = match &proposed {
             Proposed::Opened(url) | Proposed::WasOpen(url) => (true, Some(url)),
             Proposed::Nothing => (true, None),
-            Proposed::Rejected(_) | Proposed::NoGh | Proposed::GhFailed(_) => (false, None),
+            Proposed::Unshared(_) | Proposed::Rejected(_) | Proposed::NoGh | Proposed::GhFailed(_) => (false, None),
         };
         if json {
             context.printer.json(serde_json::json!({
@@ -296,6 +299,10 @@ impl<'a> Proposal<'a> {
         let base = base.or(started).unwrap_or_else(|| commit.clone());
         if contains(git, place, &base, &commit).map_err(|error| failed(&error))? {
             return Ok(Proposed::Nothing);
+        }
+        let unshared = agent_tree::unshared(self.record, &base, &commit, context)?;
+        if !unshared.is_empty() {
+            return Ok(Proposed::Unshared(unshared_in_words(&unshared)));
         }
         let env = environment(context);
         match Pusher::new(&env, dir).push(self.branch, &self.target) {

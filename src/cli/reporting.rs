@@ -12,6 +12,7 @@ use redaction::Redactor;
 
 use super::context::TypedAgent;
 use super::{Context, agent_tree, zone};
+use crate::checkpoint;
 use crate::core::{Finish, Plan, Tick};
 use crate::driver;
 use crate::fleet::AgentRecord;
@@ -122,6 +123,21 @@ impl Maker {
     }
 }
 
+/// Where the work of a run lies, whose directory is `cwd`.
+pub(super) fn place(run: &RunDir, cwd: &str, context: &Context) -> Place {
+    let agent = AgentRecord::read(run).ok().flatten().filter(|record| record.tree.is_some());
+    if let Some(record) = agent {
+        return Place::Agent { name: record.name };
+    }
+    let Some(repository) = Repository::find(Path::new(cwd)) else { return Place::Elsewhere };
+    let entries = agent_tree::git(run.id(), context).ok();
+    let entries = entries.and_then(|git| checkpoint::list(&git, &repository.shared(), run.id()).ok());
+    match entries.as_ref().and_then(|entries| entries.first()) {
+        Some(first) => Place::Checkpoints { first: first.number },
+        None => Place::Repository,
+    }
+}
+
 /// The agent that a run is, if it is one.
 fn agent_of(journal: &Path) -> Option<AgentRecord> {
     let dir = journal.parent()?;
@@ -152,6 +168,7 @@ fn commands(
         report: None,
         diff: None,
         restore: None,
+        journal_missing: None,
     };
     (ending.go_on(tick), ending.session())
 }

@@ -606,7 +606,7 @@ impl Prepared {
 /// Prints the end of the run. Returns the finish (`None` when the user left before it) and whether writing the result
 /// to stdout failed. A reader that has gone away is no failure.
 fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context) -> (Option<Finish>, bool) {
-    let End { finish, plan, env: _, tick, mut printer, screen, journal_news, notifier: _ } = end;
+    let End { finish, plan, env: _, tick, mut printer, screen, journal_news, journal_missing, notifier: _ } = end;
     if let Some(finish) = &finish {
         let (plan, left_out) = driver::shown_plan(&plan, redactor);
         // A conversation without a message leaves nothing.
@@ -621,6 +621,7 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
             report: path.as_deref(),
             diff: report.as_ref().and_then(|report| report.diff.as_deref()),
             restore: report.as_ref().and_then(|report| report.restore.as_deref()),
+            journal_missing: journal_missing.as_deref(),
         };
         for piece in printer.finish(tick, &ending) {
             if screen.put(piece).is_err() {

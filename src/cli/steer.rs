@@ -15,6 +15,7 @@ use crate::core::{CheckPlan, Outcome, Plan};
 use crate::driver::unix_ms;
 use crate::fleet::{AgentRecord, Queued, State};
 use crate::journal::{FileLock, JournalReader, RunDir, RunDirError, RunSummary};
+use crate::ui::clean;
 
 /// The phase of a run whose ccc makes what it needs, and has no control socket yet.
 const STARTING: &str = "starting";
@@ -108,6 +109,25 @@ pub(super) fn find_begun(wanted: &str, context: &Context) -> Result<RunDir, CliE
     let run = find(wanted, context)?;
     if Queued::is_there(&run) { Err(not_started(&run)) } else { Ok(run) }
 }
+
+/// As [`find_begun`]; without a name the run that was active last, which is then named on stderr.
+///
+/// # Errors
+/// As [`find_begun`].
+pub(super) fn find_begun_or_last(wanted: Option<&str>, context: &Context) -> Result<RunDir, CliError> {
+    let Some(wanted) = wanted else {
+        let run = find_begun("last", context)?;
+        let name = AgentRecord::read(&run).ok().flatten().map(|record| format!(" ({})", record.name));
+        let task = RunSummary::read(&run.summary()).map(|run| format!(": {}", clean::one_line(&run.task, TASK_CHARS)));
+        let (name, task) = (name.unwrap_or_default(), task.unwrap_or_default());
+        context.printer.talk(format_args!("the last run, {}{name}{task}", run.id()));
+        return Ok(run);
+    };
+    find_begun(wanted, context)
+}
+
+/// How many characters of a task are shown.
+const TASK_CHARS: usize = 60;
 
 /// Connects to a run.
 ///

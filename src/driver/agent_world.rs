@@ -21,7 +21,7 @@ use super::child_env::ChildEnv;
 use super::clock::Clock;
 use super::control::{Control, Controller, Controls, HostLink};
 use super::credentials::{Credentials, FetchedFor, TokenRecords};
-use super::engine::{self, Engine, Reaction, Source as _, drive, feed, record, write_summary};
+use super::engine::{self, Closed, Engine, Reaction, Source as _, drive, feed, record, settle, write_summary};
 use super::host::in_foreground;
 use super::inbox::{Event, Events, InRecord, Inbox};
 use super::keep_awake::KeepAwake;
@@ -155,6 +155,8 @@ pub struct End {
     pub screen: Screen,
     /// The last news about the journal for the user.
     pub journal_news: Option<JournalNews>,
+    /// What the journal lacks and why, in words.
+    pub journal_missing: Option<String>,
     /// Has still to send what the run has told last.
     pub notifier: Option<Notifier>,
 }
@@ -374,6 +376,7 @@ impl World {
     /// has interrupted again.
     async fn leave(mut self, mut events: Events, mut controls: Controls) -> End {
         let tick = self.run.clock.now();
+        settle(&mut self);
         write_summary(&mut self, "finished");
         self.give_up_fetching.cancel();
         self.inbox.close();
@@ -471,10 +474,10 @@ impl World {
         }
         self.workers.copies.finish(COPY_TIMEOUT);
         let env = ChildEnv(self.credentials.child_env(&self.env.0, self.run.core.token()));
-        let (core, finish, journal_news) = self.run.close();
+        let Closed { core, finish, news: journal_news, missing: journal_missing } = self.run.close();
         let plan = core.plan().clone();
         let (printer, screen, notifier) = (self.printer, self.screen, self.notifier);
-        End { finish, plan, env, tick, printer, screen, journal_news, notifier }
+        End { finish, plan, env, tick, printer, screen, journal_news, journal_missing, notifier }
     }
 
     /// Kills everything that this run has started and that still runs, but nothing of another run in this process.
@@ -626,6 +629,9 @@ impl World {
         }
         let unix_ms = self.run.clock.unix_ms();
         // Before the redaction of what is shown: a resumed run compares with its journal.
+        if let (Some(notifier), Show::Finished { .. }) = (&mut self.notifier, &show) {
+            notifier.journal_lacks(self.run.journal.missing());
+        }
         let rung = self.notifier.as_mut().and_then(|notifier| notifier.follow(&show, unix_ms, &redactor));
         if let Some(redacted) = show.redacted(&|text| redactor.text(text).to_string()) {
             show = redacted;

@@ -178,9 +178,27 @@ impl<M: Machine> Engine<M> {
 
 impl<M> Engine<M> {
     /// Closes the journal after the other files; waits for each only for a bounded time.
-    pub(super) fn close(self) -> (M, Option<Finish>, Option<JournalNews>) {
+    pub(super) fn close(self) -> Closed<M> {
         self.files.finish(FILES_TIMEOUT);
-        (self.core, self.finish, self.journal.close())
+        let (news, missing) = self.journal.end();
+        Closed { core: self.core, finish: self.finish, news, missing }
+    }
+}
+
+/// What an engine leaves.
+pub(super) struct Closed<M> {
+    pub(super) core: M,
+    pub(super) finish: Option<Finish>,
+    /// The last news about the journal.
+    pub(super) news: Option<JournalNews>,
+    /// What the journal lacks.
+    pub(super) missing: Option<String>,
+}
+
+/// The last try to write the journal, after the last fact: what is said and written about the end says what the journal lacks.
+pub(super) fn settle<W: World>(world: &mut W) {
+    if let Some(news) = world.run_mut().journal.settle() {
+        world.tell(&news);
     }
 }
 
@@ -410,6 +428,9 @@ pub(super) fn write_summary<W: World>(world: &mut W, phase: &str) {
         context_tokens: None,
         context_window_tokens: None,
         tests_touched: None,
+        tools_denied: None,
+        elapsed_ms: Some(run.clock.now().as_ms()),
+        journal_missing: run.journal.missing(),
         result: None,
         resume: None,
         kind: None,

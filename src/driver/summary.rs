@@ -46,6 +46,7 @@ impl World {
                     report: None,
                     diff: None,
                     restore: None,
+                    journal_missing: None,
                 };
                 ending.resume(self.run.clock.now())
             }
@@ -61,6 +62,7 @@ impl World {
             restarts: self.run.core.restarts(),
             rotations: self.run.core.rotations(),
             cost_usd: self.run.core.cost_usd(),
+            tools_denied: Some(self.run.core.tools_denied()),
             context_tokens: context.map(|used| used.used_tokens),
             context_window_tokens: context.and_then(|used| used.window_tokens),
             result: finish.map(|finish| finish.result.clone()),

@@ -77,6 +77,15 @@ pub struct RunSummary {
     /// The files of tests and of checks that were not as at the run's beginning when the agent stopped last; `None` for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests_touched: Option<Vec<TouchedTest>>,
+    /// How many calls of the agent's tools were denied; `None` while unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools_denied: Option<u32>,
+    /// The run's own time when this was written: without the time in which no ccc worked on it, or the machine slept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<u64>,
+    /// What the journal lacks and why, in words; `None` if it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_missing: Option<String>,
 }
 
 /// Why a summary cannot be read or written.
@@ -121,6 +130,18 @@ impl RunSummary {
     pub fn context(&self) -> Option<ContextUse> {
         let window_tokens = self.context_window_tokens;
         self.context_tokens.map(|used_tokens| ContextUse { used_tokens, window_tokens })
+    }
+
+    /// How long the run has worked: its own time. `now_unix_ms` is given for a run that a ccc works on. Of a summary of an older
+    /// ccc, the time on the wall clock.
+    #[must_use]
+    pub fn took_ms(&self, now_unix_ms: Option<i64>) -> u64 {
+        let since = |from: i64, to: i64| u64::try_from(to.saturating_sub(from)).unwrap_or(0);
+        match (self.elapsed_ms, self.ended_unix_ms, now_unix_ms) {
+            (Some(elapsed_ms), None, Some(now)) => elapsed_ms.saturating_add(since(self.updated_unix_ms, now)),
+            (Some(elapsed_ms), Some(_), _) | (Some(elapsed_ms), None, None) => elapsed_ms,
+            (None, ended, now) => since(self.started_unix_ms, ended.or(now).unwrap_or(self.updated_unix_ms)),
+        }
     }
 
     /// Reads a `run.json`. Unknown fields are ignored; an unknown outcome, kind or phase of a newer ccc is kept as text.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::disk::JOURNAL_DELETED;
 use super::reader::{JournalReader, ReadError, Tail};
 use super::record::{BLOB_THRESHOLD_BYTES, BlobRef, Gap, Header, JournalAction, JournalInput, sha256_hex};
 use super::sink::{FileSink, Sink};
@@ -55,6 +56,10 @@ pub struct JournalWriter<S: Sink = FileSink> {
     /// A sync was requested for all entries before this one.
     asked_from: u64,
     has_replaced: bool,
+    /// Entries that were lost in troubles that are over, and the first error of the first of those.
+    lost_before: Option<(u64, String)>,
+    /// Whether [`JournalWriter::settle`] has made the last try.
+    settled: bool,
 }
 
 #[derive(Debug)]
@@ -197,6 +202,8 @@ impl<S: Sink> JournalWriter<S> {
             synced_told: 0,
             asked_from: 1,
             has_replaced: false,
+            lost_before: None,
+            settled: false,
         }
     }
 
@@ -285,7 +292,14 @@ impl<S: Sink> JournalWriter<S> {
     fn try_disk(&mut self) -> Option<JournalNews> {
         match self.flush() {
             Ok(()) => {
-                let told = self.trouble.take().filter(|trouble| trouble.told_behind);
+                let over = self.trouble.take();
+                if let Some((gap, error)) =
+                    over.as_ref().and_then(|over| Some((over.lost.as_ref()?, &over.first_error)))
+                {
+                    let entries = gap.to - gap.from + 1;
+                    self.lost_before.get_or_insert_with(|| (0, error.clone())).0 += entries;
+                }
+                let told = over.filter(|trouble| trouble.told_behind);
                 let recovered = told.map(|trouble| JournalNews::Recovered {
                     lost_entries: trouble.lost.map_or(0, |gap| gap.to - gap.from + 1),
                 });
@@ -415,6 +429,42 @@ impl<S: Sink> JournalWriter<S> {
         Some(Lost { since_n: gap.from, entries: gap.to - gap.from + 1, first_error: trouble.first_error.clone() })
     }
 
+    /// What the journal lacks and why, in words; `None` while all that was committed is written. What is only late counts, too:
+    /// asked at the end of a run, it is what nobody will read.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        if self.told_not_synced.as_deref() == Some(JOURNAL_DELETED) {
+            return Some(JOURNAL_DELETED.to_owned());
+        }
+        let could_not = |error: &str| format!("because they could not be written ({error})");
+        let (before, earlier) = self.lost_before.as_ref().map_or((0, None), |(lost, error)| (*lost, Some(error)));
+        let trouble = self.trouble.as_ref();
+        let lost = before + trouble.and_then(|it| it.lost.as_ref()).map_or(0, |gap| gap.to - gap.from + 1);
+        let error = trouble.map(|it| &it.first_error).or(earlier)?;
+        let is_behind = trouble.is_some() && (self.header.is_some() || !self.pending.is_empty());
+        let what = match (lost, is_behind) {
+            (0, false) => return None,
+            (0, true) => "the journal lacks its last entries".to_owned(),
+            (lost, false) => format!("the journal lacks {lost} entries"),
+            (lost, true) => format!("the journal lacks {lost} entries, and its last ones"),
+        };
+        Some(format!("{what}, {}", could_not(error)))
+    }
+
+    /// Tries once more, without the pause after a failure, to write all entries: no more will come. Returns the news for the user.
+    pub fn settle(&mut self) -> Option<JournalNews> {
+        self.settled = true;
+        self.last_try()
+    }
+
+    fn last_try(&mut self) -> Option<JournalNews> {
+        if self.pending.is_empty() && self.header.is_none() && self.trouble.is_none() {
+            return self.sync_news();
+        }
+        self.sink.wait();
+        self.try_disk()
+    }
+
     /// Requests a sync of everything committed, without waiting. The returned value lets another thread wait for it; `None`
     /// when there is nothing to wait for, for example while the disk accepts nothing.
     pub fn sync_soon(&mut self) -> Option<Durable> {
@@ -444,16 +494,17 @@ impl<S: Sink> JournalWriter<S> {
     }
 
     /// Commits the rest (even after a failure, without the pause) and waits briefly until it has reached the disk. Returns the
-    /// news for the user.
-    pub fn close(mut self) -> Option<JournalNews> {
-        let news = if self.pending.is_empty() && self.header.is_none() && self.trouble.is_none() {
-            self.sync_news()
-        } else {
-            self.sink.wait();
-            self.try_disk()
-        };
+    /// news for the user. After [`JournalWriter::settle`] the disk is not tried again, so that what was said then stays true.
+    pub fn close(self) -> Option<JournalNews> {
+        self.end().0
+    }
+
+    /// As [`JournalWriter::close`]; returns also what the journal lacks ([`JournalWriter::missing`]).
+    pub fn end(mut self) -> (Option<JournalNews>, Option<String>) {
+        let news = if self.settled && self.trouble.is_some() { None } else { self.last_try() };
+        let missing = self.missing();
         self.sink.close();
-        news
+        (news, missing)
     }
 }
 

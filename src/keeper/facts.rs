@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub(super) pids: BTreeSet<u32>,
     /// An agent is about to begin.
     pub(super) begins: bool,
+    /// A ccc works on an agent, and it is not known which, or it is gone and its lock is not: its end wakes nobody.
+    pub(super) unwatched: bool,
 }
 
 impl Seen {
@@ -43,8 +45,9 @@ impl Seen {
         let of = |agent: &Agent| fact(agent, since(agent), booted_unix_ms, now_unix_ms);
         let facts: Vec<AgentFact> = agents.iter().map(of).collect();
         let pids = holders.values().map(|holder| holder.pid).collect();
+        let unwatched = facts.iter().any(|fact| fact.is_running() && !holders.contains_key(fact.id.as_str()));
         let begins = facts.iter().any(|fact| fact.standing == Standing::Starting);
-        Ok(Seen { agents, facts, pids, begins })
+        Ok(Seen { agents, facts, pids, begins, unwatched })
     }
 
     /// Whether an agent waits for room.
@@ -151,6 +154,9 @@ mod tests {
             context_tokens: None,
             context_window_tokens: None,
             tests_touched: None,
+            tools_denied: None,
+            elapsed_ms: None,
+            journal_missing: None,
             result: None,
             resume: None,
             kind: None,
@@ -216,6 +222,11 @@ mod tests {
         let seen = Seen::look(state.path(), NOW).expect("seen");
         assert_eq!(seen.facts[0].standing, Standing::Running { ending: false });
         assert_eq!(seen.pids, BTreeSet::from([std::process::id()]));
+        assert!(!seen.unwatched);
+        // It has just locked its run, and has not written who it is.
+        std::fs::write(dead.dir.lock(), "").expect("written");
+        let seen = Seen::look(state.path(), NOW).expect("seen");
+        assert!(seen.unwatched && seen.pids.is_empty(), "{seen:?}");
         drop(lock);
     }
 }

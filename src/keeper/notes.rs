@@ -47,6 +47,12 @@ impl Notes {
         self.upkeep.continues(&fact_of(agent, now_unix_ms), now_unix_ms, rules)
     }
 
+    /// When the keeper continues this agent, whose ccc has died; `None` if it does not, or only after a reset of the usage.
+    #[must_use]
+    pub fn continued_at(&self, agent: &Agent, rules: &Rules, now_unix_ms: i64) -> Option<i64> {
+        self.upkeep.continued_at(&fact_of(agent, now_unix_ms), now_unix_ms, rules)
+    }
+
     /// Why this agent is not started again by itself, if the keeper has given up.
     #[must_use]
     pub fn given_up(&self, run: &str) -> Option<&str> {

@@ -12,7 +12,7 @@ use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::files::VersionedError;
 use crate::fleet::{Agent, KeptDown, State};
-use crate::process::{Others, run_apart};
+use crate::process::{Others, Watched, run_apart};
 use crate::upkeep::{Act, Facts, Load, Rules, TokenUsage, Upkeep, Why};
 
 /// How long continuing a run may take until it can be reached.
@@ -25,7 +25,7 @@ const REMOVAL_LIMIT: Duration = Duration::from_secs(90);
 const TELL_LIMIT: Duration = Duration::from_secs(30);
 /// How often agents are looked at whose end the system does not report, and after a fault.
 const LOOK_MS: i64 = 10_000;
-/// How soon an agent that is about to begin is looked at again.
+/// How soon an agent is looked at again that is about to begin, or whose ccc is not known or gone while its run is still locked.
 const BEGINNING_MS: i64 = 2_000;
 /// The longest wait.
 const LONGEST_WAIT_MS: i64 = 10 * 60_000;
@@ -128,10 +128,13 @@ impl Keeper<'_> {
             self.is_written();
             let now = self.world.now_unix_ms();
             let mut wake = decided.wake_unix_ms.unwrap_or(now + LONGEST_WAIT_MS);
-            if !self.others.watch(&seen.pids) {
-                wake = wake.min(now + LOOK_MS);
+            match self.others.watch(&seen.pids) {
+                Watched::All => {}
+                // Its lock is about to be released: a process that it has forked may have it for a moment.
+                Watched::OneIsGone => wake = wake.min(now + BEGINNING_MS),
+                Watched::NotAll => wake = wake.min(now + LOOK_MS),
             }
-            if seen.begins || acted {
+            if seen.begins || seen.unwatched || acted {
                 wake = wake.min(now + BEGINNING_MS);
             }
             self.wait_until(now, wake);

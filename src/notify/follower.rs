@@ -46,12 +46,19 @@ pub struct Follower {
     messages: u32,
     /// How many requests the user has answered: one that is made again after an answer is news.
     answers: u32,
+    /// How many calls of the agent's tools were denied.
+    denied: u32,
     /// The end of the wait that was told last, and whether the agent has worked since.
     wait: Option<(i64, bool)>,
     told: BTreeSet<[u8; 8]>,
 }
 
 impl Follower {
+    /// How many calls of the agent's tools were denied so far.
+    pub(super) fn denied(&self) -> u32 {
+        self.denied
+    }
+
     /// The news in what is shown; `None` if there is none, or it was told.
     pub fn follow(&mut self, show: &Show) -> Option<News> {
         match show {
@@ -74,6 +81,10 @@ impl Follower {
                     }
                     SettledHow::Withdrawn | SettledHow::Gone | SettledHow::Policy => {}
                 }
+                None
+            }
+            Show::Denied { role: Role::Agent, .. } => {
+                self.denied = self.denied.saturating_add(1);
                 None
             }
             Show::Text { role: Role::Agent, .. } | Show::Tool { role: Role::Agent, .. } => {

@@ -12,13 +12,14 @@ use redaction::Redactor;
 
 use super::backoff::pause;
 use super::courier::{Courier, Failure};
-use super::follower::Follower;
+use super::follower::{Follower, Standing};
 use super::message::{Message, Subject};
 use super::outbox::{Item, Outbox};
 use super::terminal::Terminal;
 use crate::config::{NotifyEntry, NotifyWay};
 use crate::core::Show;
 use crate::files::TimedLock;
+use crate::ui::format;
 
 /// How long the end of a run waits for its messages. What is not sent then is left to another process.
 pub const END_WAIT: Duration = Duration::from_secs(3);
@@ -26,6 +27,11 @@ pub const END_WAIT: Duration = Duration::from_secs(3);
 const KILLED_WAIT: Duration = Duration::from_secs(1);
 /// How many messages wait for the thread that keeps them; more come only while the disk hangs.
 const QUEUE_LIMIT: usize = 256;
+/// How long a process that delivers what a run has left works, with the pauses between its tries. What is left then stays for the
+/// next process.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How many processes, or later events of the run, try a message again after it has failed as often as one of them tries.
+const ROUNDS: u32 = 3;
 /// How long a process that delivers what a run has left waits for another that does the same.
 const CLAIM_WAIT: Duration = Duration::from_secs(60);
 
@@ -67,6 +73,8 @@ pub struct Notifier {
     follower: Follower,
     /// How many clients attend the run.
     attended: u32,
+    /// What the run's journal lacks, for the news of the end.
+    journal_lacks: Option<String>,
     /// To the thread that keeps messages; `None` until there is one.
     to_keep: Option<SyncSender<Item>>,
     outbox: Outbox,
@@ -143,6 +151,13 @@ impl Post {
             item.tries = item.tries.saturating_add(1);
             tracing::debug!(entry = entry.name, tries = item.tries, why, "a message was not delivered");
             let Some(pause) = pause(item.tries, after).filter(|_| again) else {
+                item.rounds = item.rounds.saturating_add(1);
+                if again && item.rounds < ROUNDS {
+                    // The receiver may answer later: the next event tries it again, or the next process.
+                    item.tries = 0;
+                    let _ = outbox.keep(item);
+                    return;
+                }
                 outbox.remove(item);
                 self.state().given_up.insert(entry.name.clone(), why);
                 return;
@@ -175,6 +190,7 @@ impl Notifier {
             subject,
             follower,
             attended: 0,
+            journal_lacks: None,
             to_keep: None,
             outbox,
             post: Arc::new(Post::default()),
@@ -185,12 +201,25 @@ impl Notifier {
         Some(notifier)
     }
 
+    /// Sets what the run's journal lacks, in words, which the news of its end says too.
+    pub fn journal_lacks(&mut self, missing: Option<String>) {
+        self.journal_lacks = missing;
+    }
+
     /// Follows what the run shows. Returns what the terminal is to get, without moving its cursor.
     pub fn follow(&mut self, show: &Show, now_unix_ms: i64, redactor: &Redactor) -> Option<String> {
         if let Show::Attended { clients } = show {
             self.attended = *clients;
         }
-        let news = self.follower.follow(show)?;
+        let mut news = self.follower.follow(show)?;
+        // Not a part of what the news is told apart by.
+        let denied = format::denied(self.follower.denied()).filter(|_| !news.text.contains("denied"));
+        if let (Standing::Ended | Standing::Rests, Some(denied)) = (news.standing, denied) {
+            news.text = format!("{}; {denied}", news.text);
+        }
+        if let (Standing::Ended, Some(missing)) = (news.standing, &self.journal_lacks) {
+            news.text = format!("{}; {missing}", news.text);
+        }
         let message = Message::of(&news, &self.subject, now_unix_ms, &self.setting.zone, redactor);
         let entries = &self.setting.entries;
         let (bytes, has_terminal) = match self.setting.at {
@@ -337,26 +366,55 @@ fn lane(
     let _claim = claim.or_else(|| outbox.claim(&entry.name, Duration::ZERO));
     while let Ok(mut item) = items.recv() {
         post.deliver(&mut item, entry, courier, outbox);
+        // The receiver answers again: what it did not take before is sent, too.
+        if !outbox.holds(&item) {
+            for mut before in outbox.left_for(&entry.name, item.message.at_unix_ms) {
+                if before.rounds > 0 {
+                    post.deliver(&mut before, entry, courier, outbox);
+                }
+            }
+        }
         post.closed();
     }
 }
 
-/// Sends what a run has left in its outbox, and returns what was given up. Blocks for minutes if receivers do not answer.
+/// Sends what a run has left in its outbox, and returns what was given up. Blocks for [`DELIVERY_LIMIT`] at most if receivers do not
+/// answer; what is not sent then is left.
 #[must_use]
 pub fn deliver(run_dir: &Path, entries: &[NotifyEntry], courier: &Courier, now_unix_ms: i64) -> Vec<(String, String)> {
+    deliver_within(DELIVERY_LIMIT, run_dir, entries, courier, now_unix_ms)
+}
+
+fn deliver_within(
+    limit: Duration,
+    run_dir: &Path,
+    entries: &[NotifyEntry],
+    courier: &Courier,
+    now_unix_ms: i64,
+) -> Vec<(String, String)> {
     let outbox = Outbox::of(run_dir);
-    let post = Post::default();
-    thread::scope(|scope| {
-        for entry in entries {
-            let (outbox, post) = (&outbox, &post);
-            scope.spawn(move || {
-                let Some(_claim) = outbox.claim(&entry.name, CLAIM_WAIT) else { return };
+    let post = Arc::new(Post::default());
+    for entry in entries {
+        let (outbox, of_thread, entry, courier) = (outbox.clone(), Arc::clone(&post), entry.clone(), courier.clone());
+        post.state().open += 1;
+        let send = move || {
+            if let Some(_claim) = outbox.claim(&entry.name, CLAIM_WAIT.min(limit)) {
                 for mut item in outbox.left_for(&entry.name, now_unix_ms) {
-                    post.deliver(&mut item, entry, courier, outbox);
+                    of_thread.deliver(&mut item, &entry, &courier, &outbox);
                 }
-            });
+            }
+            of_thread.closed();
+        };
+        if thread::Builder::new().name("notify entry".to_owned()).spawn(send).is_err() {
+            post.closed();
         }
-    });
+    }
+    if !post.wait_for_all(limit) {
+        post.stop();
+        courier.give_up();
+        // A request that hangs ends with the process.
+        post.wait_for_all(KILLED_WAIT);
+    }
     let given_up = post.state().given_up.clone();
     given_up.into_iter().collect()
 }
@@ -432,6 +490,17 @@ mod tests {
     }
 
     #[test]
+    fn the_news_of_the_end_says_what_the_journal_lacks() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (all, file) = appends(dir.path(), "all");
+        let mut notifier = notifier(entries(&serde_json::json!([all])), dir.path(), None).expect("a notifier");
+        notifier.journal_lacks(Some("the journal lacks its last entries".to_owned()));
+        assert_eq!(notifier.follow(&completed("the critic agrees"), 2_000, &Redactor::new()), None);
+        assert_eq!(notifier.finish(), Left::default());
+        assert_eq!(told(&file)[0].text, "the critic agrees; the journal lacks its last entries");
+    }
+
+    #[test]
     fn a_run_in_the_background_asks_the_desktop_while_no_terminal_is_attached() {
         let dir = tempfile::tempdir().expect("a directory");
         let (program, shown) = (dir.path().join("notify-send"), dir.path().join("shown"));
@@ -468,6 +537,61 @@ mod tests {
         assert_eq!(notifier.finish(), Left::default());
         let (first, second) = (requests.recv().expect("a request"), requests.recv().expect("a second one"));
         assert_eq!(first, second, "the same id");
+    }
+
+    #[test]
+    fn a_process_that_delivers_ends_at_its_limit_and_leaves_what_nobody_took() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let down = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
+        let (url, _requests) = answering_server(&[down, down, down, down, down]);
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let silent = format!("http://{}", silent.local_addr().expect("an address"));
+        let entries =
+            entries(&serde_json::json!([{"name": "down", "webhook": url}, {"name": "silent", "webhook": silent}]));
+        let outbox = Outbox::of(dir.path());
+        for name in ["down", "silent"] {
+            outbox.keep(&Item::new(name, Message::test("/w", 900))).expect("kept");
+        }
+        let limit = Duration::from_millis(2_500);
+        let begun = crate::driver::unix_ms();
+        assert_eq!(deliver_within(limit, dir.path(), &entries, &courier(dir.path()), 1_000), []);
+        let took = crate::driver::unix_ms() - begun;
+        assert!((2_500..9_000).contains(&took), "{took} ms");
+        let left = |name: &str| outbox.left_for(name, 1_000).iter().map(|item| item.tries).collect::<Vec<_>>();
+        assert_eq!(left("down"), [2], "its tries are remembered");
+        assert_eq!(left("silent").len(), 1);
+    }
+
+    #[test]
+    fn what_failed_as_often_as_one_process_tries_is_sent_with_the_next_event_and_given_up_in_the_end() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let outbox = Outbox::of(dir.path());
+        let message = |at: i64| Message::test("/w", at);
+        // Its last try of this process fails.
+        let mut last = Item::new("a", message(900));
+        last.tries = 4;
+        outbox.keep(&last).expect("kept");
+        let down = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
+        let (url, requests) = answering_server(&[down, OK, OK]);
+        let web = entries(&serde_json::json!([{"name": "a", "webhook": url}]));
+        assert_eq!(deliver(dir.path(), &web, &courier(dir.path()), 1_000), []);
+        let kept = outbox.left_for("a", 1_000);
+        assert_eq!(kept.iter().map(|item| (item.tries, item.rounds)).collect::<Vec<_>>(), [(0, 1)]);
+        // The next event reaches the receiver, and so does what is left.
+        let mut run = notifier(web.clone(), dir.path(), None).expect("a notifier");
+        assert_eq!(run.follow(&completed("x"), 1_000, &Redactor::new()), None);
+        assert_eq!(run.finish(), Left::default());
+        assert!(!outbox.holds_for(&web));
+        let bodies: Vec<String> = (0..3).map(|_| requests.recv().expect("a request")).collect();
+        assert!(bodies[1..].iter().any(|body| body.contains(r#""event":"test""#)), "{bodies:?}");
+        // In the last round it is given up, and said.
+        last.rounds = ROUNDS - 1;
+        outbox.keep(&last).expect("kept");
+        let (url, _requests) = answering_server(&[down]);
+        let web = entries(&serde_json::json!([{"name": "a", "webhook": url}]));
+        let given_up = deliver(dir.path(), &web, &courier(dir.path()), 1_000);
+        assert_eq!(given_up.len(), 1, "{given_up:?}");
+        assert!(!outbox.holds_for(&web));
     }
 
     #[test]

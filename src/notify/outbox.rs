@@ -34,13 +34,16 @@ pub(super) struct Item {
     pub(super) entry: String,
     /// How many tries have failed.
     pub(super) tries: u32,
+    /// How often it has failed as many times as one process tries.
+    #[serde(default)]
+    pub(super) rounds: u32,
     /// The message.
     pub(super) message: Message,
 }
 
 impl Item {
     pub(super) fn new(entry: &str, message: Message) -> Item {
-        Item { version: VERSION, entry: entry.to_owned(), tries: 0, message }
+        Item { version: VERSION, entry: entry.to_owned(), tries: 0, rounds: 0, message }
     }
 }
 
@@ -67,6 +70,11 @@ impl Outbox {
     pub(super) fn holds_any(&self) -> bool {
         let is_item = |entry: fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "json");
         fs::read_dir(&self.dir).is_ok_and(|entries| entries.flatten().any(is_item))
+    }
+
+    /// Whether this item is still kept.
+    pub(super) fn holds(&self, item: &Item) -> bool {
+        self.path(item).exists()
     }
 
     fn path(&self, item: &Item) -> PathBuf {

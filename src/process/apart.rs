@@ -119,6 +119,17 @@ pub fn let_go<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
+/// Whether the ends of all processes are reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// They are.
+    All,
+    /// One of them has ended.
+    OneIsGone,
+    /// One of them must be looked at from time to time.
+    NotAll,
+}
+
 /// Waits for the ends of processes that are not children, and for a file to be touched.
 #[derive(Debug, Default)]
 pub struct Others {
@@ -133,10 +144,10 @@ impl Others {
         self.bell = system::watch_names(&[bell]).ok();
     }
 
-    /// Watches exactly these processes. False if one of them cannot be watched: it must be looked at from time to time.
-    pub fn watch(&mut self, pids: &BTreeSet<u32>) -> bool {
+    /// Watches exactly these processes.
+    pub fn watch(&mut self, pids: &BTreeSet<u32>) -> Watched {
         self.ends.retain(|pid, _| pids.contains(pid));
-        let mut all = true;
+        let mut watched = Watched::All;
         for pid in pids {
             if self.ends.contains_key(pid) {
                 continue;
@@ -146,10 +157,12 @@ impl Others {
                 Some(Ok(Some(end))) => {
                     self.ends.insert(*pid, end);
                 }
-                Some(Ok(None) | Err(_)) | None => all = false,
+                Some(Err(rustix::io::Errno::SRCH)) if watched == Watched::All => watched = Watched::OneIsGone,
+                Some(Err(rustix::io::Errno::SRCH)) => {}
+                Some(Ok(None) | Err(_)) | None => watched = Watched::NotAll,
             }
         }
-        all
+        watched
     }
 
     /// Waits until one of the processes has ended, the file was touched, or the time is over.
@@ -208,7 +221,7 @@ mod tests {
         let mut others = Others::default();
         others.listen(&path);
         let mut child = Command::new("sleep").arg("600").spawn().expect("sleep starts");
-        assert!(others.watch(&BTreeSet::from([child.id()])));
+        assert_eq!(others.watch(&BTreeSet::from([child.id()])), Watched::All);
         ring(&bell).expect("touched");
         others.wait(LONG).expect("it waits");
         let begun = now();
@@ -218,7 +231,8 @@ mod tests {
         others.wait(LONG).expect("it waits");
         assert!(others.ends.is_empty(), "it has ended");
         child.wait().expect("it has ended");
-        assert!(!others.watch(&BTreeSet::from([child.id()])), "it is gone");
+        assert_eq!(others.watch(&BTreeSet::from([child.id()])), Watched::OneIsGone);
+        assert_eq!(others.watch(&BTreeSet::from([u32::MAX])), Watched::NotAll, "no pid");
     }
 
     #[test]

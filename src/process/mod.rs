@@ -94,7 +94,7 @@ mod user_terminal;
 mod wake;
 mod walls;
 
-pub use apart::{EndedApart, Others, booted_unix_ms, is_below_ccc, leave_apart, let_go, ring, run_apart};
+pub use apart::{EndedApart, Others, Watched, booted_unix_ms, is_below_ccc, leave_apart, let_go, ring, run_apart};
 pub use awake::{Awake, Inhibitor};
 pub use child::{Below, Child, ChildSink, Exit, spawn, spawn_on, spawn_or_pipe};
 pub use echo::TypedEcho;

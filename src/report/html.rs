@@ -339,7 +339,7 @@ impl Page<'_> {
     /// What the run took besides money.
     fn effort(&self) -> String {
         let totals = &self.r.totals;
-        let mut parts = vec![format::seconds(self.r.timeline.end_ms)];
+        let mut parts = vec![format::seconds(self.r.run.elapsed_ms)];
         let mut count = |n: u32, word: &str| {
             if n > 0 {
                 parts.push(format::count(n as usize, word));

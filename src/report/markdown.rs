@@ -45,7 +45,7 @@ pub fn markdown(report: &Report, zone: &TimeZone) -> String {
             "{} to {}, {}",
             format::date_and_time(report.run.started_unix_ms, zone),
             format::date_and_time(report.run.until_unix_ms, zone),
-            format::seconds(report.timeline.end_ms)
+            format::seconds(report.run.elapsed_ms)
         ),
         format!(
             "{}, {}, {}",

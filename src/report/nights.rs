@@ -67,12 +67,15 @@ pub struct NightRow {
     pub reason: Text,
     /// When it began.
     pub started_unix_ms: i64,
-    /// How long it took on the wall clock, or takes so far.
+    /// How long it took, or takes so far: its own time, without that in which no ccc worked on it.
     pub took_ms: u64,
     /// Judged stops.
     pub iterations: u32,
     /// Restarts.
     pub restarts: u32,
+    /// How many calls of its agent's tools were denied; `None` while unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools_denied: Option<u32>,
     /// Its cost; `None` while unknown.
     pub cost_usd: Option<f64>,
     /// Its page, if there is one.
@@ -158,7 +161,7 @@ impl Nights {
                 inline(run.task.as_str()),
                 if run.reason.is_empty() { "" } else { " — " },
                 inline(run.reason.as_str())
-            );
+            ) + &run.denied().map(|denied| format!("; {denied}")).unwrap_or_default();
             for (n, row) in rows::wrapped(&line, COLUMNS - 2).iter().enumerate() {
                 text.push_str(if n == 0 { "\n- " } else { "\n  " });
                 text.push_str(&super::markdown::finished(row));
@@ -172,6 +175,13 @@ impl Nights {
         let counts = self.outcomes.iter().map(|count| format!("{} {}", count.runs, words(count.outcome.as_str())));
         let counts: Vec<String> = counts.collect();
         if counts.is_empty() { "no run".to_owned() } else { counts.join(", ") }
+    }
+}
+
+impl NightRow {
+    /// How many calls were denied, in words, unless the reason is about that.
+    fn denied(&self) -> Option<String> {
+        format::denied(self.tools_denied.unwrap_or(0)).filter(|_| !self.reason.as_str().contains("denied"))
     }
 }
 
@@ -197,11 +207,6 @@ fn row(run: &NightRun<'_>, now_unix_ms: i64, washer: &Washer) -> NightRow {
         None if run.is_running => ("running", None),
         None => ("broken", Some(Tone::Bad)),
     };
-    let until = match (summary.ended_unix_ms, run.is_running) {
-        (Some(ended), _) => ended,
-        (None, true) => now_unix_ms,
-        (None, false) => summary.updated_unix_ms,
-    };
     let line = |text: &str| washer.line(text, LINE_CHARS);
     NightRow {
         id: line(&summary.id),
@@ -211,9 +216,10 @@ fn row(run: &NightRun<'_>, now_unix_ms: i64, washer: &Washer) -> NightRow {
         tone,
         reason: line(summary.reason.as_deref().unwrap_or_default()),
         started_unix_ms: summary.started_unix_ms,
-        took_ms: u64::try_from(until.saturating_sub(summary.started_unix_ms)).unwrap_or(0),
+        took_ms: summary.took_ms(run.is_running.then_some(now_unix_ms)),
         iterations: summary.iteration,
         restarts: summary.restarts,
+        tools_denied: summary.tools_denied.filter(|calls| *calls > 0),
         cost_usd: summary.cost_usd,
         page: run.page.as_deref().map(|page| washer.text(page)),
     }

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-use super::model::Report;
+use super::model::{Report, RunState};
 use super::record::{Closing, Recorder};
 use super::text::Washer;
 use crate::core::supervised::CommandAction;
 use crate::core::{Finish, Input, Plan, Tick};
 use crate::driver::{self, ReplayError, Retold};
-use crate::journal::{FileLock, JournalReader, RunKind, run_kind};
+use crate::journal::{FileLock, JournalReader, RunKind, RunSummary, Word, run_kind};
 use redaction::Redactor;
+
+/// How many characters are shown of a reason that the journal lacks.
+const REASON_CHARS: usize = 1_000;
 
 /// The report of a run, and what its commands are made from.
 #[derive(Debug)]
@@ -73,11 +76,21 @@ pub fn of_run(journal: &Path, redactor: &Redactor) -> Result<OfRun, ReplayError>
             (recorder, read, plan.run_id)
         }
     };
+    let summary = RunSummary::read(&journal.with_file_name("run.json")).ok();
+    let missing = summary.as_ref().and_then(|summary| summary.journal_missing.clone());
     let incomplete = match read {
-        Ok(()) => None,
+        Ok(()) => missing.clone(),
         Err(error) if facts == 0 => return Err(error),
         Err(error) => Some(error.to_string()),
     };
-    let report = recorder.end(Closing { incomplete, is_running });
+    let mut report = recorder.end(Closing { incomplete, is_running });
+    if let (None, Some(_), Some(RunSummary { outcome: Some(Word::Known(outcome)), reason, .. })) =
+        (&finish, missing, summary)
+    {
+        // The journal lacks the end, which the summary has.
+        report.state = RunState::Ended;
+        report.outcome = Some(outcome);
+        report.reason = Washer::new(redactor.clone()).line(&reason.unwrap_or_default(), REASON_CHARS);
+    }
     Ok(OfRun { report, plan: last_plan, finish, tick: last, id })
 }

@@ -148,6 +148,27 @@ fn a_task_that_the_summary_has_cut_says_so() {
 }
 
 #[test]
+fn a_row_has_the_runs_own_time_and_how_many_calls_were_denied() {
+    let read = RunSummary::read(&fixture("runs/demo").with_file_name("run.json")).expect("a summary");
+    let ended = read.ended_unix_ms.expect("an end");
+    let row = |summary: &RunSummary, is_running| {
+        let run = NightRun { summary, is_running, page: None };
+        Nights::of(&[run], 0, ended + 9_000, &Washer::default())
+    };
+    // An older ccc has written no time of the run's own.
+    assert_eq!(row(&read, false).runs[0].took_ms, u64::try_from(ended - read.started_unix_ms).expect("a time"));
+    let own = RunSummary { elapsed_ms: Some(2_000), tools_denied: Some(2), ..read.clone() };
+    let nights = row(&own, false);
+    assert_eq!(nights.runs[0].took_ms, 2_000);
+    for text in [nights.page(&TimeZone::UTC).expect("a page"), nights.markdown(&TimeZone::UTC)] {
+        assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains("2 tool calls were denied"), "{text}");
+    }
+    let running = RunSummary { ended_unix_ms: None, outcome: None, updated_unix_ms: ended + 8_000, ..own };
+    assert_eq!(row(&running, true).runs[0].took_ms, 3_000);
+    assert_eq!(row(&running, false).runs[0].took_ms, 2_000, "nobody works on it");
+}
+
+#[test]
 fn a_report_in_markdown() {
     insta::assert_snapshot!(markdown(&report("runs/demo"), &TimeZone::UTC));
 }
@@ -566,7 +587,7 @@ fn a_test_that_came_and_went_again_is_named() {
 }
 
 #[test]
-fn a_sleep_of_the_machine_is_a_row_with_its_times() {
+fn a_sleep_of_the_machine_is_a_row_with_its_times_and_no_part_of_the_duration() {
     let (plan, _) = demo_events();
     let mut recorder = Recorder::of_agent(&plan, Washer::default());
     // 22:09 on the wall clock; a minute of the run's own time later it is 01:05.
@@ -584,6 +605,31 @@ fn a_sleep_of_the_machine_is_a_row_with_its_times() {
     assert!(text.contains("- 22:10:00–01:05:00 away (2h 55m): the machine slept, or its clock was set\n"), "{text}");
     let page = html(&report);
     assert!(page.contains("<td>22:10:00–01:05:00</td>") && page.contains("<rect class=\"away\""), "{page}");
+    // As the terminal's end says it: the time in which nothing ran is not the run's.
+    assert!(page.contains(">1m 00s</p>") && text.contains(", 1m 00s\n"), "{text}");
+}
+
+#[test]
+fn a_report_of_a_journal_without_its_end_has_the_end_of_the_summary_and_says_what_is_missing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let whole = std::fs::read_to_string(fixture("runs/demo")).expect("read");
+    let lines: Vec<&str> = whole.lines().collect();
+    let half: String = lines[..lines.len() / 2].iter().flat_map(|line| [*line, "\n"]).collect();
+    std::fs::write(dir.path().join("journal.jsonl"), half).expect("written");
+    let read = RunSummary::read(&fixture("runs/demo").with_file_name("run.json")).expect("a summary");
+    let missing = Some("the journal lacks its last entries, because they could not be written (full)".to_owned());
+    let told = |summary: &RunSummary| {
+        summary.write(&dir.path().join("run.json"), &Redactor::new()).expect("written");
+        of_run(&dir.path().join("journal.jsonl"), &Redactor::new()).expect("a report").report
+    };
+    let report = told(&RunSummary { journal_missing: missing.clone(), ..read.clone() });
+    assert_eq!((report.state, report.outcome), (RunState::Ended, Some(Outcome::Completed)));
+    assert_eq!(Some(report.reason.as_str()), read.reason.as_deref());
+    assert_eq!(Some(report.incomplete.as_str()), missing.as_deref());
+    assert!(html(&report).contains("the journal lacks its last entries"));
+    // A run whose ccc was killed has no such summary.
+    let report = told(&RunSummary { outcome: None, ..read });
+    assert_eq!((report.state, report.outcome), (RunState::Broken, None));
 }
 
 #[test]

@@ -50,6 +50,8 @@ struct SettingsSource {
     helper: bool,
     /// The permission mode in which a session begins.
     default_mode: Option<String>,
+    /// The permission rules that allow something.
+    allow: Vec<String>,
     /// Whether the CLI runs commands in its own sandbox.
     sandbox: Option<bool>,
     /// It is a file of the project.
@@ -139,6 +141,8 @@ impl AgentSettings {
         let helper = settings.get("apiKeyHelper").and_then(Value::as_str).is_some_and(|line| !line.trim().is_empty());
         let mode = settings.pointer("/permissions/defaultMode").and_then(Value::as_str);
         let default_mode = mode.map(str::to_owned);
+        let allow = settings.pointer("/permissions/allow").and_then(Value::as_array);
+        let allow = allow.into_iter().flatten().filter_map(|rule| Some(rule.as_str()?.to_owned())).collect();
         let env = CREDENTIAL_VARIABLES.into_iter().filter_map(|name| {
             let value = settings.pointer(&format!("/env/{name}"))?;
             let text = match value {
@@ -150,7 +154,7 @@ impl AgentSettings {
         });
         let sandbox = settings.pointer("/sandbox/enabled").and_then(Value::as_bool);
         let env = env.collect();
-        self.sources.push(SettingsSource { place, helper, default_mode, sandbox, of_project: false, env });
+        self.sources.push(SettingsSource { place, helper, default_mode, allow, sandbox, of_project: false, env });
     }
 
     /// The helper command with which the CLI gets a key by itself.
@@ -164,6 +168,11 @@ impl AgentSettings {
     #[must_use]
     pub fn default_mode(&self) -> Option<(&str, &str)> {
         self.sources.iter().find_map(|source| Some((source.default_mode.as_deref()?, source.place.as_str())))
+    }
+
+    /// The permission rules of all files that allow something: the CLI takes them together.
+    pub fn allow_rules(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().flat_map(|source| source.allow.iter().map(String::as_str))
     }
 
     /// Where the CLI's own sandbox is switched on, and whether that is a file of the project.

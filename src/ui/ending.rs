@@ -29,6 +29,8 @@ pub struct Ending<'a> {
     pub diff: Option<&'a str>,
     /// The command that makes the files what they were before the run, if there is one.
     pub restore: Option<&'a str>,
+    /// What the journal lacks and why, if it is not complete.
+    pub journal_missing: Option<&'a str>,
 }
 
 impl Ending<'_> {
@@ -96,7 +98,7 @@ impl Ending<'_> {
     /// Adds the fields of the final object.
     pub(super) fn fields(&self, tick: Tick, object: Object) -> Object {
         let finish = self.finish;
-        object
+        let object = object
             .field("outcome", &finish.outcome.as_str())
             .field("reason", &finish.reason)
             .field("run_id", &self.plan.run_id)
@@ -110,7 +112,11 @@ impl Ending<'_> {
             .field("result", &finish.result)
             .field("tests_touched", &finish.tests.files)
             .field("report", &self.report)
-            .field("resume", &self.resume(tick))
+            .field("resume", &self.resume(tick));
+        match self.journal_missing {
+            Some(missing) => object.field("journal_missing", &missing),
+            None => object,
+        }
     }
 
     /// The reason, and how many of the agent's calls were denied, unless the reason is about that.
@@ -155,6 +161,9 @@ impl Ending<'_> {
             line("tests", &tests);
         }
         line("journal", self.run_dir);
+        if let Some(missing) = self.journal_missing {
+            line("incomplete", &format!("{missing}; `ccc resume`, `report` and `explain` know only what it has"));
+        }
         if let Some(report) = self.report {
             line("report", report);
         }
@@ -230,6 +239,7 @@ mod tests {
                 report: Some("/state/r1/report.html"),
                 diff: Some("ccc diff r1"),
                 restore: Some("ccc restore r1 1"),
+                journal_missing: Some("the journal lacks its last entries, because they could not be written (full)"),
             };
             ending.text(Tick::ZERO, denied, Style::in_rows(false, Some(80)), &TimeZone::UTC)
         };
@@ -240,6 +250,9 @@ mod tests {
         {
             assert!(text.contains(row), "{text}");
         }
+        let lacks =
+            text.split_once("  incomplete the journal lacks its last entries, because").expect("a row of its own");
+        assert!(lacks.0.contains("  journal    /state/r1\n") && lacks.1.contains("(full)"), "{text}");
         assert!(told("the critic agrees", None, 0).starts_with("Completed: the critic agrees\n"));
         assert!(told("Write was denied 2 times", None, 2).starts_with("Completed: Write was denied 2 times\n"));
     }

@@ -64,6 +64,9 @@ const TEXT_BYTES: usize = 64 * 1024;
 /// How many rows of a failed check's output are shown on a terminal.
 const TAIL_ROWS: usize = 20;
 
+/// How many rows the last line of a failed check's output takes: mostly it has the result.
+const RESULT_ROWS: usize = 4;
+
 /// How many bytes of a failed check's output are read.
 const TAIL_BYTES: usize = 16 * 1024;
 
@@ -570,12 +573,19 @@ impl Plain {
             return self.row("✓ ", Ink::Good, &format!("{what} passed: {command} ({took})"));
         }
         let text = format!("{what} failed: {command} ({took}): {summary}");
-        let mut out = self.row("✗ ", Ink::Bad, text.trim_end_matches([':', ' ']));
+        // Why it failed stands at the end of this line, so the line is wrapped and not cut.
+        let text = clean::one_line(text.trim_end_matches([':', ' ']), PIPED_CHARS);
+        let mut out = self.said("✗ ", Ink::Bad, &text);
         let tail = end(tail.trim_end(), TAIL_BYTES);
-        let skipped = tail.lines().count().saturating_sub(TAIL_ROWS);
-        for line in tail.lines().skip(skipped) {
+        let lines: Vec<&str> = tail.lines().collect();
+        let Some((result, before)) = lines.split_last() else { return out };
+        for line in before.iter().skip(lines.len().saturating_sub(TAIL_ROWS)) {
             out.push_str(&self.row("    ", Ink::Dim, line));
         }
+        let lead = "    ";
+        let room = if self.style.wraps { self.room(lead.len()).saturating_mul(RESULT_ROWS) } else { PIPED_CHARS };
+        let result = columns::cut_front(&clean::one_line(result, TAIL_BYTES), room);
+        out.push_str(&self.said_hanging(lead, Ink::Dim, &result, lead.len(), columns::wrap));
         out
     }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::error::WorktreeError;
+use crate::core::shell::quoted;
 use crate::files::{self, GIT_STATE};
 
 /// The directory that git keeps for the working tree at `path`, which may be gone.
@@ -24,6 +26,39 @@ pub(super) fn place(admin: &Path) -> Option<PathBuf> {
 fn all(common: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
+}
+
+/// Checks what git reads about the working tree at `path` before anything else: the agent can write these files, and git's own
+/// errors do not say which one is wrong. A tree that git has forgotten has none.
+///
+/// # Errors
+/// [`WorktreeError::Damaged`] when one of them is not as git writes it.
+pub fn check(common: &Path, path: &Path, branch: &str) -> Result<(), WorktreeError> {
+    let Some(admin) = of(common, path) else { return Ok(()) };
+    let read = |file: &Path| files::read(file, GIT_STATE).ok().map(|text| String::from_utf8_lossy(&text).into_owned());
+    let real = |path: PathBuf| path.canonicalize().ok();
+    let (link, shared, head) = (path.join(".git"), admin.join("commondir"), admin.join("HEAD"));
+    let leads = read(&link).and_then(|text| real(path.join(text.strip_prefix("gitdir:")?.trim())));
+    let shares = read(&shared).and_then(|text| real(admin.join(text.trim_end_matches('\n'))));
+    let is_commit = |text: &str| text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_head = |text: &str| text.strip_prefix("ref: refs/").is_some_and(|name| !name.is_empty()) || is_commit(text);
+    let written = |text: String, file: &Path| {
+        let words = [text, file.display().to_string()].map(|word| quoted(&word));
+        format!("echo {} > {}", words[0], words[1])
+    };
+    let mut damaged = Vec::new();
+    if leads.is_none() || leads != real(admin.clone()) {
+        damaged.push((written(format!("gitdir: {}", admin.display()), &link), link));
+    }
+    if shares.is_none() || shares != real(common.to_owned()) {
+        damaged.push((written("../..".to_owned(), &shared), shared));
+    }
+    if !read(&head).is_some_and(|text| is_head(text.trim_end())) {
+        damaged.push((written(format!("ref: refs/heads/{branch}"), &head), head));
+    }
+    let Some((_, file)) = damaged.first().cloned() else { return Ok(()) };
+    let commands: Vec<String> = damaged.into_iter().map(|(command, _)| command).collect();
+    Err(WorktreeError::Damaged { dir: path.to_owned(), file, command: commands.join(" && ") })
 }
 
 /// Whether the working tree is locked.

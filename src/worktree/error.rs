@@ -23,6 +23,16 @@ pub enum WorktreeError {
         /// The working tree.
         dir: PathBuf,
     },
+    /// A file that git keeps about the working tree was overwritten, mostly by the agent.
+    #[error("{} was overwritten, so git cannot read the worktree {}", file.display(), dir.display())]
+    Damaged {
+        /// The working tree.
+        dir: PathBuf,
+        /// The first such file.
+        file: PathBuf,
+        /// The command that mends all of them.
+        command: String,
+    },
     /// There is no commit to start from.
     #[error("the repository {} has no commit yet, so there is nothing to start from; type `git -C {} commit --allow-empty -m first`", dir.display(), dir.display())]
     NoCommits {

@@ -16,6 +16,7 @@ use super::checked_out::{self, Occupied};
 use super::error::WorktreeError;
 use super::merged_tree::{self, Computed, Strategy};
 use super::record::{Worktree, Worktrees};
+use super::submodules::{self, Unshared};
 use super::take_back::{forget_in_git, value};
 use crate::checkpoint::{Expected, set_reference};
 use crate::files::{WORKTREE_RECORD, make_private_dir, read_private, replace_json, trash};
@@ -138,6 +139,12 @@ pub enum Refusal {
         /// The branch.
         branch: String,
     },
+    /// The result would name commits that only the agent's worktree has.
+    #[error("{}", unshared_in_words(unshared))]
+    Unshared {
+        /// The submodules, never none.
+        unshared: Vec<Unshared>,
+    },
     /// An earlier merge was interrupted while it wrote files, and it is not known which.
     #[error("an earlier merge was interrupted while it wrote the files of {}; to put them aside, type `{}git -C {} stash -u`, then merge again", tree.display(), unlock.as_ref().map(|lock| format!("rm -f {} && ", lock.display())).unwrap_or_default(), tree.display())]
     HalfWritten {
@@ -146,6 +153,25 @@ pub enum Refusal {
         /// The lock that the interrupted git has left.
         unlock: Option<PathBuf>,
     },
+}
+
+/// Which commits would be lost, and how the user gets them.
+pub fn unshared_in_words(unshared: &[Unshared]) -> String {
+    let each = unshared.iter().map(|Unshared { path, commit, command }| {
+        let (path, commit) = (path.display(), commit.get(..12).unwrap_or(commit));
+        let nested = format!("{path} is a repository of its own");
+        match command {
+            Some(command) => format!(
+                "{nested}, and only the agent's worktree has its commit {commit}; to have the commit outside of it, type \
+                 `{command}`, then merge again"
+            ),
+            None => format!(
+                "{nested}, and its commit {commit} can be had from nowhere; the agent has to commit the files of {path} \
+                 instead, or another commit of it"
+            ),
+        }
+    });
+    each.collect::<Vec<_>>().join("\n")
 }
 
 /// What has just been done.
@@ -334,6 +360,10 @@ impl Merging<'_> {
         };
         if commit == before {
             return Ok(MergeOutcome::NothingToMerge);
+        }
+        let unshared = submodules::unshared(git, self.worktree, &before, &commit)?;
+        if !unshared.is_empty() {
+            return Ok(MergeOutcome::Refused(Refusal::Unshared { unshared }));
         }
         let settings = settings_without_programs(git, &scratch)?;
         git.run(

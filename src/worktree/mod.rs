@@ -29,7 +29,8 @@
 //!
 //! # Merging
 //! [`merge`] brings an agent's branch into its base, one at a time in a repository. The result is made and checked in a scratch
-//! tree; then the branch is set, if nobody has changed it meanwhile. A conflict or a failed check changes nothing.
+//! tree; then the branch is set, if nobody has changed it meanwhile. A conflict or a failed check changes nothing, and neither
+//! does a submodule whose commit only the agent has.
 //!
 //! # Cases
 //! | case | answer |
@@ -71,19 +72,20 @@ mod take_back;
 mod work;
 
 pub use add::{AddRequest, Added, BranchWish, CloneWish, add};
-pub use admin::checked_out;
+pub use admin::{check, checked_out};
 pub use base::check_base;
 pub use branch::is_branch_of_agent;
 pub use complete::{Completed, complete};
 pub use error::WorktreeError;
 pub use include::INCLUDE_FILE;
-pub use merge::{MergeOutcome, MergeRequest, Merged, Refusal, merge, uncommitted};
+pub use merge::{MergeOutcome, MergeRequest, Merged, Refusal, merge, uncommitted, unshared_in_words};
 pub use merged_tree::Strategy;
 pub use note::Note;
 pub use ports::{DEFAULT_RANGE, PortError, Ports, port_variables};
 pub use record::{DIR, Stage, Worktree, Worktrees};
 pub use remove::{BranchFate, RemoveRequest, Removed, TreeFate, remove};
 pub use salvage::{SALVAGE, Salvage};
+pub use submodules::{Unshared, unshared};
 pub use work::{Work, work};
 
 #[cfg(test)]

@@ -90,6 +90,7 @@ pub(super) fn of_gone_tree(git: &Git, record: &Worktree) -> Result<Option<Salvag
 impl<'a> Tree<'a> {
     fn new(git: &'a Git, record: &'a Worktree) -> Result<Self, WorktreeError> {
         let top = Some(record.path.clone());
+        admin::check(&record.common, &record.path, &record.branch)?;
         let own = admin::of(&record.common, &record.path);
         // If git has forgotten the tree, its files are compared with the branch.
         let index = own.is_some();

@@ -1,5 +1,5 @@
-//! The submodules of a new working tree, cloned from those of the user's tree: git itself would use the network and the
-//! configuration.
+//! The submodules of a working tree. In a new one they are cloned from those of the user's tree: git itself would use the
+//! network and the configuration. What a submodule holds that is nowhere else stops a removal and a merge.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,6 +10,7 @@ use super::error::WorktreeError;
 use super::record::Worktree;
 use crate::checkpoint::{TreeRequest, write_tree};
 use crate::config::GitDirs;
+use crate::core::shell::quoted;
 use crate::git::{Call, Git, GitError, Place, Repository, records, settings_without_programs};
 
 /// The most submodules that are cloned.
@@ -127,15 +128,111 @@ pub(super) fn own_work(
         }
         let recorded = recorded.iter().find(|recorded| recorded.path == submodule.path);
         let recorded = recorded.map(|recorded| recorded.commit.as_str());
-        if has_own_commits(git, &request.repository, recorded)? {
+        let tips = ["HEAD", "--branches", "--tags"];
+        if has_own_commits(git, &request.repository, &tips, recorded)? {
             work.push(format!("{name} (a submodule with commits of its own)"));
         }
     }
     Ok(work)
 }
 
-/// Whether it has commits that no remote has, besides the one that the user's tree had recorded.
-fn has_own_commits(git: &Git, repository: &Repository, recorded: Option<&str>) -> Result<bool, GitError> {
-    let call = Call::new(["rev-list", "--max-count=1", "HEAD", "--branches", "--tags", "--not", "--remotes"]);
+/// Whether these have commits that no remote has, besides the one that the user's tree had recorded.
+fn has_own_commits(
+    git: &Git,
+    repository: &Repository,
+    tips: &[&str],
+    recorded: Option<&str>,
+) -> Result<bool, GitError> {
+    let call = Call::new(["rev-list", "--max-count=1"]).args(tips).args(["--not", "--remotes"]);
     Ok(!git.run(&repository.place(), &call.args(recorded))?.is_empty())
+}
+
+/// A submodule or nested repository whose commit nobody but the agent has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unshared {
+    /// Where it is, from the top of the tree.
+    pub path: PathBuf,
+    /// Its commit.
+    pub commit: String,
+    /// The command that gives the commit to the user; `None` when the agent has it no more.
+    pub command: Option<String>,
+}
+
+/// The submodules of a commit that differ from those of the commit before, and whose commits would be lost with the agent's
+/// working tree: neither a remote nor the user's own tree has them.
+///
+/// # Errors
+/// When git fails.
+pub fn unshared(git: &Git, worktree: &Worktree, before: &str, commit: &str) -> Result<Vec<Unshared>, WorktreeError> {
+    let shared = Place::repository(&worktree.common);
+    let of = |commit: &str| git.run(&shared, &Call::new(["ls-tree", "-r", "-z", commit]));
+    let submodules = listed(&of(commit)?);
+    if submodules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let recorded = listed(&of(before)?);
+    let mut found = Vec::new();
+    for Submodule { path, commit: wanted } in submodules {
+        if recorded.iter().any(|recorded| recorded.commit == wanted) {
+            continue;
+        }
+        let at_user = worktree.source.as_ref().map(|top| top.join(&path));
+        let of_user = at_user.as_deref().and_then(|top| git_dir(&worktree.common, top));
+        if let Some(git_dir) = &of_user
+            && has(git, &Place::repository(git_dir), &wanted)?
+        {
+            continue;
+        }
+        let at_agent = worktree.path.join(&path);
+        let nested = match fs::symlink_metadata(at_agent.join(".git")) {
+            Ok(_) => Repository::find(&at_agent),
+            Err(_) => None,
+        };
+        let command = match nested {
+            Some(nested) if has(git, &nested.place(), &wanted)? => {
+                let known = recorded.iter().find(|recorded| recorded.path == path);
+                let known = known.map(|known| known.commit.as_str());
+                // The recorded commit may be one that the nested repository never had.
+                let known = match known {
+                    Some(known) if has(git, &nested.place(), known)? => Some(known),
+                    Some(_) | None => None,
+                };
+                if !has_own_commits(git, &nested, &[&wanted], known)? {
+                    continue;
+                }
+                let branch = quoted(&format!("{wanted}:{}", worktree.branch_reference()));
+                let remotes = git.text(&nested.place(), &Call::new(["remote"]))?;
+                let words = |path: &Path| quoted(&path.display().to_string());
+                match (of_user.and(at_user.as_deref()), remotes.lines().next(), at_user.as_deref()) {
+                    (Some(user), _, _) => Some(format!("git -C {} fetch {} {branch}", words(user), words(&at_agent))),
+                    (None, Some(remote), _) => {
+                        Some(format!("git -C {} push {} {branch}", words(&at_agent), quoted(remote)))
+                    }
+                    (None, None, Some(user)) => Some(format!("git clone {} {}", words(&at_agent), words(user))),
+                    (None, None, None) => None,
+                }
+            }
+            Some(_) => None,
+            // Where it comes from is known, so it can be fetched.
+            None if is_listed(git, &shared, commit, &path)? => continue,
+            None => None,
+        };
+        found.push(Unshared { path, commit: wanted, command });
+    }
+    Ok(found)
+}
+
+/// Whether this commit is there.
+fn has(git: &Git, place: &Place, commit: &str) -> Result<bool, GitError> {
+    Ok(git.ask(place, &Call::new(["cat-file", "-e", &format!("{commit}^{{commit}}")]))?.code == 0)
+}
+
+/// Whether `.gitmodules` of the commit says where the submodule at this path comes from.
+fn is_listed(git: &Git, place: &Place, commit: &str, path: &Path) -> Result<bool, GitError> {
+    let blob = format!("--blob={commit}:.gitmodules");
+    let call = Call::new(["config", &blob, "-z", "--get-regexp", r"^submodule\..*\.path$"]);
+    let output = git.ask(place, &call)?.output;
+    let path = path.as_os_str().as_bytes();
+    let is_its = |entry: &[u8]| entry.splitn(2, |byte| *byte == b'\n').nth(1) == Some(path);
+    Ok(records(&output).any(is_its))
 }

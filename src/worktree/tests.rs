@@ -1018,6 +1018,41 @@ fn a_worktree_that_git_has_forgotten_is_named_as_such() {
 }
 
 #[test]
+fn a_worktree_whose_git_files_were_overwritten_is_named_with_the_command_that_mends_it() {
+    for (file, text) in [
+        ("commondir", "/nowhere\n"),
+        ("commondir", "/tmp\n"),
+        ("HEAD", "nothing\n"),
+        (".git", "gitdir: /tmp\n"),
+        ("both", ""),
+    ] {
+        let (fleet, tree) = with_work();
+        write(&tree.join("new.rs"), "new\n");
+        let ground = &fleet.ground;
+        let admin = PathBuf::from(ground.git_in(&tree, &["rev-parse", "--absolute-git-dir"]));
+        let files = match file {
+            ".git" => vec![tree.join(file)],
+            "both" => vec![admin.join("commondir"), admin.join("HEAD")],
+            file => vec![admin.join(file)],
+        };
+        files.iter().for_each(|file| fs::write(file, text).expect("written"));
+        let (git, found) =
+            (ground.ours(), Worktrees::new(&fleet.state).expect("worktrees").find("fox").expect("found"));
+        let of_work = work(&git, &found).expect_err("damaged");
+        let of_removal = remove(&git, &fleet.removal("fox")).expect_err("damaged");
+        for error in [&of_work, &of_removal] {
+            let WorktreeError::Damaged { dir, file, .. } = error else { panic!("{error}") };
+            assert!(*dir == tree && *file == files[0], "{error}");
+        }
+        let WorktreeError::Damaged { command, .. } = of_work else { panic!("{of_work}") };
+        let typed = std::process::Command::new("sh").args(["-c", &command]).status().expect("a shell");
+        assert!(typed.success(), "{command}");
+        work(&git, &found).expect("mended");
+        assert!(fleet.remove("fox").salvage.is_some(), "what is not committed is kept");
+    }
+}
+
+#[test]
 fn merges_of_one_repository_wait_for_each_other() {
     let fleet = Fleet::new();
     for id in ["a", "b", "c", "d"] {
@@ -1033,4 +1068,72 @@ fn merges_of_one_repository_wait_for_each_other() {
     let log = fleet.ground.git(&["log", "--format=%s"]);
     assert_eq!(log.lines().count(), 5, "{log}");
     assert_eq!(fleet.ground.git(&["status", "--porcelain"]), "");
+}
+
+/// Types the command of a refusal, and merges again.
+fn merged_after_the_command(fleet: &Fleet, path: &str, verb: &str) {
+    let ground = &fleet.ground;
+    let before = fleet.traces();
+    let outcome = fleet.merge("fox", Strategy::Merge);
+    let MergeOutcome::Refused(refusal @ Refusal::Unshared { .. }) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(fleet.traces(), before, "nothing is set and nothing is left");
+    let said = refusal.to_string();
+    assert!(said.starts_with(&format!("{path} is a repository of its own")), "{said}");
+    let command = said.split('`').nth(1).expect("a command").to_owned();
+    assert!(command.contains(verb), "{command}");
+    let typed = std::process::Command::new("sh").args(["-c", &command]).env_clear().envs(ground.env()).output();
+    let typed = typed.expect("a shell");
+    assert!(typed.status.success(), "{command}: {}", String::from_utf8_lossy(&typed.stderr));
+    let outcome = fleet.merge("fox", Strategy::Merge);
+    assert!(matches!(outcome, MergeOutcome::Merged(_)), "{outcome:?}");
+    assert_eq!(ground.git(&["status", "--porcelain", "--ignore-submodules=all"]), "");
+    assert_eq!(fleet.merge("fox", Strategy::Merge), MergeOutcome::NothingToMerge);
+}
+
+#[test]
+fn a_merge_is_refused_while_only_the_worktree_has_the_commit_of_a_nested_repository() {
+    let commit = |ground: &Ground, dir: &Path| {
+        ground.git_in(dir, &["commit", "-q", "--allow-empty", "-m", "inner"]);
+    };
+    // One that the agent has made.
+    let (fleet, tree) = with_work();
+    let inner = tree.join("vendor/inner");
+    fs::create_dir_all(&inner).expect("made");
+    fleet.ground.git_in(&inner, &["init", "-q", "-b", "main"]);
+    commit(&fleet.ground, &inner);
+    fleet.ground.git_in(&tree, &["add", "vendor/inner"]);
+    fleet.ground.git_in(&tree, &["commit", "-q", "-m", "nested"]);
+    merged_after_the_command(&fleet, "vendor/inner", "clone");
+
+    // A submodule that the user's tree has, and one that it has not.
+    for (is_there, verb) in [(true, "fetch"), (false, "push")] {
+        let (ground, library) = (Ground::new(), Ground::new());
+        let url = library.project().display().to_string();
+        ground.git(&["submodule", "add", "-q", &url, "lib"]);
+        ground.commit("submodule");
+        let fleet = Fleet::of(ground);
+        let tree = fleet.add("fox").worktree.path;
+        commit(&fleet.ground, &tree.join("lib"));
+        fleet.ground.git_in(&tree, &["commit", "-qam", "bump"]);
+        if !is_there {
+            fleet.ground.git(&["submodule", "deinit", "-q", "-f", "lib"]);
+        }
+        merged_after_the_command(&fleet, "lib", verb);
+    }
+
+    // One whose repository is gone, and a commit that a remote has.
+    let (fleet, tree) = with_work();
+    let ground = &fleet.ground;
+    let missing = "1".repeat(40);
+    ground.git_in(&tree, &["update-index", "--add", "--cacheinfo", &format!("160000,{missing},gone")]);
+    ground.git_in(&tree, &["commit", "-q", "-m", "gone"]);
+    let MergeOutcome::Refused(refusal) = fleet.merge("fox", Strategy::Merge) else { panic!("merged") };
+    assert!(refusal.to_string().contains("gone is a repository of its own, and its commit 111111111111"), "{refusal}");
+    ground.git_in(&tree, &["rm", "-q", "--cached", "gone"]);
+    let library = Ground::new();
+    let url = library.project().display().to_string();
+    ground.git_in(&tree, &["submodule", "add", "-q", &url, "new"]);
+    ground.git_in(&tree, &["commit", "-q", "-m", "a submodule that others have"]);
+    let outcome = fleet.merge("fox", Strategy::Merge);
+    assert!(matches!(outcome, MergeOutcome::Merged(_)), "{outcome:?}");
 }

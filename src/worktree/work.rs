@@ -1,5 +1,6 @@
 //! What an agent has done: its tree as it lies there, against where it started from.
 
+use super::admin;
 use super::error::WorktreeError;
 use super::record::Worktree;
 use super::salvage::is_real_dir;
@@ -30,6 +31,7 @@ pub fn work(git: &Git, worktree: &Worktree) -> Result<Work, WorktreeError> {
     let branch = value(git, &place, &worktree.branch_reference())?;
     let unknown = || WorktreeError::Unknown { id: worktree.id.clone() };
     let (head, to, left_out) = if is_real_dir(&worktree.path) {
+        admin::check(&worktree.common, &worktree.path, &worktree.branch)?;
         if Repository::find(&worktree.path).is_none() {
             return Err(WorktreeError::Forgotten { dir: worktree.path.clone() });
         }

@@ -8,7 +8,7 @@ use clap::{Command, FromArgMatches as _};
 use jiff::Timestamp;
 
 use crate::agent::AgentKind;
-use crate::cli::subcommand::run::{RunArgs, prepare};
+use crate::cli::subcommand::run::{RunArgs, behind_dashes, prepare};
 use crate::cli::{CliError, Context, ErrorKind, misuse, steer};
 use crate::config::Settings;
 use crate::tasks::{TaskEntry, TaskOptions};
@@ -33,10 +33,15 @@ impl RunOptions {
     ///
     /// # Errors
     /// When they are no options of a run, or contradict the list.
-    pub(super) fn read(given: &[String], root: &Command, context: &Context) -> Result<RunOptions, CliError> {
+    pub(super) fn read(
+        given: &[String],
+        typed: &[String],
+        root: &Command,
+        context: &Context,
+    ) -> Result<RunOptions, CliError> {
         let at = given.iter().position(|word| word == "--").unwrap_or(given.len());
         let (words, agent_args) = given.split_at(at);
-        let args = parsed(words, "x", root, context)?;
+        let args = parsed(words, "x", Some(typed), root, context)?;
         let layer = &args.settings.0;
         let refused = [
             (
@@ -132,8 +137,9 @@ impl RunOptions {
         let (mut words, agent_args) = self.of_task(&task.options);
         words.push("--".to_owned());
         words.extend(agent_args);
-        let args = parsed(&words, &task.text, &self.root, context)?;
-        Ok(prepare(&args, "ccc night FILE", context)?.resolved.settings)
+        let args = parsed(&words, &task.text, None, &self.root, context)?;
+        let dashes = behind_dashes(&self.agent_args, if self.words.is_empty() { 2 } else { 1 });
+        Ok(prepare(&args, "ccc night FILE", dashes, context)?.resolved.settings)
     }
 }
 
@@ -157,8 +163,14 @@ pub(super) fn place(options: &TaskOptions, cwd: &Path) -> PathBuf {
     options.cwd.as_ref().map_or_else(|| cwd.to_owned(), |own| cwd.join(own))
 }
 
-/// These words as the arguments of a run.
-fn parsed(words: &[String], task: &str, root: &Command, context: &Context) -> Result<RunArgs, CliError> {
+/// These words as the arguments of a run. `night`: the words of the user's own command after `ccc`.
+fn parsed(
+    words: &[String],
+    task: &str,
+    night: Option<&[String]>,
+    root: &Command,
+    context: &Context,
+) -> Result<RunArgs, CliError> {
     let typed = ["ccc", "--supervisor", "-p", task].into_iter().map(OsString::from);
     let typed: Vec<OsString> = typed.chain(words.iter().map(OsString::from)).collect();
     let no_option = || {
@@ -172,7 +184,11 @@ fn parsed(words: &[String], task: &str, root: &Command, context: &Context) -> Re
         if is_stray || error.get(ContextKind::InvalidArg).is_some_and(is_word) {
             return no_option();
         }
-        misuse::error(&error, &typed, root, steer::has_runs(context))
+        let misused = misuse::error(&error, &typed, root, steer::has_runs(context));
+        match night.and_then(|night| misuse::behind_dashes(&error, night, 2)) {
+            Some(hint) => misused.hint(format!("{hint}; to see those of a run: ccc --help")),
+            None => misused,
+        }
     };
     let matches = root.clone().try_get_matches_from(&typed).map_err(refused)?;
     if matches.subcommand().is_some() {
@@ -217,8 +233,10 @@ mod tests {
 
     fn read(given: &[&str]) -> Result<RunOptions, CliError> {
         let dir = tempfile::tempdir().expect("a directory");
+        let typed: Vec<String> =
+            ["night", "my list", "--"].into_iter().chain(given.iter().copied()).map(str::to_owned).collect();
         let given: Vec<String> = given.iter().map(|word| (*word).to_owned()).collect();
-        RunOptions::read(&given, &Cli::command(), &Captured::default().context(dir.path(), None))
+        RunOptions::read(&given, &typed, &Cli::command(), &Captured::default().context(dir.path(), None))
     }
 
     fn start(given: &[&str], list: &str) -> String {
@@ -252,6 +270,25 @@ mod tests {
             ["resume", "r", "--lift-bounds", "--max-cost-usd=4", "--share-tree", "--output-format=json"]
                 .map(OsString::from)
         );
+    }
+
+    #[test]
+    fn an_option_of_the_agent_among_those_of_the_runs_is_told_the_command_that_works() {
+        for (given, command) in [
+            (&["--permission-mode", "acceptEdits"][..], "-- -- --permission-mode acceptEdits"),
+            (&["--permission-mode=acceptEdits", "--share-tree"], "-- --share-tree -- --permission-mode=acceptEdits"),
+            (
+                &["--check", "make", "--permission-mode", "acceptEdits", "--share-tree", "--", "--effort", "high"],
+                "-- --check make --share-tree -- --effort high --permission-mode acceptEdits",
+            ),
+        ] {
+            let hint = read(given).expect_err("an option of the agent").hint.expect("a hint");
+            let told = format!("if it is an option of the agent, type: ccc night \"my list\" {command}; to see");
+            assert!(hint.starts_with(&told), "{hint}");
+            let words: Vec<&str> = command.split(' ').skip(1).collect();
+            let options = read(&words).expect("what is told is read");
+            assert!(options.agent_args.iter().any(|word| word.contains("acceptEdits")), "{options:?}");
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl<'a> Night<'a> {
                 words(&record.cwd)
             )));
         }
-        let options = RunOptions::read(&wanted.run_options, root, context)?;
+        let options = RunOptions::read(&wanted.run_options, &wanted.typed, root, context)?;
         let (sender, events) = channel();
         Ok(Night {
             context,

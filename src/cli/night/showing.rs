@@ -133,7 +133,8 @@ impl Shown<'_> {
                 "run": task.run,
                 "outcome": task.outcome.map(crate::core::Outcome::as_str),
                 "reason": task.why,
-                "cost_usd": summary.and_then(|summary| summary.cost_usd).or(task.cost_usd),
+                "cost_usd": cost_of(task, summary.as_ref()),
+                "tools_denied": summary.and_then(|summary| summary.tools_denied),
             })
         };
         json!({
@@ -189,7 +190,10 @@ impl Shown<'_> {
         format!(
             "{completed} of {} completed, {}",
             format::count(listed().count(), "task"),
-            format::money(Some(agenda.spent_usd()))
+            // The sum of what the rows show, before any of it is rounded.
+            format::money(Some(
+                agenda.tasks.iter().filter_map(|task| cost_of(task, self.summary(task).as_ref())).sum()
+            ))
         )
     }
 
@@ -216,10 +220,13 @@ impl Shown<'_> {
             let under = " ".repeat(lead.len());
             rows.push((lead, one_line(&task.title, SHOWN_CHARS)));
             let resume = summary.as_ref().and_then(|summary| summary.resume.clone());
-            let cost = summary.and_then(|summary| summary.cost_usd).or(task.cost_usd);
+            let cost = cost_of(task, summary.as_ref());
             let mut parts: Vec<String> = Vec::new();
             parts.extend(task.run.as_ref().map(|run| format!("run {run}, {}", format::money(cost))));
             parts.extend(task.why.as_ref().map(|why| one_line(why, SHOWN_CHARS)));
+            let is_about_it = task.why.as_ref().is_some_and(|why| why.contains("denied"));
+            let denied = summary.and_then(|summary| summary.tools_denied).unwrap_or(0);
+            parts.extend(format::denied(denied).filter(|_| !is_about_it));
             if !task.listed {
                 parts.push("no longer in the list".to_owned());
             }
@@ -233,6 +240,11 @@ impl Shown<'_> {
         }
         rows
     }
+}
+
+/// What the run of a task has cost, as its row says it.
+fn cost_of(task: &Task, summary: Option<&RunSummary>) -> Option<f64> {
+    summary.and_then(|summary| summary.cost_usd).or(task.cost_usd)
 }
 
 /// The command that goes on with a list.

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::checkpoint::{self, Summary};
 use crate::cli::kept::{KeptRun, failed};
-use crate::cli::{CliError, Context, ExitCode, zone};
+use crate::cli::{CliError, Context, ExitCode, steer, zone};
 use crate::ui::{clean, format};
 
 /// List the checkpoints of a run: its files before the agent started, and as they were each time it stopped.
@@ -12,9 +12,9 @@ use crate::ui::{clean, format};
 /// Ignored files are in no checkpoint. To compare: ccc diff RUN 1..2. To take work back: ccc restore RUN 1
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct CheckpointsArgs {
-    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
+    /// Its name, its id, or the beginning of either; without it, the run that was active last.
     #[arg(value_name = "RUN")]
-    pub run: String,
+    pub run: Option<String>,
 
     /// Print one JSON object for each checkpoint.
     #[arg(long)]
@@ -26,7 +26,7 @@ pub struct CheckpointsArgs {
 /// # Errors
 /// When there is no such run, its directory is in no repository, or git fails.
 pub fn run(args: CheckpointsArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let kept = KeptRun::find(&args.run, context)?;
+    let kept = KeptRun::of(steer::find_begun_or_last(args.run.as_deref(), context)?, context)?;
     if kept.entries.is_empty() && !args.json {
         context.printer.talk(format_args!("run {} has no checkpoints", kept.dir.id()));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::checkpoint::{self, Summary};
-use crate::cli::kept::{KeptRun, Range, failed};
+use crate::cli::kept::{KeptRun, Range, failed, refuse_outside};
 use crate::cli::{CliError, Context, ExitCode, agent_tree, steer};
 use crate::fleet::AgentRecord;
 use crate::ui::clean;
@@ -19,9 +19,9 @@ const PATH_CHARS: usize = 400;
 /// checkpoint. With numbers of checkpoints, what has changed between them; see `ccc checkpoints RUN`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DiffArgs {
-    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
+    /// Its name, its id, or the beginning of either; without it, the run that was active last.
     #[arg(value_name = "RUN")]
-    pub run: String,
+    pub run: Option<String>,
 
     /// The number of a checkpoint, to compare it with the files as they are now, or two numbers such as 1..3.
     #[arg(value_name = "N[..M]")]
@@ -40,22 +40,37 @@ pub struct DiffArgs {
     pub json: bool,
 }
 
+/// Two numbers of checkpoints, such as 1..3, where a run is named.
+fn between(run: &str) -> Option<Range> {
+    run.parse().ok().filter(|range| matches!(range, Range::Between(..)))
+}
+
 /// Shows the changes.
 ///
 /// # Errors
 /// When there is no such run or checkpoint, or git fails.
 pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let dir = steer::find_begun(&args.run, context)?;
+    let DiffArgs { run, range, .. } = &args;
+    // Two numbers name no run: they are of the last one.
+    let (run, range) = match (run.as_deref().and_then(between), range) {
+        (Some(between), None) => (None, Some(between)),
+        (Some(_) | None, range) => (run.as_deref(), range.clone()),
+    };
+    let dir = steer::find_begun_or_last(run, context)?;
     let record = AgentRecord::read(&dir).ok().flatten();
-    let own_tree = record.as_ref().filter(|record| record.tree.is_some() && args.range.is_none());
+    let own_tree = record.as_ref().filter(|record| record.tree.is_some() && range.is_none());
+    if let Some(tree) = record.as_ref().and_then(|record| record.tree.as_ref()) {
+        refuse_outside("", &args.paths, &tree.path)?;
+    }
     let counts = args.stat || args.json;
     let paths: Vec<&Path> = args.paths.iter().map(PathBuf::as_path).collect();
     let shown = match own_tree {
         Some(record) if counts => Shown::Counts(agent_tree::sums(record, context)?),
         Some(record) => Shown::Patch(agent_tree::patch(record, &paths, context)?),
         None => {
-            let kept = KeptRun::find(&args.run, context)?;
-            let (from, to) = kept.ends(args.range.as_ref())?;
+            let kept = KeptRun::of(dir.clone(), context)?;
+            kept.refuse_outside("", &args.paths)?;
+            let (from, to) = kept.ends(range.as_ref())?;
             let place = kept.repository.shared();
             if counts {
                 let sums = checkpoint::summary(&kept.git, &place, &from, &to);

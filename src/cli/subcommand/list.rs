@@ -9,10 +9,11 @@ use serde::Serialize;
 use crate::cli::agent::roster;
 use crate::cli::overlap::{Overlap, overlaps};
 use crate::cli::standing::{self, Standing};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, queue};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, keeper_world, queue, zone};
 use crate::driver;
-use crate::fleet::{Agent, AgentRecord};
+use crate::fleet::{Agent, AgentRecord, State};
 use crate::journal::RunSummary;
+use crate::keeper::Notes;
 use crate::tokens::usage::{TopWindow, UsageCache};
 use crate::ui::{clean, columns, format};
 
@@ -21,7 +22,7 @@ const FILES_SHOWN: usize = 5;
 /// How many characters of a task are shown.
 const TASK_CHARS: usize = 60;
 
-/// List the agents, the oldest first: name, state or outcome, age, iterations, cost, branch and task.
+/// List the agents, the oldest first: name, state or outcome, how long it has worked, iterations, cost, branch and task.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ListArgs {
     /// Print one JSON array instead.
@@ -174,12 +175,39 @@ pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> 
         let reason = waiting.get(agent.dir.id())?;
         Some(format!("{} waits in the queue: {reason}", clean::one_line(&agent.record.name, 40)))
     };
-    let notes: Vec<String> = rows.iter().filter_map(waits).collect();
+    let notes: Vec<String> = rows.iter().filter_map(waits).chain(dead(rows, now_unix_ms, context)).collect();
     let rows: Vec<[String; 7]> =
         rows.iter().map(|(level, agent)| cells(*level, agent, live.get(agent.dir.id()), now_unix_ms)).collect();
     let table = table(&rows, context.printer.columns());
     context.printer.lines(table.into_iter().chain(notes).chain(overlaps.iter().map(told)));
     Ok(ExitCode::COMPLETED)
+}
+
+/// What becomes of the agents whose ccc has died.
+fn dead(rows: &[(usize, &Agent)], now_unix_ms: i64, context: &Context) -> Vec<String> {
+    let dead: Vec<&Agent> = rows.iter().map(|(_, agent)| *agent).filter(|agent| agent.state == State::Died).collect();
+    let Ok(dirs) = context.dirs() else { return Vec::new() };
+    if dead.is_empty() {
+        return Vec::new();
+    }
+    let notes = Notes::read(&dirs.state).unwrap_or_default();
+    let (rules, zone) = (keeper_world::rules(context, now_unix_ms), zone::of_process());
+    let told = |agent: &&Agent| {
+        let name = clean::one_line(&agent.record.name, 40);
+        let next = match (notes.continued_at(agent, &rules, now_unix_ms), notes.given_up(&agent.record.id)) {
+            (Some(at), _) if at > now_unix_ms => {
+                format!("the keeper continues it at {}", format::due(at, now_unix_ms, &zone))
+            }
+            (Some(_), _) => "the keeper continues it now".to_owned(),
+            (None, _) if notes.continues(agent, &rules, now_unix_ms) => {
+                "the keeper continues it when the usage allows it".to_owned()
+            }
+            (None, Some(why)) => format!("the keeper has given up: {why}; to continue it: ccc resume {name}"),
+            (None, None) => format!("nothing continues it by itself; to continue it: ccc resume {name}"),
+        };
+        format!("{name} has lost its ccc: {next}")
+    };
+    dead.iter().map(told).collect()
 }
 
 /// Which files two agents change.
@@ -193,12 +221,14 @@ fn told(overlap: &Overlap) -> String {
     format!("{one} and {other} change the same files: {}", files.join(", "))
 }
 
-/// The cells of an agent: name, state, age, iterations, cost, branch, task.
+/// The cells of an agent: name, state, time, iterations, cost, branch, task.
 fn cells(level: usize, agent: &Agent, live: Option<&Standing>, now_unix_ms: i64) -> [String; 7] {
     let record = &agent.record;
-    // As in the dashboard: of one that has ended, how long it took.
-    let until = agent.summary.as_ref().and_then(|run| run.ended_unix_ms).unwrap_or(now_unix_ms);
-    let age_ms = u64::try_from(until.saturating_sub(record.created_unix_ms)).unwrap_or(0);
+    // Of one that has ended, how long it has worked, and not how long ago it was started.
+    let time_ms = match &agent.summary {
+        Some(run) if agent.state != State::Queued => run.took_ms(agent.state.is_active().then_some(now_unix_ms)),
+        Some(_) | None => u64::try_from(now_unix_ms.saturating_sub(record.created_unix_ms)).unwrap_or(0),
+    };
     let state = match live {
         Some(live) if !live.open.is_empty() => "asks".to_owned(),
         Some(live) if live.rests => "ready".to_owned(),
@@ -208,7 +238,7 @@ fn cells(level: usize, agent: &Agent, live: Option<&Standing>, now_unix_ms: i64)
     [
         format!("{}{}", "  ".repeat(level), clean::one_line(&record.name, 40)),
         state,
-        format::seconds(age_ms),
+        format::seconds(time_ms),
         summary.map_or_else(|| "0".to_owned(), |run| run.iteration.to_string()),
         format::money(summary.and_then(|run| run.cost_usd)),
         record.tree.as_ref().map_or_else(|| "-".to_owned(), |tree| clean::one_line(&tree.branch, 60)),
@@ -227,7 +257,7 @@ const GAP: &str = "  ";
 /// The heading and one line for each agent. Columns are as wide as their widest value, and the task gets the rest. On a narrow
 /// terminal the branch makes room for it: mostly it is the agent's name again.
 fn table(rows: &[[String; 7]], columns: Option<u16>) -> Vec<String> {
-    let heading = ["NAME", "STATE", "AGE", "ITER", "COST", "BRANCH", "TASK"].map(str::to_owned);
+    let heading = ["NAME", "STATE", "TIME", "ITER", "COST", "BRANCH", "TASK"].map(str::to_owned);
     let all = || std::iter::once(&heading).chain(rows);
     let width = |at: usize| all().map(|cells| cells.get(at).map_or(0, |cell| columns::of(cell))).max().unwrap_or(0);
     let widths: [usize; 7] = std::array::from_fn(width);
@@ -281,7 +311,8 @@ mod tests {
         assert!(seen.messages().contains("ccc new \"TASK\""), "{}", seen.messages());
         let tree =
             r#","tree":{"path":"/w/a","branch":"agent/login","base":"abc","repository":"/r","common_dir":"/r/.git"}"#;
-        agent(state.path(), "20261128-100000-aaaa", "login", tree, Some(r#","outcome":"completed""#));
+        let end = r#","outcome":"completed","ended_unix_ms":9000000,"elapsed_ms":65000"#;
+        agent(state.path(), "20261128-100000-aaaa", "login", tree, Some(end));
         agent(state.path(), "20261128-100001-bbbb", "other", r#","manager":"20261128-100000-aaaa""#, None);
         for columns in [Some(40), Some(80), None] {
             let seen = Captured::default();
@@ -293,9 +324,14 @@ mod tests {
                 lines.iter().all(|line| columns.is_none_or(|most| columns::of(line) <= usize::from(most))),
                 "{text}"
             );
+            // Its own time, and neither that since its start nor that in which no ccc worked on it.
+            assert!(lines[0].contains("TIME") && lines[1].contains("1m 05s"), "{text}");
             assert!(lines[0].starts_with("NAME   STATE"), "{text}");
             assert!(lines[1].starts_with("login  completed"), "{text}");
             assert!(lines[2].starts_with("other  died"), "{text}");
+            // It died long ago.
+            let note = "other has lost its ccc: nothing continues it by itself; to continue it: ccc resume other";
+            assert!(columns.is_some() || lines[3] == note, "{text}");
             assert!(columns == Some(40) || lines[1].contains("$0.50  agent/login"), "{text}");
         }
         let seen = Captured::default();

@@ -23,9 +23,9 @@ const OVERLAP_BYTES: u64 = 256 * 1024;
 /// `ccc explain`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct LogsArgs {
-    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
+    /// Its name, its id, or the beginning of either; without it, the run that was active last.
     #[arg(value_name = "RUN")]
-    pub run: String,
+    pub run: Option<String>,
 
     /// Go on with what comes, until the run ends.
     #[arg(long, short)]
@@ -74,7 +74,7 @@ impl LogsArgs {
 /// # Errors
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: &LogsArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let run = steer::find_begun(&args.run, context)?;
+    let run = steer::find_begun_or_last(args.run.as_deref(), context)?;
     inside::may_read(&run, "logs", context)?;
     let failed = |error: &ReadError| {
         let failed = CliError::new(ErrorKind::Failed, error.to_string());
@@ -282,7 +282,7 @@ mod tests {
         let journal = [format!("{header}\n")].into_iter().chain(lines).collect::<String>();
         std::fs::write(run_dir.journal(), journal).expect("written");
         let mut args = LogsArgs {
-            run: "last".to_owned(),
+            run: Some("last".to_owned()),
             follow: false,
             lines: None,
             agent: false,

@@ -4,16 +4,16 @@ use clap::Args;
 
 use super::follow::{self, FollowArgs};
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{CliError, Context, ExitCode, inside, steer};
+use crate::cli::{CliError, Context, ExitCode, inside, notifying, steer};
 use crate::fleet::State;
 use crate::journal::RunSummary;
 
 /// Show the latest of what an agent or another run has done.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct LookArgs {
-    /// Its name, its id, the beginning of either, or `last` for the newest active run of this directory.
+    /// Its name, its id, or the beginning of either; without it, the run that was active last.
     #[arg(value_name = "RUN")]
-    pub run: String,
+    pub run: Option<String>,
 
     /// Show what comes, too, until the run ends.
     #[arg(long, short)]
@@ -33,8 +33,9 @@ pub struct LookArgs {
 /// # Errors
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: LookArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let run = steer::find_begun(&args.run, context)?;
+    let run = steer::find_begun_or_last(args.run.as_deref(), context)?;
     inside::may_read(&run, "look", context)?;
+    notifying::deliver_left_of_ended(&run, context);
     let mut printer = EventPrinter::new(&run, args.json, context);
     let summary = RunSummary::read(&run.summary()).ok();
     if let Some(summary) = &summary {

@@ -24,7 +24,8 @@ const CHECK_LINES: usize = 20;
 ///
 /// The merge is made in a scratch worktree, and the checks of the configuration and those of the agent are run on the result.
 /// Only when they pass, the branch is set, and your working tree with it if the branch is checked out there and has no
-/// uncommitted changes. A conflict or a failed check changes nothing. What an agent has not committed is not merged.
+/// uncommitted changes. A conflict or a failed check changes nothing, and neither does a nested
+/// repository whose commit only the agent's worktree has. What an agent has not committed is not merged.
 ///
 /// With --push the branch is pushed afterwards, as it then is, to its upstream. With --pr nothing is merged here: the agent's branch
 /// is pushed, and `gh` opens a pull request with a summary of the run. Both run your git with your hooks and credentials, and never
@@ -237,7 +238,10 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     } else {
         let is_the_agents = matches!(
             outcome,
-            MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. } | MergeOutcome::NothingToMerge
+            MergeOutcome::Conflict { .. }
+                | MergeOutcome::ChecksFailed { .. }
+                | MergeOutcome::NothingToMerge
+                | MergeOutcome::Refused(Refusal::Unshared { .. })
         );
         let hint = format!("to have the agent correct it, as its next turn: ccc merge {name} --tell");
         context.printer.error(format_args!("{name}: {what}"), (is_the_agents && !args.tell).then_some(hint.as_str()));
@@ -245,7 +249,10 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     Ok(match outcome {
         MergeOutcome::Merged(_) => Attempt::Merged,
         MergeOutcome::NothingToMerge if is_merged => Attempt::Merged,
-        MergeOutcome::Conflict { .. } | MergeOutcome::ChecksFailed { .. } | MergeOutcome::NothingToMerge => {
+        MergeOutcome::Conflict { .. }
+        | MergeOutcome::ChecksFailed { .. }
+        | MergeOutcome::NothingToMerge
+        | MergeOutcome::Refused(Refusal::Unshared { .. }) => {
             if args.tell {
                 tell_agent(dir, record, &what, context);
             }
@@ -260,6 +267,7 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
             | Refusal::BranchGone { .. }
             | Refusal::InTheWay { .. }
             | Refusal::Filters { .. }
+            | Refusal::Unshared { .. }
             | Refusal::BranchMoved { .. } => Attempt::NotMerged,
         },
     })

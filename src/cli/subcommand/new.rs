@@ -205,10 +205,7 @@ fn told(ready: &Ready, form: OutputFormat, context: &Context) -> Result<(), CliE
         OutputFormat::Text => {
             context.printer.line(&ready.run_id);
             if let Some(why) = &ready.queued {
-                context.printer.talk(format_args!(
-                    "agent {name} waits in the queue: {why}; the keeper starts it when there is room; to start it at once: ccc resume \
-                     {name}"
-                ));
+                context.printer.talk(detach::waits(name, why));
                 return Ok(());
             }
             let place = tree.map(|tree| format!(" on branch {}", tree.branch)).unwrap_or_default();

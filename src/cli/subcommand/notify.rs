@@ -190,7 +190,7 @@ fn lost(run: &str, why: String, context: &Context) -> Result<ExitCode, CliError>
     // A project's file names nobody who is told, and the keeper is in no project.
     let notify = context.settings(Flags::default())?.settings.notify;
     let finish = Finish::new(Outcome::Failed, format!("nothing continues it any more: {why}"));
-    notifying::tell_end(&notify, &run_dir, cwd, &finish, &Redactor::new(), context);
+    notifying::tell_end(&notify, &run_dir, cwd, (&finish, None), &Redactor::new(), context);
     Ok(ExitCode::COMPLETED)
 }
 

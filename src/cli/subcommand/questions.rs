@@ -3,17 +3,20 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::agent::roster;
 use crate::cli::standing::{self, Standing};
 use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::core::Outcome;
 use crate::driver;
-use crate::fleet::{AgentRecord, State};
-use crate::journal::{RunDir, RunSummary};
-use crate::ui::format;
+use crate::fleet::{Agent, AgentRecord, State};
+use crate::journal::{RunDir, RunSummary, Word};
+use crate::ui::{clean, format};
 
 /// List everything that waits for you, over all agents and other active runs, the oldest first.
 ///
-/// `ccc answer RUN NUMBER ANSWER` answers. A request that nobody answers is denied after `approvals.unattended`.
+/// Agents that are stuck, or have ended because they need you, are listed too, with the command that continues them. `ccc answer RUN
+/// NUMBER ANSWER` answers a request. A request that nobody answers is denied after `approvals.unattended`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct QuestionsArgs {
     /// Print one JSON array instead.
@@ -29,15 +32,18 @@ struct Waiting {
     /// The agent's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// The number of the request in the run.
-    number: u32,
+    /// The number of the request in the run; `None` for an agent that has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u32>,
+    /// The outcome of an agent that needs its user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
     /// What it is about.
     about: String,
     /// Since when the run waits for its user, unix milliseconds.
     since_unix_ms: i64,
-    /// An answer that fits.
-    #[serde(skip)]
-    example: String,
+    /// The command that answers, or continues the agent.
+    command: String,
 }
 
 /// Lists the questions.
@@ -58,6 +64,7 @@ pub fn run(args: QuestionsArgs, context: &Context) -> Result<ExitCode, CliError>
         .filter_map(|(dir, run)| Some((dir, run, asked.get(dir.id())?)))
         .flat_map(|(dir, run, standing)| of_run(dir, run, standing))
         .collect();
+    waiting.extend(roster(context)?.agents.iter().filter_map(of_ended));
     waiting.sort_by_key(|one| (one.since_unix_ms, one.run.clone(), one.number));
     if args.json {
         let text = serde_json::to_string_pretty(&waiting)
@@ -72,8 +79,12 @@ pub fn run(args: QuestionsArgs, context: &Context) -> Result<ExitCode, CliError>
     for one in &waiting {
         let age_ms = u64::try_from(now_unix_ms.saturating_sub(one.since_unix_ms)).unwrap_or(0);
         let who = one.name.as_deref().unwrap_or(&one.run);
-        context.printer.line(format_args!("{who}: {}: {} ({} ago)", one.number, one.about, format::seconds(age_ms)));
-        context.printer.line(format_args!("    ccc answer {who} {} {}", one.number, one.example));
+        let what = match (one.number, one.outcome.and_then(Outcome::named)) {
+            (Some(number), _) => number.to_string(),
+            (None, outcome) => outcome.map_or_else(String::new, |outcome| outcome.in_words().to_owned()),
+        };
+        context.printer.line(format_args!("{who}: {what}: {} ({} ago)", one.about, format::seconds(age_ms)));
+        context.printer.line(format_args!("    {}", one.command));
     }
     Ok(ExitCode::COMPLETED)
 }
@@ -83,10 +94,74 @@ fn of_run(dir: &RunDir, run: &RunSummary, standing: &Standing) -> Vec<Waiting> {
     let one = |open: &standing::OpenRequest| Waiting {
         run: dir.id().to_owned(),
         name: name.clone(),
-        number: open.number,
+        number: Some(open.number),
+        outcome: None,
         about: open.about.clone(),
         since_unix_ms: run.updated_unix_ms,
-        example: open.example.clone(),
+        command: format!("ccc answer {} {} {}", name.as_deref().unwrap_or(dir.id()), open.number, open.example),
     };
     standing.open.iter().map(one).collect()
+}
+
+/// An agent that has ended because only its user can help.
+fn of_ended(agent: &Agent) -> Option<Waiting> {
+    let State::Ended(Word::Known(outcome @ (Outcome::NeedsUser | Outcome::Stuck))) = agent.state else { return None };
+    if agent.record.removed_unix_ms.is_some() {
+        return None;
+    }
+    let summary = agent.summary.as_ref()?;
+    let name = &agent.record.name;
+    Some(Waiting {
+        run: agent.record.id.clone(),
+        name: Some(name.clone()),
+        number: None,
+        outcome: Some(outcome.as_str()),
+        about: clean::one_line(summary.reason.as_deref().unwrap_or_default(), REASON_CHARS),
+        since_unix_ms: summary.ended_unix_ms.unwrap_or(summary.updated_unix_ms),
+        command: summary.resume.clone().unwrap_or_else(|| format!("ccc resume {name}")),
+    })
+}
+
+/// How many characters of a reason are shown.
+const REASON_CHARS: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::captured::Captured;
+    use crate::fleet::Role;
+
+    #[test]
+    fn agents_that_only_their_user_can_help_are_listed_until_they_are_removed() {
+        let state = tempfile::tempdir().expect("a directory");
+        let ended = |number: u32, outcome: &str, removed: bool| {
+            let dir = RunDir::create(state.path(), &format!("20261128-10000{number}-aaaa")).expect("a run");
+            let record = AgentRecord::new(dir.id(), outcome, Role::Worker, 1, std::path::Path::new("/p"));
+            let record = AgentRecord { removed_unix_ms: removed.then_some(2), ..record };
+            record.write(&dir).expect("written");
+            let json = format!(
+                r#"{{"version":1,"id":"{}","task":"t","cwd":"/t","pid":1,"started_unix_ms":0,"updated_unix_ms":0,"ended_unix_ms":{number},
+                "phase":"finished","iteration":2,"restarts":0,"rotations":0,"waited_ms":0,"outcome":"{outcome}",
+                "reason":"the same again","resume":"ccc resume {outcome} -p \"TEXT\""}}"#,
+                dir.id()
+            );
+            std::fs::write(dir.summary(), json).expect("written");
+        };
+        ended(1, "stuck", false);
+        ended(2, "needs_user", false);
+        ended(3, "completed", false);
+        let seen = Captured::default();
+        run(QuestionsArgs { json: false }, &seen.context(state.path(), None)).expect("listed");
+        let text = seen.text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("stuck: stuck: the same again (") && lines.len() == 4, "{text}");
+        assert_eq!(lines[1], "    ccc resume stuck -p \"TEXT\"");
+        assert!(lines[2].starts_with("needs_user: needs you: the same again ("), "{text}");
+        ended(1, "stuck", true);
+        let seen = Captured::default();
+        run(QuestionsArgs { json: true }, &seen.context(state.path(), None)).expect("listed");
+        let listed: serde_json::Value = serde_json::from_str(&seen.text()).expect("JSON");
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+        assert_eq!((&listed[0]["outcome"], &listed[0]["number"]), (&"needs_user".into(), &serde_json::Value::Null));
+    }
 }

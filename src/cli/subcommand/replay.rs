@@ -192,6 +192,7 @@ pub(in crate::cli) fn outputs(
                 report: None,
                 diff: None,
                 restore: None,
+                journal_missing: None,
             };
             for output in printer.finish(tick, &ending) {
                 if output.stream == Stream::Err {

@@ -67,6 +67,7 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     let plan_from = |now: &str| {
         checkpoint::plan_restore(&kept.git, &kept.repository, now, &entry.tree, &paths).map_err(|error| failed(&error))
     };
+    kept.refuse_outside("--path ", &args.paths)?;
     let now = kept.now()?;
     for path in &paths {
         refuse_unknown(path, &now, entry, &kept)?;

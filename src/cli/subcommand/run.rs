@@ -157,7 +157,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// When anything is missing or wrong. Then no run was started.
-pub fn prepare(args: &RunArgs, example: &'static str, context: &Context) -> Result<Prepared, CliError> {
+pub fn prepare(args: &RunArgs, example: &'static str, dashes: &str, context: &Context) -> Result<Prepared, CliError> {
     let begins_without_task = args.conversation || (args.native && args.prompt.is_none() && args.prompt_file.is_none());
     let task = if begins_without_task {
         String::new()
@@ -186,39 +186,100 @@ pub fn prepare(args: &RunArgs, example: &'static str, context: &Context) -> Resu
         return Err(refusal);
     }
     let settings_of_agent = trust::require_agent_settings(kind, &settings.agent.args, &project, context)?;
-    if !args.conversation && !args.native {
-        refuse_plan_mode(settings, &project, dirs)?;
+    if !args.conversation
+        && !args.native
+        && let Some(mode) = Mode::of(settings, &project, dirs)?
+    {
+        mode.refuse_plan(kind, dashes)?;
+        // The run of a list leaves it to its list, which has said it with the words for its own command line.
+        if let Some(text) = mode.without_changes(settings, dashes).filter(|_| args.warned.is_none()) {
+            context.printer.warn_of_settings(text);
+        }
     }
     Ok(Prepared { task, resolved, prompt, agent, tokens, project, settings_of_agent })
 }
 
-/// Refuses plan mode: in it the agent may change nothing until a user approves its plan, so every iteration would only produce a
-/// plan.
-fn refuse_plan_mode(settings: &Settings, project: &Project, dirs: &Dirs) -> Result<(), CliError> {
-    let agent = settings.agent.kind.0;
-    let given = agent.read_user_args(&settings.agent.args)?;
-    let (mode, place) = match given.permission_mode {
-        Some(mode) => (mode, agent.args_to_work().into_iter().next().unwrap_or_else(|| "its arguments".to_owned())),
-        None if given.skips_permissions || !agent.installation().settings_files => return Ok(()),
-        None => {
-            let read = AgentSettings::read(SettingsPlaces {
+/// What stands between the end of a command line with these arguments for the agent and another one: `dashes` are missing at most.
+pub(in crate::cli) fn behind_dashes(agent_args: &[String], dashes: usize) -> &'static str {
+    match (agent_args.is_empty(), dashes) {
+        (false, _) | (true, 0) => "",
+        (true, 1) => " --",
+        (true, _) => " -- --",
+    }
+}
+
+/// The permission mode in which the agent begins, as its arguments and settings say it.
+struct Mode {
+    /// `None` when nobody names one.
+    mode: Option<String>,
+    /// Where it is named.
+    place: String,
+    /// A rule lets the agent change files.
+    allows_changes: bool,
+}
+
+impl Mode {
+    /// `None` when there are no modes, or all permission checks are off.
+    fn of(settings: &Settings, project: &Project, dirs: &Dirs) -> Result<Option<Mode>, CliError> {
+        let agent = settings.agent.kind.0;
+        let given = agent.read_user_args(&settings.agent.args)?;
+        if given.skips_permissions {
+            return Ok(None);
+        }
+        let has_files = agent.installation().settings_files;
+        let read = has_files.then(|| {
+            AgentSettings::read(SettingsPlaces {
                 dirs,
                 cwd: &project.cwd,
                 argument: given.settings.as_deref(),
                 sources: given.setting_sources.as_deref(),
                 managed: Path::new(MANAGED_SETTINGS),
-            });
-            let Some((mode, place)) = read.default_mode() else { return Ok(()) };
-            (mode.to_owned(), format!("`permissions.defaultMode` in {place}"))
+            })
+        });
+        let of_settings = read.iter().flat_map(AgentSettings::allow_rules);
+        let mut rules = given.allowed.iter().map(String::as_str).chain(of_settings);
+        let allows_changes = rules.any(|rule| agent.is_rule_for_changes(rule));
+        let option = agent.args_to_work().into_iter().next().unwrap_or_else(|| "its arguments".to_owned());
+        let (mode, place) = match (given.permission_mode, read.as_ref().and_then(AgentSettings::default_mode)) {
+            (Some(mode), _) => (Some(mode), option),
+            (None, Some((mode, place))) => (Some(mode.to_owned()), format!("`permissions.defaultMode` in {place}")),
+            (None, None) => (None, option),
+        };
+        Ok(Some(Mode { mode, place, allows_changes }))
+    }
+
+    /// Refuses plan mode: in it the agent may change nothing until a user approves its plan, so every iteration would only produce
+    /// a plan. `dashes` stand before the agent's own arguments.
+    fn refuse_plan(&self, agent: AgentKind, dashes: &str) -> Result<(), CliError> {
+        match &self.mode {
+            Some(mode) if agent.only_plans_in(mode) => Err(plan_mode_refusal(agent, &self.place, mode, dashes)),
+            Some(_) | None => Ok(()),
         }
-    };
-    if agent.only_plans_in(&mode) { Err(plan_mode_refusal(agent, &place, &mode)) } else { Ok(()) }
+    }
+
+    /// Why the agent may change no file, and how it gets the permission; `None` if it may, or somebody can be asked.
+    fn without_changes(&self, settings: &Settings, dashes: &str) -> Option<String> {
+        let agent = settings.agent.kind.0;
+        let waits = settings.approvals.unattended.wait().is_some();
+        if waits || self.allows_changes || !agent.asks_before_changes_in(self.mode.as_deref()) {
+            return None;
+        }
+        let named = match &self.mode {
+            Some(mode) => format!("{} is {mode}", self.place),
+            None => "no permission mode is given".to_owned(),
+        };
+        Some(format!(
+            "the agent may change no file: {named}, so each change is asked for, and nobody answers an unattended run; to allow \
+             it, add at the end of the command:{dashes}{}",
+            words(&agent.args_to_work())
+        ))
+    }
 }
 
-fn plan_mode_refusal(agent: AgentKind, place: &str, mode: &str) -> CliError {
+fn plan_mode_refusal(agent: AgentKind, place: &str, mode: &str, dashes: &str) -> CliError {
     let works = agent.args_to_work();
     let example =
-        if works.is_empty() { String::new() } else { format!(", at the end of the command: --{}", words(&works)) };
+        if works.is_empty() { String::new() } else { format!(", at the end of the command:{dashes}{}", words(&works)) };
     CliError::new(
         ErrorKind::Usage,
         format!("the agent would only plan ({place} is {mode}): it may change nothing until a user approves its plan"),
@@ -307,7 +368,7 @@ pub(in crate::cli) fn supervise(
     // Do this before the agent is asked for its version, so that processes which that leaves running are found without a scan of
     // all processes.
     process::become_subreaper();
-    let prepared = prepare(args, claim.example, context)?;
+    let prepared = prepare(args, claim.example, behind_dashes(&args.agent_args, 1), context)?;
     for warning in &prepared.tokens.warnings {
         context.printer.warn_of_settings(warning);
     }
@@ -581,14 +642,14 @@ mod tests {
 
     #[test]
     fn a_run_in_plan_mode_is_refused_for_a_cli_without_an_option_to_work_too() {
-        let claude = plan_mode_refusal(AgentKind::CLAUDE_CODE, "--permission-mode", "plan");
+        let claude = plan_mode_refusal(AgentKind::CLAUDE_CODE, "--permission-mode", "plan", " --");
         assert_eq!(
             claude.hint.as_deref(),
             Some(
                 "give a mode in which it may change files, at the end of the command: -- --permission-mode acceptEdits"
             )
         );
-        let bare = plan_mode_refusal(AgentKind::of(&Bare), "its arguments", "read-only");
+        let bare = plan_mode_refusal(AgentKind::of(&Bare), "its arguments", "read-only", " --");
         assert!(bare.message.contains("(its arguments is read-only)"), "{}", bare.message);
         assert_eq!(bare.hint.as_deref(), Some("give a mode in which it may change files"));
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::agent::roster;
 use crate::cli::standing::{self, Standing};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, queue, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, notifying, queue, steer};
 use crate::driver;
 use crate::fleet::{AgentRecord, State};
 use crate::journal::RunSummary;
@@ -46,6 +46,7 @@ struct Stands<'a> {
 /// When there is no such run.
 pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
     let dir = steer::find(&args.run, context)?;
+    notifying::deliver_left_of_ended(&dir, context);
     let agent = AgentRecord::read(&dir).ok().flatten();
     let summary = RunSummary::read(&dir.summary()).ok();
     let state = State::of(&dir, summary.as_ref());
@@ -92,8 +93,7 @@ pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
         if let Some(used) = run.context() {
             row("context", &format::context_with_tokens(&used));
         }
-        let until = run.ended_unix_ms.unwrap_or_else(driver::unix_ms);
-        row("elapsed", &format::seconds(u64::try_from(until.saturating_sub(run.started_unix_ms)).unwrap_or(0)));
+        row("elapsed", &format::seconds(run.took_ms(state.is_active().then(driver::unix_ms))));
         row("directory", &run.cwd);
     }
     if let Some(tree) = agent.as_ref().and_then(|agent| agent.tree.as_ref()) {

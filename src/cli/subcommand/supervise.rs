@@ -207,7 +207,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     let mut server = None;
     let end = driver::run_command(setup, |run| server = serving::serve(served, hub, run, context));
     let end = end.map_err(|error| no_event_loop(&error))?;
-    let finish = end.finish.clone();
+    let (finish, missing) = (end.finish.clone(), end.journal_missing.clone());
     let code = last_words(end, &run_dir, context);
     // Release the lock only now, after the end of the run has been printed.
     drop(run_lock);
@@ -216,19 +216,23 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     }
     drop(awake);
     if let Some(finish) = &finish {
-        notifying::tell_end(&to_tell, &run_dir, cwd, finish, &secrets, context);
+        notifying::tell_end(&to_tell, &run_dir, cwd, (finish, missing), &secrets, context);
     }
     code
 }
 
 fn last_words(end: CommandEnd, run_dir: &RunDir, context: &Context) -> Result<ExitCode, CliError> {
-    let CommandEnd { finish, own_code, code_to_pass_on, journal_news, screen } = end;
+    let CommandEnd { finish, own_code, code_to_pass_on, journal_news, journal_missing, screen } = end;
     let flushed = screen.finish(END_PRINT_TIMEOUT);
     if !flushed.complete {
         context.printer.warn("some messages of ccc could not be written");
     }
     if let Some(news) = journal_news {
         context.printer.warn(driver::journal_news(&news));
+    }
+    if let Some(missing) = journal_missing {
+        let what = "the record of this command is incomplete";
+        context.printer.warn(format_args!("{what}: {missing}; ccc explain and report say less"));
     }
     let Some(Finish { outcome, reason, .. }) = finish else { return Ok(ExitCode::INTERRUPTED) };
     if let Some(code) = code_to_pass_on {

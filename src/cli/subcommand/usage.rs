@@ -258,6 +258,8 @@ fn unknown_use(identity: &Identity, window: &UsageWindow) -> &'static str {
     // The window is known, so it has been reset since the last answer.
     if identity.windows.iter().any(|known| known.name == window.name) {
         "unknown until the next answer"
+    } else if identity.is_silent {
+        "unknown: its answers say nothing about it"
     } else {
         "unknown until the first answer"
     }
@@ -388,6 +390,7 @@ mod tests {
             limited_until_unix_ms: None,
             throttled_until_unix_ms: None,
             refused: false,
+            is_silent: false,
         };
         Seen { name: format!("{name} ({kind})"), identity, in_use: false, note: None }
     }
@@ -421,8 +424,10 @@ mod tests {
         second.note = Some("the login has expired; run `claude`, which renews it".to_owned());
         let mut third = seen("ANTHROPIC_API_KEY", CredentialKind::ApiKey, Vec::new());
         third.identity.refused = true;
+        let mut fourth = seen("ANTHROPIC_API_KEY_2", CredentialKind::ApiKey, Vec::new());
+        fourth.identity.is_silent = true;
         assert_eq!(
-            text(&[first, second, third]),
+            text(&[first, second, third, fourth]),
             "\
 CLAUDE_CODE_OAUTH_TOKEN (OAuth token), in use: CRITICAL
   5 hours           █████████████████░░░  82.5 %  WARN      resets 11:15 (in 2h 15m)
@@ -440,6 +445,9 @@ login (login): unknown
 ANTHROPIC_API_KEY (API key): unknown
   usage             unknown until the first answer
   refused
+
+ANTHROPIC_API_KEY_2 (API key): unknown
+  usage             unknown: its answers say nothing about it
 "
         );
     }

@@ -19,7 +19,7 @@ use crate::core::{Finish, Question, Show, Tick, TokenFact, TokenId};
 use crate::driver::clock::Clock;
 use crate::driver::console::Console;
 use crate::driver::control::{Control, Controller, Controls, HostLink};
-use crate::driver::engine::{self, Engine, Reaction, drive, feed, write_summary};
+use crate::driver::engine::{self, Closed, Engine, Reaction, drive, feed, settle, write_summary};
 use crate::driver::host::in_foreground;
 use crate::driver::pending::Pending;
 use crate::driver::{CommandWorkers, journal_news};
@@ -110,6 +110,8 @@ pub struct CommandEnd {
     pub code_to_pass_on: Option<u8>,
     /// The last news about the journal for the user.
     pub journal_news: Option<JournalNews>,
+    /// What the journal lacks and why, in words.
+    pub journal_missing: Option<String>,
     /// For the final output; earlier output has been written.
     pub screen: Screen,
 }
@@ -331,6 +333,7 @@ pub(super) struct World {
 impl World {
     /// Ends what still runs and restores the terminal, then releases everything.
     async fn leave(mut self, mut events: mpsc::UnboundedReceiver<Event>) -> CommandEnd {
+        settle(&mut self);
         write_summary(&mut self, "finished");
         self.tokens.give_up();
         if let Some((_, child)) = self.child.clone() {
@@ -355,9 +358,9 @@ impl World {
         }
         drop(self.keys.take());
         drop(self.terminal_guard.take());
-        let (core, finish, journal_news) = self.run.close();
+        let Closed { core, finish, news: journal_news, missing: journal_missing } = self.run.close();
         let (own_code, code_to_pass_on) = (core.own_code(), core.code_to_pass_on());
-        CommandEnd { finish, own_code, code_to_pass_on, journal_news, screen: self.screen }
+        CommandEnd { finish, own_code, code_to_pass_on, journal_news, journal_missing, screen: self.screen }
     }
 
     fn operator(&mut self, operator: CommandOperator) {

@@ -491,6 +491,10 @@ impl Scrubber {
             context_tokens: _,
             context_window_tokens: _,
             tests_touched,
+            tools_denied: _,
+            elapsed_ms: _,
+            // The error of a disk, in words of ccc's own and of the system.
+            journal_missing: _,
         } = &mut summary;
         self.replace(task);
         self.replace(cwd);

@@ -27,6 +27,8 @@ pub struct Identity {
     pub throttled_until_unix_ms: Option<i64>,
     /// It was refused.
     pub refused: bool,
+    /// Requests with it were answered, and no answer has said anything about its usage.
+    pub is_silent: bool,
 }
 
 impl Identity {
@@ -61,6 +63,10 @@ impl Identity {
             checked_unix_ms: fetched.max(heard.map(|state| state.seen_unix_ms)),
             limited_until_unix_ms: state.and_then(|state| state.limited_at(now_unix_ms)),
             throttled_until_unix_ms: state.and_then(|state| state.throttled_at(now_unix_ms)),
+            is_silent: state.is_some_and(|state| {
+                let is_only_limited = state.limited_until_unix_ms.is_some() || state.throttled_until_unix_ms.is_some();
+                state.windows.is_empty() && !is_only_limited && state.refused_value.is_none()
+            }),
             refused: state.is_some_and(|state| state.is_refused(credential.fingerprint.as_ref())),
         }
     }
@@ -136,6 +142,14 @@ mod tests {
 
         assert_eq!(shown(None, None), (vec![], None));
         assert_eq!(shown(None, Some(&state(NOW, vec![]))), (vec![], None), "seen, but nothing said about usage");
+        let credential =
+            Credential::held("L", CredentialKind::ApiKey, Provider::Anthropic, "made-up".to_owned().into());
+        let is_silent = |state: Option<&TokenState>| Identity::new(&credential, None, state, NOW).is_silent;
+        assert!(is_silent(Some(&state(NOW, vec![]))) && !is_silent(None));
+        let limited = TokenState { limited_until_unix_ms: Some(NOW), ..state(NOW, vec![]) };
+        let refused = TokenState { refused_value: Some("f".to_owned()), ..state(NOW, vec![]) };
+        assert!(!is_silent(Some(&limited)) && !is_silent(Some(&refused)), "none of these was an answer");
+        assert!(!is_silent(Some(&state(NOW, heard))));
         let silent = state(NOW, vec![fact(FIVE_HOUR, None, 600)]);
         assert_eq!(shown(None, Some(&silent)), (vec![name(FIVE_HOUR, None)], Some(0)));
     }

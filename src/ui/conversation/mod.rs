@@ -66,6 +66,8 @@ pub struct About {
     pub label: String,
     /// Why nothing may be sent, if so.
     pub read_only: Option<String>,
+    /// The run has a task.
+    pub has_task: bool,
 }
 
 /// An event for the conversation.
@@ -662,6 +664,8 @@ fn greeting(about: &About) -> String {
     }
     let how = if about.read_only.is_some() {
         "this terminal is read-only; Ctrl-D leaves"
+    } else if about.has_task {
+        "type a message; @ inserts a file name, / a command · /help"
     } else {
         "type your task; @ inserts a file name, / a command · /help"
     };

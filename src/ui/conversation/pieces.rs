@@ -1,6 +1,7 @@
 //! Pieces of the conversation, each printed once, and their rows.
 
 use super::super::clean;
+use super::super::columns;
 use super::super::diff::{Change, Line};
 use super::super::format::{count, span};
 use super::super::markdown;
@@ -18,6 +19,8 @@ const EDIT_BYTES: usize = 16 * 1024;
 const THOUGHT_ROWS: usize = 4;
 const FEEDBACK_ROWS: usize = 3;
 const CHECK_ROWS: usize = 12;
+/// How many rows the last line of its output takes.
+const RESULT_ROWS: usize = 4;
 /// Rows of a command, of a field of a tool's input, and of a list in folded form. A command shows its first and last rows.
 const ASKED_ROWS: usize = 24;
 const TODO_ROWS: usize = 10;
@@ -328,8 +331,12 @@ impl Check {
         let mut rows = lines("✗ ", Look::of(Colour::Red), Look::PLAIN, text.trim_end_matches([':', ' ']), columns, 4);
         let tail = clean::lines(self.tail.trim_end());
         let skipped = tail.split('\n').count().saturating_sub(most);
-        let shown = tail.split('\n').skip(skipped).filter(|line| !line.is_empty());
-        rows.extend(shown.map(|line| Row::of(Look::DIM, &format!("    {line}")).cut(columns)));
+        let shown: Vec<&str> = tail.split('\n').skip(skipped).filter(|line| !line.is_empty()).collect();
+        let Some((result, before)) = shown.split_last() else { return rows };
+        rows.extend(before.iter().map(|line| Row::of(Look::DIM, &format!("    {line}")).cut(columns)));
+        // Mostly the last line has the result, and at its end.
+        let result = columns::cut_front(result, columns.saturating_sub(4).saturating_mul(RESULT_ROWS));
+        rows.extend(lines("    ", Look::DIM, Look::DIM, &result, columns, RESULT_ROWS));
         rows
     }
 }

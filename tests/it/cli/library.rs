@@ -51,7 +51,7 @@ fn prepared(sandbox: &Sandbox, args: &[&str], vars: &[(&str, &str)], stdin: &[u8
     let (context, _, _) = context(sandbox, vars, stdin.to_vec());
     let line = ["ccc", "--supervisor"].iter().chain(args);
     let args: RunArgs = Cli::try_parse_from(line).expect("arguments").run;
-    prepare(&args, "ccc --supervisor -p \"TASK\"", &context).expect("a run can begin")
+    prepare(&args, "ccc --supervisor -p \"TASK\"", " --", &context).expect("a run can begin")
 }
 
 /// Agrees to what the project's files ask for.

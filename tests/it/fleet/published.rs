@@ -295,3 +295,22 @@ fn an_agent_may_neither_push_nor_open_a_pull_request() {
     assert_eq!(said.matches("exit 2").count(), 2, "{said}");
     assert_eq!(shop.there(), "refs/heads/main");
 }
+
+#[test]
+fn a_nested_repository_that_only_the_worktree_has_is_neither_merged_nor_proposed() {
+    let nested = "git init -q inner && git -C inner -c user.name=a -c user.email=a@b commit -q --allow-empty -m In && git add inner";
+    let shop = Shop::with(nested, "main");
+    let (before, there) = (shop.at(false, "main"), shop.there());
+    for option in [None, Some("--push"), Some("--pr")] {
+        let refused = shop.merge(option.as_slice());
+        refused.assert_code(1);
+        let said = &refused.stderr;
+        assert!(said.contains("inner is a repository of its own") && said.contains("type `git clone "), "{said}");
+        assert_eq!((shop.at(false, "main"), shop.there()), (before.clone(), there.clone()));
+    }
+    assert!(!shop.log().contains("pr create"), "{}", shop.log());
+    let json = shop.merge(&["--json"]);
+    json.assert_code(1);
+    let line: Value = serde_json::from_str(json.stdout.trim()).expect("an object");
+    assert_eq!(line["outcome"], "refused");
+}

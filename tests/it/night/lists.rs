@@ -2,7 +2,11 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::{LIST, Nights};
+use crate::ownfaults::world::World;
+use crate::whole_runs::harness::Ground;
 
 #[test]
 fn what_is_no_list_is_refused_before_anything_is_started() {
@@ -74,4 +78,59 @@ fn an_agent_works_through_no_list() {
     let output = nights.command(&[LIST, "--again"]).env("CCC_RUN_ID", run).output().expect("ccc runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("an agent may not use it"), "{said}");
+}
+
+#[test]
+fn an_agent_that_may_change_nothing_is_told_before_the_night_with_the_words_that_allow_it() {
+    let denied =
+        json!([{"cost_usd": 0.004}, {"deny": {"name": "Write", "input": {"file_path": "a.txt"}}}, {"say": "Done."}]);
+    let agrees = json!([{"say": "All is there.\n\n[TASK_COMPLETED]"}]);
+    let script = json!({"agent": [denied, denied, denied], "critic": [agrees, agrees, agrees]});
+    let home = Ground::without_git();
+    let told = home.home().join("told");
+    home.user_config(&json!({"notify": [{"command": format!("cat >> {}", told.display()), "events": ["completed"]}]}));
+    let nights = Nights(World::on(home, &script));
+    nights.list("one\ntwo\nthree\n");
+    let warned = "the agent may change no file: no permission mode is given";
+    for (args, words) in [
+        (&[LIST][..], "add at the end of the command: -- -- --permission-mode acceptEdits"),
+        (
+            &[LIST, "--again", "--", "--check", "true"],
+            "add at the end of the command: -- --permission-mode acceptEdits",
+        ),
+        (
+            &[LIST, "--again", "--", "--check", "true", "--", "--effort", "low"],
+            "the command: --permission-mode acceptEdits",
+        ),
+    ] {
+        let ended = nights.run(args);
+        ended.assert_code(0);
+        let said = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(said.matches(warned).count(), 1, "once, before the runs: {said}");
+        assert!(said.contains(words), "{words}: {said}");
+        assert!(said.find(warned) < said.find("task 1 of 3"), "{said}");
+        assert_eq!(said.matches("1 tool call was denied").count(), 3 * 2, "by each run, and in the table: {said}");
+        let status = nights.status(&[LIST]);
+        let costs = status["tasks"].as_array().expect("tasks").iter().filter_map(|task| task["cost_usd"].as_f64());
+        let costs: Vec<f64> = costs.collect();
+        let (sum, of_rows) =
+            (costs.iter().sum::<f64>(), costs.iter().map(|usd| (usd * 100.0).round() / 100.0).sum::<f64>());
+        assert_ne!(format!("{sum:.2}"), format!("{of_rows:.2}"), "the costs show nothing: {costs:?}");
+        assert!(said.contains(&format!("3 of 3 tasks completed, ${sum:.2}")), "{costs:?}: {said}");
+        let report = ended.stderr.lines().find_map(|line| line.strip_prefix("report: ")).expect("a report");
+        let page = fs::read_to_string(report).expect("a page");
+        assert_eq!(page.matches("1 tool call was denied").count(), 3, "{page}");
+        assert_eq!(nights.status(&[LIST])["tasks"][0]["tools_denied"], 1);
+    }
+    let messages = fs::read_to_string(told).expect("messages");
+    assert_eq!(messages.matches("; 1 tool call was denied").count(), 9, "{messages}");
+    for words in
+        ["-- -- --permission-mode acceptEdits", "-- -- --allowedTools Edit", "-- -- --dangerously-skip-permissions"]
+    {
+        let args: Vec<&str> = [LIST, "--again"].into_iter().chain(words.split(' ')).collect();
+        let ended = nights.run(&args);
+        assert!(!ended.stderr.contains("may change no file"), "{words}: {}", ended.stderr);
+    }
+    let single = nights.0.start(&["--check", "true"]).end();
+    assert!(single.stderr.contains("the agent may change no file"), "a single run says it too: {}", single.stderr);
 }

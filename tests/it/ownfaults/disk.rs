@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::world::{TASK, World};
-use crate::whole_runs::harness::{Ended, Running};
+use crate::whole_runs::harness::{Ended, Ground, Running};
 
 /// A run that writes some 200 KiB of journal.
 fn wordy() -> Value {
@@ -28,11 +28,25 @@ fn assert_done_and_told(ended: &Ended<'_>) {
     ended.assert_code(0);
     assert_eq!(ended.result()["outcome"], "completed");
     assert!(ended.stderr.contains("journal"), "nothing was said of the loss: {}", ended.stderr);
+    let missing = ended.result()["journal_missing"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        missing.starts_with("the journal lacks its last entries, because they could not be written ("),
+        "{missing}"
+    );
 }
 
 #[test]
 fn a_run_whose_files_must_not_grow_is_completed_and_can_be_gone_on_with_from_what_there_is() {
-    let world = World::new(&wordy());
+    let ground = Ground::new();
+    let told = ground.home().join("told");
+    ground
+        .user_config(&json!({"notify": [{"command": format!("cat >> {}", told.display()), "events": ["completed"]}]}));
+    let agree = json!([{"say": "Good.\n\n[TASK_COMPLETED]"}]);
+    let mut script = wordy();
+    // The last answer is short, so the summary can be written.
+    script["agent"].as_array_mut().expect("turns").push(json!([{"say": "Done."}]));
+    script["critic"] = json!([[{"say": "Say it in short."}], agree, agree]);
+    let world = World::on(ground, &script);
     // 64 KiB, in the shell's blocks of 512 bytes.
     let mut limited = through_shell(&world, "ulimit -f 128; exec \"$@\"", &world.command(&[]));
     let ended = Running::spawn(&world.ground, &mut limited).wait();
@@ -42,10 +56,22 @@ fn a_run_whose_files_must_not_grow_is_completed_and_can_be_gone_on_with_from_wha
     let journal = fs::metadata(world.run_dir().join("journal.jsonl")).expect("a journal");
     assert!(journal.len() <= 64 * 1024, "the limit did not hold: the test shows nothing");
     world.ground.assert_sound();
+    let lacks = "the journal lacks its last entries, because they could not be written";
+    let summary = fs::read_to_string(world.run_dir().join("run.json")).expect("a summary");
+    for (where_, text) in [
+        ("the summary", summary),
+        ("the message", fs::read_to_string(&told).expect("a message")),
+        ("the report", world.run(&["report", "--format", "md"]).stdout.clone()),
+    ] {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(lacks), "nothing of it in {where_}: {text}");
+        assert!(text.contains("completed"), "no outcome in {where_}: {text}");
+    }
 
     let again = world.resume(&[]).end();
     again.assert_code(0);
-    world.assert_said_once(&[TASK]);
+    assert_eq!(again.result().get("journal_missing"), None);
+    world.assert_said_once(&[TASK, "Say it in short."]);
 }
 
 #[test]

@@ -478,6 +478,32 @@ fn a_check_that_fails_shows_the_end_of_its_output() {
 }
 
 #[test]
+fn the_last_line_of_a_failed_check_and_why_it_failed_are_shown_to_their_ends() {
+    let result = format!("test result: {} FAILED. 212 passed; 1 failed", "suite after suite, ".repeat(6));
+    let endless = format!("{}the verdict", "x".repeat(4_000));
+    for (last, end) in [(result.as_str(), "212 passed; 1 failed"), (endless.as_str(), "the verdict")] {
+        let show = Show::Check {
+            command: format!("cargo test --workspace {}", "--exclude a-crate ".repeat(5)),
+            passed: false,
+            summary: "exited with 101".into(),
+            duration_ms: 61_000,
+            tail: format!("{}\n{last}\n", "a row that is wider than the terminal ".repeat(4)),
+            setup: false,
+        };
+        let live = Style { colour: false, live: true, wraps: true, columns: 80 };
+        let shown = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;
+        let rows: Vec<_> = shown.trim_start_matches("\r\x1b[J").lines().collect();
+        assert!(rows.iter().all(|row| row.chars().count() <= 80), "{rows:#?}");
+        let words = rows.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("(1m 01s): exited with 101"), "{rows:#?}");
+        assert!(
+            rows[rows.len() - 1].ends_with(end.rsplit(' ').next().expect("a word")) && rows.len() < 12,
+            "{rows:#?}"
+        );
+    }
+}
+
+#[test]
 fn information_has_no_mark_of_a_warning() {
     let using = Show::Information { text: "using work (API key, afb092de)".into() };
     assert_eq!(

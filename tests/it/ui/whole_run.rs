@@ -214,7 +214,17 @@ pub(super) fn plan() -> Plan {
 
 pub(super) fn ending<'a>(finish: &'a Finish, plan: &'a Plan) -> Ending<'a> {
     let run_dir = "/home/me/.local/state/ccc/runs/20261120-ab12";
-    Ending { finish, plan, run_dir, agent: "claude", left_out: &[], report: None, diff: None, restore: None }
+    Ending {
+        finish,
+        plan,
+        run_dir,
+        agent: "claude",
+        left_out: &[],
+        report: None,
+        diff: None,
+        restore: None,
+        journal_missing: None,
+    }
 }
 
 /// All pieces of the night.

@@ -101,3 +101,35 @@ fn a_run_that_is_told_not_to_keep_its_tree_has_no_checkpoints() {
     assert!(listed(&world).is_empty());
     assert_eq!(world.ground.git(&["for-each-ref", "refs/ccc"]), "");
 }
+
+#[test]
+fn the_last_run_is_taken_and_named_where_none_is_given() {
+    let world = world();
+    let agent = world.agent.display().to_string();
+    world.run(&["--supervisor", "-p", TASK, "--agent", &agent, "--plain"]).assert_code(0);
+    let id = world.run_id();
+    let of = |args: &[&str]| {
+        let ended = world.run(args);
+        ended.assert_code(0);
+        let named = format!("the last run, {id}: {TASK}");
+        assert!(ended.stderr.contains(&named), "{args:?}: {}", ended.stderr);
+        ended.stdout
+    };
+    assert!(of(&["diff"]).contains("+two") && of(&["checkpoints"]).contains("the agent stopped"));
+    let between = of(&["diff", "1..2"]);
+    assert!(between.contains("+one") && !between.contains("+two"), "{between}");
+    assert!(of(&["diff", "--stat", "--", "one.txt"]).contains("one.txt"));
+    of(&["logs", "--no-pager"]);
+    let looked = of(&["look"]);
+    for command in [format!("ccc diff {id}"), format!("ccc restore {id} 1")] {
+        assert!(looked.contains(&command), "{command}: {looked}");
+    }
+    // A restore changes files, so it needs a run.
+    let restore = world.run(&["restore", "--yes"]);
+    assert_eq!(restore.status.code(), Some(2), "{}", restore.stderr);
+    for args in [&["restore", &id, "1", "--yes", "--path", "../x"][..], &["diff", &id, "--", "../x"]] {
+        let refused = world.run(args);
+        refused.assert_code(2);
+        assert!(refused.stderr.contains("../x does not name a file below"), "{}", refused.stderr);
+    }
+}

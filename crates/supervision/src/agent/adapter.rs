@@ -158,6 +158,19 @@ pub trait Adapter: fmt::Debug + Sync {
         false
     }
 
+    /// Whether in this permission mode the agent may change a file only when a user or a rule allows it; `None` stands for the
+    /// mode in which a session begins when nobody names one.
+    fn asks_before_changes_in(&self, permission_mode: Option<&str>) -> bool {
+        let _ = permission_mode;
+        false
+    }
+
+    /// Whether this permission rule allows changes of files, directly or by any command.
+    fn is_rule_for_changes(&self, rule: &str) -> bool {
+        let _ = rule;
+        false
+    }
+
     /// The tool input (JSON) with which a request is allowed once the user has answered its questions. `None` when
     /// the answers can only be given as text.
     fn answered_input(

@@ -19,6 +19,8 @@ pub struct UserArgs {
     pub settings_file: Option<String>,
     /// Which of the CLI's settings files are read, in its own words; all unless given.
     pub setting_sources: Option<Vec<String>>,
+    /// The permission rules that they add to those of the settings, as far as a space or a comma separates them.
+    pub allowed: Vec<String>,
     /// They switch all permission checks off, or allow the agent to.
     pub skips_permissions: bool,
 }

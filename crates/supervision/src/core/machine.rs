@@ -400,6 +400,12 @@ impl Core {
         self.tally.counted(Bound::Restarts)
     }
 
+    /// How many calls of the agent's tools were denied, over the whole run.
+    #[must_use]
+    pub fn tools_denied(&self) -> u32 {
+        self.tally.tools_denied()
+    }
+
     /// Number of changes to another token.
     #[must_use]
     pub fn rotations(&self) -> u32 {
@@ -1073,6 +1079,9 @@ impl Core {
                 self.cost_moves(proc);
             }
             AgentEvent::Denied(denial) => {
+                if role == Role::Agent {
+                    self.tally.tool_denied();
+                }
                 self.show(Show::Denied { role, tool: denial.tool.clone(), target: denial.target.clone() });
             }
             AgentEvent::RetryAnnounced { attempt, max_attempts, delay_ms, status } => {

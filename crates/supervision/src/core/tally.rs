@@ -22,6 +22,8 @@ pub(super) struct Tally {
     rested_us: u64,
     cost_usd: BTreeMap<ProcId, f64>,
     order: DenialOrder,
+    /// All denied calls of the agent's tools.
+    tools_denied: u32,
     denials: Denials,
     denials_since_review: Denials,
     /// Denials of each kind of call.
@@ -152,6 +154,16 @@ impl Tally {
     /// What each process has cost, as far as it is known.
     pub(super) fn cost_by_process(&self) -> &BTreeMap<ProcId, f64> {
         &self.cost_usd
+    }
+
+    /// Counts a call of the agent's tools that was denied by whatever.
+    pub(super) fn tool_denied(&mut self) {
+        self.tools_denied = self.tools_denied.saturating_add(1);
+    }
+
+    /// How many calls of the agent's tools were denied.
+    pub(super) fn tools_denied(&self) -> u32 {
+        self.tools_denied
     }
 
     /// Counts a denial; true if it is the second of its kind.

@@ -98,6 +98,21 @@ pub struct Revival {
     pub given_up: Option<GivenUp>,
 }
 
+impl Revival {
+    /// How often it was revived within the window of the limit.
+    fn count(&self) -> u32 {
+        u32::try_from(self.at_unix_ms.len()).unwrap_or(u32::MAX)
+    }
+
+    /// When it is revived next, dead since this time.
+    fn due(&self, since_unix_ms: i64, rules: &Rules) -> i64 {
+        let first = since_unix_ms.saturating_add(FIRST_REVIVAL_MS);
+        let backoff = self.count().checked_sub(1);
+        let backoff = backoff.map_or(0, |n| rules.revival_backoff_ms.saturating_mul(1 << n.min(20)));
+        self.at_unix_ms.last().map_or(first, |last| first.max(last.saturating_add(backoff)))
+    }
+}
+
 /// A worker that has died and is not revived.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -360,16 +375,27 @@ impl Upkeep {
         }
         let revival = self.revivals.entry(agent.id.clone()).or_default();
         let since = *revival.dead_since_unix_ms.get_or_insert(now);
-        let count = u32::try_from(revival.at_unix_ms.len()).unwrap_or(u32::MAX);
+        let count = revival.count();
         if count >= rules.most_revivals {
             let failure = revival.failure.as_deref().unwrap_or("its ccc died again each time");
             let why = format!("it was revived {count} times in {}: {failure}", span(rules.revival_window_ms));
             revival.given_up = Some(GivenUp { at_unix_ms: now, why, is_told: false });
             return None;
         }
-        let first = since.saturating_add(FIRST_REVIVAL_MS);
-        let backoff = count.checked_sub(1).map_or(0, |n| rules.revival_backoff_ms.saturating_mul(1 << n.min(20)));
-        Some(revival.at_unix_ms.last().map_or(first, |last| first.max(last.saturating_add(backoff))))
+        Some(revival.due(since, rules))
+    }
+
+    /// When the keeper continues this agent, whose ccc has died; `None` if it does not, or only after a reset of the usage.
+    #[must_use]
+    pub fn continued_at(&self, agent: &AgentFact, now_unix_ms: i64, rules: &Rules) -> Option<i64> {
+        let waits = self.stopped.contains_key(&agent.id) || self.critical.is_some() && !agent.ignores_usage;
+        if agent.standing != Standing::Died || waits || !self.may_be_revived(agent, now_unix_ms, rules) {
+            return None;
+        }
+        let none = Revival::default();
+        let revival = self.revivals.get(&agent.id).unwrap_or(&none);
+        let due = revival.due(revival.dead_since_unix_ms.unwrap_or(now_unix_ms), rules);
+        (revival.count() < rules.most_revivals).then(|| due.max(self.next_start_unix_ms))
     }
 
     /// Drops what is not needed any more about the deaths of agents.

@@ -270,19 +270,25 @@ fn a_dead_agent_is_revived_within_the_limits_and_then_marked() {
     let rules = Rules::default();
     let mut upkeep = keeper(Vec::new());
     let dead = [agent("w", Standing::Died)];
+    let at = |upkeep: &Upkeep| upkeep.continued_at(&dead[0], NOW, &rules);
+    assert_eq!(at(&upkeep), Some(NOW + FIRST_REVIVAL_MS), "also before the keeper has seen it");
     assert_eq!(acts(&mut upkeep, NOW, &dead), NONE, "it may be between two steps of its start");
+    assert_eq!(at(&upkeep), Some(NOW + FIRST_REVIVAL_MS));
     assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS, &dead), ["resume w Died"]);
     upkeep.resumed("w", Why::Died, None, NOW + FIRST_REVIVAL_MS, &rules);
     assert_eq!(acts(&mut upkeep, NOW + 5_000, &[agent("w", RUNNING)]), NONE);
     // It dies again at once.
     let again = NOW + 6_000;
     assert_eq!(acts(&mut upkeep, again, &dead), NONE);
+    assert_eq!(at(&upkeep), Some(NOW + FIRST_REVIVAL_MS + 10_000));
+    assert_eq!(upkeep.continued_at(&agent("w", RUNNING), NOW, &rules), None);
     assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 9_999, &dead), NONE, "not before the pause");
     assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 10_000, &dead), ["resume w Died"]);
     upkeep.resumed("w", Why::Died, Some("the agent does not exist".to_owned()), again, &rules);
     assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 29_999, &dead), NONE, "the pause doubles");
     assert_eq!(acts(&mut upkeep, NOW + FIRST_REVIVAL_MS + 30_000, &dead), ["resume w Died"]);
     assert_eq!(acts(&mut upkeep, NOW + 600_000, &dead), ["the user has lost w"]);
+    assert_eq!(at(&upkeep), None);
     let why = upkeep.given_up("w").expect("given up").why.clone();
     assert_eq!(why, "it was revived 3 times in an hour: the agent does not exist");
     let decided = upkeep.decide(&Facts { now_unix_ms: NOW + 7_200_000, agents: &dead, load: Load::default() }, &rules);

@@ -955,6 +955,10 @@ fn the_greeting_says_what_this_is_and_how_to_learn_more() {
     terminal.tell(News::Joined(about.clone()));
     terminal.rests(RestKind::NoTask, None);
     insta::assert_snapshot!(terminal.screen());
+    let mut joined = TestTerminal::before_all();
+    joined.tell(News::Joined(About { has_task: true, ..about.clone() }));
+    let screen = joined.screen();
+    assert!(screen.contains("type a message; @ inserts") && !screen.contains("type your task"), "{screen}");
     let columns = Size { columns: 80, rows: 24 }.room();
     assert_eq!(Piece::Note(Note::Information, greeting(&about).into()).rows(columns, false).len(), 3);
 }

@@ -145,6 +145,14 @@ impl Adapter for Claude {
         permission_mode == PLAN_MODE
     }
 
+    fn asks_before_changes_in(&self, permission_mode: Option<&str>) -> bool {
+        matches!(permission_mode, None | Some("default" | "dontAsk"))
+    }
+
+    fn is_rule_for_changes(&self, rule: &str) -> bool {
+        rules::is_for_changes(rule)
+    }
+
     fn answered_input(
         &self,
         asked: &Asked,

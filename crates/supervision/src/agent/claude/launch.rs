@@ -261,6 +261,10 @@ pub(super) fn user_args(args: &[String]) -> Result<UserArgs, ArgsProblem> {
         match option.name.as_str() {
             "--model" => meaning.model = value,
             "--permission-mode" => meaning.permission_mode = value,
+            "--allowedTools" | "--allowed-tools" => {
+                let rules = option.values.iter().flat_map(|values| values.split([' ', ',']));
+                meaning.allowed.extend(rules.filter(|rule| !rule.is_empty()).map(str::to_owned));
+            }
             // If given twice, the last one counts.
             "--settings" => {
                 meaning.settings_file = value.clone().filter(|text| !text.trim_start().starts_with('{'));

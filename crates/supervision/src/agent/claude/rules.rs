@@ -50,6 +50,16 @@ pub(super) fn allowing_all_commands() -> Vec<String> {
     allowing(vec!["Bash".to_owned()])
 }
 
+/// Whether a rule allows the tools that change files, or every command.
+pub(super) fn is_for_changes(rule: &str) -> bool {
+    let (tool, of) = rule.split_once('(').map_or((rule, None), |(tool, of)| (tool, Some(of)));
+    match tool {
+        "Edit" | "MultiEdit" | "NotebookEdit" | "Write" => true,
+        "Bash" => of.is_none_or(|of| matches!(of, "*)" | ":*)")),
+        _ => false,
+    }
+}
+
 fn exact_rules(command: &str) -> Option<Vec<String>> {
     let command = command.trim();
     let Some(segments) = segments(command) else {
