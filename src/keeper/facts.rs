@@ -26,7 +26,7 @@ pub(super) struct Seen {
     pub(super) pids: BTreeSet<u32>,
     /// An agent is about to begin.
     pub(super) begins: bool,
-    /// A ccc works on an agent, and it is not known which, or it is gone and its lock is not: its end wakes nobody.
+    /// A ccc has ended while this look was made: its end wakes nobody any more.
     pub(super) unwatched: bool,
 }
 
@@ -45,7 +45,7 @@ impl Seen {
         let of = |agent: &Agent| fact(agent, since(agent), booted_unix_ms, now_unix_ms);
         let facts: Vec<AgentFact> = agents.iter().map(of).collect();
         let pids = holders.values().map(|holder| holder.pid).collect();
-        let unwatched = facts.iter().any(|fact| fact.is_running() && !holders.contains_key(fact.id.as_str()));
+        let unwatched = is_unwatched(&facts, &holders);
         let begins = facts.iter().any(|fact| fact.standing == Standing::Starting);
         Ok(Seen { agents, facts, pids, begins, unwatched })
     }
@@ -59,6 +59,11 @@ impl Seen {
     pub(super) fn agent(&self, run: &str) -> Option<&Agent> {
         self.agents.iter().find(|agent| agent.record.id == run)
     }
+}
+
+/// Whether an agent was running when it was looked at, and its ccc was gone when it was looked for.
+fn is_unwatched(facts: &[AgentFact], holders: &BTreeMap<&str, Holder>) -> bool {
+    facts.iter().any(|fact| fact.is_running() && !holders.contains_key(fact.id.as_str()))
 }
 
 /// The facts about one agent.
@@ -223,10 +228,9 @@ mod tests {
         assert_eq!(seen.facts[0].standing, Standing::Running { ending: false });
         assert_eq!(seen.pids, BTreeSet::from([std::process::id()]));
         assert!(!seen.unwatched);
-        // It has just locked its run, and has not written who it is.
-        std::fs::write(dead.dir.lock(), "").expect("written");
-        let seen = Seen::look(state.path(), NOW).expect("seen");
-        assert!(seen.unwatched && seen.pids.is_empty(), "{seen:?}");
+        // It ends between the two looks at its lock.
+        assert!(is_unwatched(&seen.facts, &BTreeMap::new()));
         drop(lock);
+        assert!(!Seen::look(state.path(), NOW).expect("seen").unwatched);
     }
 }

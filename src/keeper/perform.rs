@@ -25,7 +25,7 @@ const REMOVAL_LIMIT: Duration = Duration::from_secs(90);
 const TELL_LIMIT: Duration = Duration::from_secs(30);
 /// How often agents are looked at whose end the system does not report, and after a fault.
 const LOOK_MS: i64 = 10_000;
-/// How soon an agent is looked at again that is about to begin, or whose ccc is not known or gone while its run is still locked.
+/// How soon an agent is looked at again that is about to begin, or whose ccc has ended while it was looked at.
 const BEGINNING_MS: i64 = 2_000;
 /// The longest wait.
 const LONGEST_WAIT_MS: i64 = 10 * 60_000;

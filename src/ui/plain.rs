@@ -583,9 +583,13 @@ impl Plain {
             out.push_str(&self.row("    ", Ink::Dim, line));
         }
         let lead = "    ";
-        let room = if self.style.wraps { self.room(lead.len()).saturating_mul(RESULT_ROWS) } else { PIPED_CHARS };
-        let result = columns::cut_front(&clean::one_line(result, TAIL_BYTES), room);
-        out.push_str(&self.said_hanging(lead, Ink::Dim, &result, lead.len(), columns::wrap));
+        let result = clean::one_line(result, TAIL_BYTES);
+        let room = if self.style.wraps { self.room(lead.len()) } else { PIPED_CHARS };
+        // A word that is wider than a row is not broken, so there is one row then.
+        let is_wide = result.split(' ').any(|word| columns::of(word) > room);
+        let rows = if self.style.wraps && !is_wide { RESULT_ROWS } else { 1 };
+        let result = columns::cut_front(&result, room.saturating_mul(rows));
+        out.push_str(&self.said(lead, Ink::Dim, &result));
         out
     }
 
