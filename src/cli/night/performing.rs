@@ -41,6 +41,8 @@ const ENDING: &str = "ending";
 /// the machine sleeps counts as well.
 const LOOK: Duration = Duration::from_millis(500);
 const CLOCK_LOOK: Duration = Duration::from_secs(20);
+/// How often the usage is looked at while a run is at work, if the settings are not known.
+const USAGE_LOOK: Duration = Duration::from_secs(120);
 /// When this process was asked to end so often, the run is not waited for any more.
 const MOST_ASKED: u32 = 4;
 
@@ -82,6 +84,8 @@ pub(in crate::cli) struct Night<'a> {
     /// What was said last about a wait or about the list, so that it is said once.
     said: Option<String>,
     unknown_usage_was_said: bool,
+    /// The run at work was asked to end, because the rest of the usage is kept for the user.
+    gives_way: bool,
     sender: Sender<Event>,
     events: Receiver<Event>,
 }
@@ -161,6 +165,7 @@ impl<'a> Night<'a> {
             has_played: false,
             said: None,
             unknown_usage_was_said: false,
+            gives_way: false,
             sender,
             events,
         })
@@ -397,7 +402,11 @@ impl<'a> Night<'a> {
     }
 
     fn ended(&mut self, at: usize, found: &Found) {
-        self.record.agenda.ended(at, found, driver::unix_ms());
+        if std::mem::take(&mut self.gives_way) {
+            self.record.agenda.gave_way(at, found, driver::unix_ms());
+        } else {
+            self.record.agenda.ended(at, found, driver::unix_ms());
+        }
         self.keep();
     }
 
@@ -439,10 +448,15 @@ impl<'a> Night<'a> {
         }
         let mut asked = 0;
         let mut patience: Option<Duration> = None;
+        let usage_look = self
+            .settings
+            .as_ref()
+            .map_or(USAGE_LOOK, |settings| Duration::from_millis(settings.usage.check_interval.as_ms()));
         loop {
             let event = match patience {
                 Some(patience) => self.events.recv_timeout(patience),
-                None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None if asked > 0 || self.gives_way => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None => self.events.recv_timeout(usage_look),
             };
             match event {
                 Ok(Event::Ended(Ok(status))) => {
@@ -457,6 +471,11 @@ impl<'a> Night<'a> {
                         return "it was not waited for".to_owned();
                     }
                 }
+                Err(RecvTimeoutError::Timeout) if patience.is_none() => {
+                    if self.gives_way_now() {
+                        Foreground::end(pid);
+                    }
+                }
                 // The summary of a run that is just being continued may still have its former end, so it is looked at again.
                 Err(RecvTimeoutError::Timeout) if self.is_ending(run) => {}
                 Err(RecvTimeoutError::Timeout) => {
@@ -466,6 +485,17 @@ impl<'a> Night<'a> {
                 Err(RecvTimeoutError::Disconnected) => return "its end was not heard".to_owned(),
             }
         }
+    }
+
+    /// Whether the run at work has used what is not kept for the user; then it gives way.
+    fn gives_way_now(&mut self) -> bool {
+        let Headroom::Reserved { full, .. } = self.headroom(driver::unix_ms()) else { return false };
+        self.gives_way = true;
+        self.context.printer.talk(format_args!(
+            "{:.0} % of the window {} of {} are used, and the rest is kept for you: the run is ended, and continued later",
+            full.percent, full.window, full.token
+        ));
+        true
     }
 
     /// Whether the run is ending, or has ended.

@@ -57,7 +57,8 @@ fn texts() -> Vec<(String, String)> {
         files_below(&root().join(room), ".rs", &mut files);
     }
     files.extend(
-        ["README.md", "docs/configuration.md", "docs/trust.md", "docs/replay-in-ci.md"].map(|name| root().join(name)),
+        ["README.md", "docs/runs.md", "docs/configuration.md", "docs/trust.md", "docs/replay-in-ci.md"]
+            .map(|name| root().join(name)),
     );
     texts.extend(files.into_iter().map(|path| {
         let text = fs::read_to_string(&path).expect("a text");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::ownfaults::disk::through_shell;
+use crate::usage::server::usage_is_due;
 use crate::whole_runs::harness::DEADLINE;
 
 /// How many agents work while everything dies.
@@ -61,13 +62,7 @@ impl Fleet {
         state["upkeep"]["asked_unix_ms"] = Value::Null;
         state["upkeep"]["heard_unix_ms"] = Value::Null;
         fs::write(self.state().join("keeper/state.json"), state.to_string()).expect("written");
-        let path = self.state().join("usage-cache.json");
-        let mut cache: Value = serde_json::from_str(&fs::read_to_string(&path).expect("a cache")).expect("JSON");
-        for identity in cache["identities"].as_object_mut().expect("identities").values_mut() {
-            identity["next_unix_ms"] = Value::Null;
-            identity["fetched_unix_ms"] = json!(now_ms() - 3_600_000);
-        }
-        fs::write(&path, cache.to_string()).expect("written");
+        usage_is_due(&self.state());
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::ownfaults::told::kept_awake;
 use crate::ownfaults::world::World;
-use crate::usage::server::{Provider, Reply, now_ms};
+use crate::usage::server::{Provider, Reply, now_ms, usage_is_due};
 use crate::whole_runs::harness::{Ended, Ground, Running, look_until, send};
 
 /// The list of most tests.
@@ -250,6 +250,40 @@ fn no_task_starts_while_the_rest_of_the_usage_is_kept_for_the_user() {
     }
     assert_eq!(nights.worked(), [""; 0]);
     nights.run(&[LIST, "--reserve", "10", "--until", "+1h"]).assert_code(0);
+}
+
+#[test]
+fn a_run_that_comes_to_the_rest_of_the_usage_gives_way_and_is_continued_after_the_reset() {
+    let provider = Provider::start();
+    let usage = |percent: f64, resets_in_s: i64| {
+        let resets_at = jiff::Timestamp::from_second(now_ms() / 1_000 + resets_in_s).expect("a time").to_string();
+        let usage = json!({"five_hour": {"utilization": percent, "resets_at": resets_at}});
+        provider.answers("/api/oauth/usage", Reply::of(200, &usage.to_string()));
+    };
+    usage(50.0, 3_600);
+    let ground = Ground::without_git()
+        .env("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-made-up-0123456789")
+        .env("ANTHROPIC_API_KEY", "")
+        .env("CCC_USAGE_CHECK_INTERVAL", "1")
+        .env("CCC_USAGE_BASE_URL", provider.url());
+    let nights = Nights::on(ground);
+    nights.list("one\n");
+    let hold = nights.holding();
+    let night =
+        nights.start(&[LIST, "--reserve", "20", "--until", "+1h", "--on-failure", "stop", "--", "--check", &hold]);
+    nights.until_held();
+    usage(85.0, 8);
+    usage_is_due(&nights.0.ground.state());
+    look_until("the run gives way", || nights.runs().first().and_then(|run| run.outcome.clone()));
+    nights.release();
+    usage(5.0, 18_000);
+    let ended = night.wait();
+    ended.assert_code(0);
+    let said = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["85 % of the window five_hour", "the rest is kept for you: the run is ended, and continued later"] {
+        assert!(said.contains(part), "{part}: {}", ended.stderr);
+    }
+    assert_eq!((nights.worked(), nights.runs().len()), (vec!["one".to_owned()], 1));
 }
 
 #[test]

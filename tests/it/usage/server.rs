@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 /// One answer.
@@ -42,6 +45,17 @@ impl Reply {
     pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
+}
+
+/// The usage of each token was asked so long ago that it is asked again.
+pub(crate) fn usage_is_due(state: &Path) {
+    let path = state.join("usage-cache.json");
+    let mut cache: Value = serde_json::from_str(&fs::read_to_string(&path).expect("a cache")).expect("JSON");
+    for identity in cache["identities"].as_object_mut().expect("identities").values_mut() {
+        identity["next_unix_ms"] = Value::Null;
+        identity["fetched_unix_ms"] = json!(now_ms() - 3_600_000);
+    }
+    fs::write(&path, cache.to_string()).expect("written");
 }
 
 /// What was asked.

@@ -213,6 +213,22 @@ impl Agenda {
         }
     }
 
+    /// What became of the run that was asked to end, because the rest of the usage is kept for the user: it is continued when there
+    /// is room again.
+    pub fn gave_way(&mut self, at: usize, found: &Found, now_unix_ms: i64) {
+        match (found, self.tasks.get_mut(at)) {
+            (Found::Ended { outcome: Outcome::Interrupted, cost_usd, .. }, Some(task)) => {
+                task.cost_usd = cost_usd.or(task.cost_usd);
+                task.gave_way();
+                self.unbegun_in_a_row = 0;
+            }
+            // It had ended by itself, or has died.
+            (Found::Ended { .. } | Found::AtWork | Found::NotBegun { .. } | Found::Died { .. }, Some(_) | None) => {
+                self.ended(at, found, now_unix_ms)
+            }
+        }
+    }
+
     /// Notes how the work on the list ended. An interrupted one goes on with what it has spent.
     pub fn ends(&mut self, why: EndWhy, now_unix_ms: i64) {
         self.end = match why {

@@ -174,6 +174,12 @@ impl Task {
         self.stage = Stage::Interrupted;
     }
 
+    pub(super) fn gave_way(&mut self) {
+        (self.stage, self.outcome) = (Stage::Broken, None);
+        self.why = Some("the rest of the usage was kept for you".to_owned());
+        self.tries = 0;
+    }
+
     /// Returns whether the task is given up.
     pub(super) fn died(&mut self) -> bool {
         self.tries = self.tries.saturating_add(1);

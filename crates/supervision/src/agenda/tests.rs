@@ -315,3 +315,36 @@ fn a_state_of_a_newer_version_of_the_same_format_is_read() {
     let agenda: Agenda = serde_json::from_str(text).expect("read");
     assert_eq!((agenda.tasks.len(), agenda.began_unix_ms), (1, 5));
 }
+
+#[test]
+fn a_run_that_gives_way_to_the_user_is_continued_and_nothing_has_failed() {
+    let mut agenda = begun(&["one", "two"], ListBounds { stops_at_failure: true, ..ListBounds::default() });
+    for _ in 0..4 {
+        let (Step::Start { task, .. } | Step::Resume { task, .. }) = next(&agenda) else {
+            panic!("{:?}", next(&agenda))
+        };
+        assert_eq!(task, 0);
+        agenda.starts(task, "run-0");
+        agenda.gave_way(task, &ended(Outcome::Interrupted, 0.5), NOW);
+    }
+    assert_eq!(stages(&agenda), [Stage::Broken, Stage::Queued]);
+    let full =
+        Full { token: "t".into(), window: "five_hour".into(), percent: 85.0, resets_unix_ms: Some(NOW + HOUR_MS) };
+    let headroom = Headroom::Reserved { full, again_unix_ms: Some(NOW + HOUR_MS) };
+    assert!(matches!(at(&agenda, NOW, &headroom), Step::Wait { why: WaitWhy::Reset(_), .. }));
+    assert!(matches!(next(&stored(&agenda)), Step::Resume { task: 0, ref run, .. } if run == "run-0"));
+}
+
+#[test]
+fn a_run_that_ends_by_itself_while_it_is_asked_to_give_way_counts_as_it_ended() {
+    let mut agenda = begun(&["one", "two"], ListBounds::default());
+    for (task, (found, stage)) in
+        [(ended(Outcome::Completed, 0.5), Stage::Completed), (ended(Outcome::Stuck, 0.5), Stage::Failed)]
+            .into_iter()
+            .enumerate()
+    {
+        agenda.starts(task, "run");
+        agenda.gave_way(task, &found, NOW);
+        assert_eq!(agenda.tasks[task].stage, stage);
+    }
+}
