@@ -2,7 +2,7 @@
 
 use redaction::Redactor;
 
-use super::{CliError, Context, ErrorKind, survivors, telling};
+use super::{CliError, Context, ErrorKind, protected_files, survivors, telling};
 use crate::core::Outcome;
 use crate::driver;
 use crate::journal::{LockError, RunDir, RunSummary};
@@ -42,6 +42,7 @@ pub(super) fn stop(run: &RunDir, reason: &str, context: &Context) -> Result<bool
         return Ok(false);
     }
     end_left(run, context);
+    protected_files::put_back(run, context)?;
     summary.outcome = Some(Outcome::Interrupted.into());
     summary.reason = Some(format!("{reason}, after its ccc had died"));
     // The last sign of life. A manager that was told of the death knows this end by its time.

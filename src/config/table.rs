@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, GuardMode, MemorySize, Notify, OutputFormat, Percent, PercentOrOff,
-    Providers, PushTo, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, Glob, GuardMode, MemorySize, Notify, OutputFormat, Percent,
+    PercentOrOff, Providers, PushTo, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
 use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt, Guard, Push, WallsPlan};
 
@@ -107,6 +107,13 @@ settings! {
     checks: Vec<CheckEntry> = Vec::new() => needs_consent("are run at each stop")
         .variable("CCC_CHECK").option("--check", "CMD")
         .in_file("A list of commands for `/bin/sh -c`, each a text or {\"command\": …, \"timeout\": …}.");
+    /// Let the checks see these files as they were when the run began, such as `tests/**`; afterwards the agent's versions are put
+    /// back. Files that the agent has added stay. Can be given several times.
+    protect: Vec<Glob> = Vec::new() => free()
+        .variable("CCC_PROTECT").option("--protect", "GLOB")
+        .in_file("Patterns of paths, seen from the run's directory; one that names a directory stands for all files in it. A \
+                  project's file adds its patterns to yours, and takes none away. Needs a git repository and `checkpoints`; see \
+                  [checkpoints.md](checkpoints.md).");
     /// The git worktrees of agents that `ccc new` starts.
     worktree = (WorktreeLayer, WorktreeSettings) {
         /// Commands that set a new worktree up, in order, before its agent starts, for example `npm ci`. If one fails, the agent
@@ -284,6 +291,7 @@ pub(crate) const RUN_OPTIONS: &[&str] = &[
     "output_format",
     "critic.prompt_file",
     "checks",
+    "protect",
     "budgets.max_iterations",
     "budgets.max_duration",
     "budgets.until",

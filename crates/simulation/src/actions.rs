@@ -99,7 +99,7 @@ impl World {
                 self.is_ended(proc);
                 self.kill(proc);
             }
-            Action::RunCheck { check, timeout_ms, command } => {
+            Action::RunCheck { check, timeout_ms, command, base: _ } => {
                 if self.family.runs(check, &command)? {
                     self.counts.add("setup command");
                 }
