@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CliError, Context, ErrorKind, agent_tree, protected_files, steer};
+use super::{CliError, Context, ErrorKind, agent_tree, dead_run, steer};
 use crate::checkpoint::{self, CheckpointError, Entry, TreeRequest};
 use crate::fleet::AgentRecord;
 use crate::git::{Git, GitError, Repository};
@@ -52,7 +52,7 @@ impl KeptRun {
     /// When there is no such run, or its directory is in no repository.
     pub(super) fn find(named: &str, context: &Context) -> Result<KeptRun, CliError> {
         let dir = steer::find_begun(named, context)?;
-        protected_files::put_back_of_dead(&dir, context)?;
+        dead_run::put_files_back(&dir, context)?;
         let git = agent_tree::git(dir.id(), context)?;
         let record = AgentRecord::read(&dir).ok().flatten();
         let own = record.as_ref().and_then(|record| record.tree.as_ref()).map(|tree| tree.path.clone());

@@ -142,7 +142,7 @@ pub(super) fn prepare_new(
     let means = RunWalls::means(plan.walls.guard, sandbox.as_ref()).map_err(|error| no_walls(&error))?;
     let session_lock = lock_session(&plan, planned_session(&plan, context)?, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
-    protected_files::put_back_in_tree(Path::new(&plan.cwd), context)?;
+    dead_run::put_files_back_in(Path::new(&plan.cwd), context)?;
     let Claimed { run_dir, run_lock } = match claimed {
         Some(claimed) => claimed,
         None => Claimed::new(state, &plan.run_id)?,

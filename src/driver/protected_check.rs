@@ -112,3 +112,50 @@ pub fn written_in_words(path: &Path, kept: Option<&Path>) -> String {
 pub(super) fn not_run(end: CheckEnd) -> CheckResult {
     CheckResult { end, duration_ms: 0, tail: String::new(), omitted_bytes: 0, missing: None, protected: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check() -> ProtectedCheck {
+        ProtectedCheck {
+            env: ChildEnv(Vec::new()),
+            run_id: "r1".to_owned(),
+            run_dir: PathBuf::from("/nowhere"),
+            cwd: PathBuf::from("/nowhere"),
+            base: "c1".to_owned(),
+            patterns: vec!["tests/**".to_owned()],
+            redactor: Arc::new(Redactor::default()),
+        }
+    }
+
+    #[test]
+    fn the_number_of_named_files_is_bounded_and_a_path_acts_on_no_reader_and_holds_no_secret() {
+        let secret = format!("ghp_{}", "a1".repeat(18));
+        let hostile = format!("tests/a\n\u{1b}[31m{secret}.rs");
+        let mut restored = vec![hostile.clone()];
+        restored.extend((0..FILES + 6).map(|number| format!("tests/{number}.rs")));
+        let exchanged =
+            Exchanged { restored, without_content: vec![hostile.clone()], unmatched: vec![hostile.clone()] };
+        let written = vec![(PathBuf::from(&hostile), Some(PathBuf::from("/runs/r1/protected-kept/0")))];
+        let told = check().told(exchanged, Ok(Some(PutBack { files: 1, written })));
+        assert_eq!((told.restored.len(), told.more), (FILES, 7));
+        for text in [&told.restored[0], &told.without_content[0], &told.unmatched[0], &told.written_meanwhile[0]] {
+            assert!(!text.contains(['\n', '\u{1b}']) && !text.contains(&secret), "{text}");
+        }
+        assert!(told.written_meanwhile[0].ends_with("is /runs/r1/protected-kept/0)"), "{told:?}");
+        assert_eq!(told.in_words(2).expect("some").matches("more").count(), 1);
+    }
+
+    #[test]
+    fn a_check_whose_files_cannot_be_exchanged_is_not_run() {
+        let cancel = Cancel::new().expect("a descriptor");
+        let result = check().run(&cancel, || panic!("it is run"));
+        let CheckEnd::NotStarted(why) = &result.end else { panic!("{result:?}") };
+        assert!(
+            why.contains("cannot be as they were when the run began") && why.contains("no git repository"),
+            "{why}"
+        );
+        assert_eq!(result.protected, None, "nothing was exchanged");
+    }
+}

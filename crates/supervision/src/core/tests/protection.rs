@@ -169,7 +169,7 @@ fn the_agent_gets_no_turn_until_its_versions_are_back() {
 }
 
 #[test]
-fn a_run_whose_check_does_not_give_the_files_back_fails() {
+fn a_run_whose_check_does_not_give_the_files_back_ends() {
     let mut run = checking(protected());
     run.feed(Input::Operator(OperatorInput::Interrupt { reason: "the user".to_owned() }));
     let interrupted_at = run.now;
