@@ -773,6 +773,7 @@ fn banner(
         stall_timeout_ms: plan.timeouts.stall_ms,
         tool_timeout_ms: plan.timeouts.tool_ms,
         checks: plan.checks.iter().map(|check| redactor.text(&check.command).to_string()).collect(),
+        protect: plan.protect.iter().map(|pattern| redactor.text(pattern).to_string()).collect(),
         prompt_origin: request.prompt_origin.clone(),
         walls: String::new(),
     }

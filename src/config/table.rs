@@ -327,6 +327,12 @@ pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("budgets.max_restarts", Some("A new bound on the restarts of the agent in a row")),
     ("critic.model", Some("The critic's model from now on")),
     ("checks", Some("Run this command at each stop instead of the run's checks; may be given several times")),
+    (
+        "protect",
+        Some(
+            "Let the checks see these files as they were when the run began, instead of the run's; may be given several times",
+        ),
+    ),
     ("stall_timeout", None),
     ("tool_timeout", Some("How long a tool may run that has no timeout of its own")),
     ("reload", None),

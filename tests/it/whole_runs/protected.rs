@@ -129,6 +129,15 @@ fn killed_in_the_middle_of_a_check_the_resumed_run_finds_the_agents_version() {
 }
 
 #[test]
+fn a_resumed_run_may_protect_other_files() {
+    let world = killed_in_check();
+    let ended = world.resume(&["--protect", "spec/**"]).end();
+    ended.assert_code(0);
+    assert_eq!(ended.result()["protected"], json!({"unmatched": ["spec/**"]}));
+    assert_eq!(ended.result()["iterations"], 1, "the bent test passes: {}", ended.stdout);
+}
+
+#[test]
 fn killed_in_the_middle_of_a_check_the_next_command_that_touches_the_tree_puts_the_agents_version_back() {
     for command in
         [&["checkpoints", "last"][..], &["diff", "last"], &["restore", "last", "1", "--dry-run"], &["stop", "last"]]

@@ -147,6 +147,9 @@ impl Core {
         if checking.tree().is_none() || (self.is_tree_being_kept() && now < until) {
             return;
         }
+        if self.judging_is_paused() {
+            return;
+        }
         let check = self.run_check(0);
         if let Some(checking) = self.checking_mut() {
             checking.begins(check);

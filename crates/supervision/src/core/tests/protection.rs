@@ -95,6 +95,16 @@ fn a_checkpoint_that_hangs_holds_a_check_up_for_a_minute() {
 }
 
 #[test]
+fn a_check_that_waits_does_not_begin_in_a_paused_run() {
+    let (mut run, _) = stopped(protected());
+    run.feed(Input::Operator(OperatorInput::Pause));
+    let mut actions = kept(&mut run, 2);
+    actions.extend(run.measured(1, "t", &[]));
+    assert_eq!(runs(&actions), []);
+    assert_eq!(run.core.phase(), "paused");
+}
+
+#[test]
 fn the_setup_is_run_with_the_files_as_they_are() {
     let setup = vec![SetupPlan { command: "npm ci".to_owned(), timeout_ms: 1_000 }];
     let (_, actions) = Run::begin(Plan { setup, ..protected() });
