@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -104,8 +105,24 @@ pub fn differing(
     // Git compares the contents, because this index knows no times. It exits with 1 when one differs.
     git.ask(&place, &call(&["update-index", "-q", "--refresh"]))?;
     let listed = git.run(&place, &call(&["diff-files", "-z", "--name-only", "--ignore-submodules=all"]))?;
-    let changed: BTreeSet<&Path> = records(&listed).map(|path| Path::new(OsStr::from_bytes(path))).collect();
+    let mut changed: BTreeSet<&Path> = records(&listed).map(|path| Path::new(OsStr::from_bytes(path))).collect();
+    let left_out = not_checked_out(git, repository)?;
+    changed.retain(|path| !left_out.contains(*path));
     Ok(files.into_iter().filter(|file| changed.contains(file.path.as_path())).collect())
+}
+
+/// The files that a sparse tree does not have. The checkpoint has them as `HEAD`, although they were not there. Behind
+/// walls an agent cannot make a tree sparse, because it cannot write git's configuration.
+fn not_checked_out(git: &Git, repository: &Repository) -> Result<BTreeSet<PathBuf>, GitError> {
+    let (place, Some(top)) = (repository.place(), repository.top.as_deref()) else { return Ok(BTreeSet::new()) };
+    let is_sparse = git.ask(&place, &Call::new(["config", "--type=bool", "--get", "core.sparseCheckout"]))?;
+    if is_sparse.text() != "true" {
+        return Ok(BTreeSet::new());
+    }
+    let listed = git.run(&place, &Call::new(["ls-files", "-t", "-z"]))?;
+    let skipped =
+        records(&listed).filter_map(|entry| entry.strip_prefix(b"S ")).map(|path| Path::new(OsStr::from_bytes(path)));
+    Ok(skipped.filter(|path| fs::symlink_metadata(top.join(path)).is_err()).map(Path::to_owned).collect())
 }
 
 /// The contents of these files, in their order, byte for byte.

@@ -343,6 +343,21 @@ fn a_file_that_the_agent_has_hidden_from_git_is_restored_too() {
 }
 
 #[test]
+fn what_a_sparse_tree_never_had_is_not_brought_into_it() {
+    let world = World::with(&[("tests/a", "A"), ("far/tests/b", "B")]);
+    world.ground.git(&["add", "-A"]);
+    world.ground.git(&["commit", "-qm", "both"]);
+    world.ground.git(&["sparse-checkout", "set", "--no-cone", "/tests/"]);
+    assert!(!world.at("far").exists(), "the premise");
+    let World { ground, .. } = world;
+    let world = World::of(ground);
+    world.ground.write("tests/a", "bent");
+    assert_eq!(world.exchange(&["**/tests/**"]).expect("exchanged").restored, ["tests/a"]);
+    assert!(!world.at("far").exists());
+    world.put_back();
+}
+
+#[test]
 fn a_pointer_of_git_lfs_is_not_written_over_its_content() {
     let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 3\n", "a".repeat(64));
     let world = World::with(&[("tests/big.bin", &pointer), ("tests/a", "A")]);
