@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod notify;
 pub mod patch;
 pub mod process;
+pub mod protect;
 pub mod publish;
 pub mod report;
 pub mod retention;

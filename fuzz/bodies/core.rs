@@ -344,6 +344,7 @@ impl Night {
                     tail: bytes.text(20),
                     omitted_bytes: bytes.number(),
                     missing: bytes.number().is_multiple_of(8).then(|| bytes.text(8)),
+                    protected: None,
                 };
                 self.tell(Input::CheckFinished { check, result });
             }

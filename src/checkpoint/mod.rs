@@ -24,6 +24,7 @@
 mod contents;
 mod diff;
 mod error;
+mod files_of;
 mod index;
 mod left_out;
 mod lfs;
@@ -35,6 +36,7 @@ mod verbatim;
 
 pub use diff::{FileChange, Summary, changed_paths, diff, summary};
 pub use error::CheckpointError;
+pub use files_of::{CheckpointFile, FileForm, contents_of, differing, files_of};
 pub use left_out::{LeftOut, LeftOutWhy};
 pub use lfs::{POINTER, Pointer};
 pub use reference::{Expected, REFERENCES, delete_reference, delete_references, next_reference, set_reference};

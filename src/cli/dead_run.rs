@@ -1,12 +1,17 @@
-//! Runs whose ccc was killed: the processes that they left, and their end where nothing is to continue them.
+//! Runs whose ccc was killed: the processes that they left, and their end where nothing is to continue them,
+//! and the files that a check of theirs had exchanged.
+
+use std::path::Path;
 
 use redaction::Redactor;
 
-use super::{CliError, Context, ErrorKind, survivors, telling};
+use super::{CliError, Context, ErrorKind, protected_files, survivors, telling};
 use crate::core::Outcome;
 use crate::driver;
+use crate::git::Repository;
 use crate::journal::{LockError, RunDir, RunSummary};
 use crate::process;
+use crate::protect;
 use crate::ui::format::count;
 
 /// Ends the processes that a dead run left, and says so. The caller holds the run's lock.
@@ -42,6 +47,7 @@ pub(super) fn stop(run: &RunDir, reason: &str, context: &Context) -> Result<bool
         return Ok(false);
     }
     end_left(run, context);
+    protected_files::put_back(run, context)?;
     summary.outcome = Some(Outcome::Interrupted.into());
     summary.reason = Some(format!("{reason}, after its ccc had died"));
     // The last sign of life. A manager that was told of the death knows this end by its time.
@@ -52,6 +58,46 @@ pub(super) fn stop(run: &RunDir, reason: &str, context: &Context) -> Result<bool
     })?;
     telling::tell_manager(run, Outcome::Interrupted, summary.reason.as_deref().unwrap_or(reason), context);
     Ok(true)
+}
+
+/// Puts the agent's versions of protected files back that a dead ccc has exchanged for a check.
+///
+/// # Errors
+/// When a file cannot be put back, or the run cannot be locked.
+pub(super) fn put_files_back(run: &RunDir, context: &Context) -> Result<(), CliError> {
+    if !protect::is_pending(run.path()) {
+        return Ok(());
+    }
+    match run.take_lock(std::process::id(), driver::unix_ms()) {
+        Ok(_lock) => {
+            end_left(run, context);
+            protected_files::put_back(run, context)
+        }
+        // It does so itself when its check ends.
+        Err(LockError::Held { .. }) => Ok(()),
+        Err(error @ LockError::Io { .. }) => Err(CliError::new(ErrorKind::Io, error.to_string())
+            .hint("make the state directory writable, or set CCC_STATE_DIR to another one")),
+    }
+}
+
+/// The same for all runs in the working tree of this directory, for a new run there.
+///
+/// # Errors
+/// As [`put_files_back`].
+pub(super) fn put_files_back_in(cwd: &Path, context: &Context) -> Result<(), CliError> {
+    let top_of = |dir: &Path| Repository::find(dir).and_then(|repository| repository.top);
+    let pending = RunDir::all(&context.dirs()?.state).unwrap_or_default().into_iter();
+    let pending: Vec<RunDir> = pending.filter(|run| protect::is_pending(run.path())).collect();
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let Some(top) = top_of(cwd) else { return Ok(()) };
+    for run in pending {
+        if protect::pending_in(run.path()).is_some_and(|there| there == top) {
+            put_files_back(&run, context)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

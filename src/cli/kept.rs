@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{CliError, Context, ErrorKind, agent_tree, steer};
+use super::{CliError, Context, ErrorKind, agent_tree, dead_run, steer};
 use crate::checkpoint::{self, CheckpointError, Entry, TreeRequest};
 use crate::fleet::AgentRecord;
 use crate::git::{Git, GitError, Repository};
@@ -60,6 +60,7 @@ impl KeptRun {
     /// # Errors
     /// When its directory is in no repository.
     pub(super) fn of(dir: RunDir, context: &Context) -> Result<KeptRun, CliError> {
+        dead_run::put_files_back(&dir, context)?;
         let git = agent_tree::git(dir.id(), context)?;
         let record = AgentRecord::read(&dir).ok().flatten();
         let tree = record.as_ref().and_then(|record| record.tree.as_ref());

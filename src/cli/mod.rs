@@ -48,6 +48,7 @@ mod overlap;
 mod pager;
 mod presentation;
 mod printer;
+mod protected_files;
 mod pruning;
 mod publishing;
 mod queue;

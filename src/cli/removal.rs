@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::agent::record_error;
-use super::{CliError, Context, ErrorKind, agent_tree, queue, steer, telling};
+use super::{CliError, Context, ErrorKind, agent_tree, protected_files, queue, steer, telling};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::driver;
@@ -90,7 +90,8 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
         Ok(None) | Err(_) => record,
     };
     record.write(&agent.dir).map_err(|error| record_error(&error))?;
-    let notes = match agent_tree::unmake(&record, discard, context) {
+    let put_back = protected_files::put_back(&agent.dir, context);
+    let notes = match put_back.and_then(|()| agent_tree::unmake(&record, discard, context)) {
         Ok(notes) => notes,
         Err(error) => {
             // It stays in the list until its tree is gone.
@@ -114,5 +115,6 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
 /// When its run is active, or its tree cannot be removed without loss.
 pub(super) fn clear(agent: &Agent, context: &Context) -> Result<Vec<String>, CliError> {
     let _lock = held(&agent.dir)?;
+    protected_files::put_back(&agent.dir, context)?;
     agent_tree::unmake(&agent.record, false, context)
 }

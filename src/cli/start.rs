@@ -13,8 +13,8 @@ use super::credentials::RunTokens;
 use super::family::RunFamily;
 use super::presentation::Presentation;
 use super::{
-    CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, detach, native, notifying, reporting, serving,
-    survivors, telling,
+    CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, detach, native, notifying, protected_files,
+    reporting, serving, survivors, telling,
 };
 use crate::config::{Env, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
@@ -33,6 +33,7 @@ use crate::guard::{
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
 use crate::notify::{At, Follower};
 use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, ScopeLimits, TypedEcho, UserTerminal};
+use crate::protect;
 use crate::tokens::{AgentSettings, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format;
 use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style};
@@ -143,6 +144,7 @@ pub(super) fn prepare_new(
     let means = RunWalls::means(plan.walls.guard, sandbox.as_ref()).map_err(|error| no_walls(&error))?;
     let session_lock = lock_session(&plan, planned_session(&plan, context)?, context)?;
     let tree_lock = lock_tree(&plan, request, context)?;
+    dead_run::put_files_back_in(Path::new(&plan.cwd), context)?;
     let Claimed { run_dir, run_lock } = match claimed {
         Some(claimed) => claimed,
         None => Claimed::new(state, &plan.run_id)?,
@@ -265,6 +267,7 @@ pub(super) fn go_on(
     let tree_lock = lock_tree(&plan, request, context)?;
     // The dead ccc may have left its agent running, which may still write into the session, so end it first.
     dead_run::end_left(&run_dir, context);
+    protected_files::put_back(&run_dir, context)?;
     let redactor = request.tokens.redactor();
     let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
         .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
@@ -554,6 +557,12 @@ impl Prepared {
         }
         Withheld::remove_files(run_dir.path());
         let (finish, result_lost) = last_words(end, &run_dir, &redactor, context);
+        if protect::is_pending(run_dir.path()) {
+            context.printer.warn(format_args!(
+                "protected files are still as they were when the run began; to put the agent's versions back: ccc checkpoints {}",
+                run_dir.id()
+            ));
+        }
         drop(recording);
         survivors::end_of_run(&run_dir, context);
         if let Some(resumption) = resumption {
@@ -778,6 +787,7 @@ fn banner(
         stall_timeout_ms: plan.timeouts.stall_ms,
         tool_timeout_ms: plan.timeouts.tool_ms,
         checks: plan.checks.iter().map(|check| redactor.text(&check.command).to_string()).collect(),
+        protect: plan.protect.iter().map(|pattern| redactor.text(pattern).to_string()).collect(),
         prompt_origin: request.prompt_origin.clone(),
         walls: String::new(),
     }

@@ -201,6 +201,14 @@ pub const FILES: &[Files] = &[
             ("notify/", "news that are still to be told (`notify`)"),
             ("host.log", "what ccc wrote in the background"),
             ("critic-settings.json", "the settings that the critic is started with"),
+            (
+                "protected/",
+                "the agent's versions of protected files while a check runs, and the record of what is exchanged",
+            ),
+            (
+                "protected-kept/",
+                "the agent's versions of protected files that something else has written while a check ran",
+            ),
             ("critic-tree-*/", "what a critic changes in its copy of the working tree; removed when it has ended"),
             ("git-hooks/", "the hooks that git runs for the agent: `pre-push`, and calls of the repository's own"),
             ("no-login/", "an empty directory in which the agent's `gh` finds no login"),

@@ -12,8 +12,8 @@ use super::prompt::NamedPrompt;
 use super::providers::PROVIDER_KEYS;
 use super::setting::Overlay;
 use super::{
-    ConfigError, Consents, Dirs, Env, FileFault, FromProject, KEYS, Key, Layer, Origin, Project, Providers, Settings,
-    TokenEntry, UnknownKey, Wish, load_file,
+    ConfigError, Consents, Dirs, Env, FileFault, FromProject, Glob, KEYS, Key, Layer, Origin, Project, Providers,
+    Settings, TokenEntry, UnknownKey, Wish, load_file,
 };
 
 /// A part of the configuration that has no effect. It stops nothing.
@@ -240,6 +240,19 @@ fn tokens(voices: &[SourcedLayer]) -> Vec<TokenEntry> {
     users.into_iter().chain(projects).flatten().collect()
 }
 
+/// The protected files of all layers: those of the user's strongest layer, and the project's, which takes none away.
+fn protect(voices: &[SourcedLayer]) -> Vec<Glob> {
+    let users = voices.iter().filter(|voice| !voice.of_project).find_map(|voice| voice.layer.protect.clone());
+    let projects = voices.iter().filter(|voice| voice.of_project).find_map(|voice| voice.layer.protect.clone());
+    let mut all: Vec<Glob> = Vec::new();
+    for glob in users.into_iter().chain(projects).flatten() {
+        if !all.contains(&glob) {
+            all.push(glob);
+        }
+    }
+    all
+}
+
 /// The providers of all layers; of two with the same name the one in the stronger layer counts.
 fn providers(voices: &[SourcedLayer]) -> Providers {
     let all = voices.iter().rev().filter_map(|voice| voice.layer.providers.clone());
@@ -325,6 +338,7 @@ fn settle(voices: &[SourcedLayer], after_dashes: Vec<String>, origins: &mut Vec<
     let setup = std::mem::take(&mut settings.worktree.setup).into_iter();
     settings.worktree.setup = setup.map(|setup| setup.with_timeout(tool_timeout)).collect();
     settings.tokens = tokens;
+    settings.protect = protect(voices);
     settings.providers = providers(voices);
     settings
 }

@@ -9,8 +9,9 @@ use clap::value_parser;
 use serde_json::{Number, Value};
 
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, GuardMode, MemorySize, Notify, OutputFormat, Percent,
-    PercentOrOff, Providers, PushTo, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, FromProject, Glob, GuardMode, MemorySize, Notify, OutputFormat,
+    Percent, PercentOrOff, Providers, PushTo, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until,
+    WhenAlone,
 };
 
 /// A setting: its name in files, the variable and the option that override it, and its description.
@@ -174,6 +175,16 @@ impl Setting for Vec<CheckEntry> {
     fn given(matches: &ArgMatches, path: &str, _: Option<&str>) -> Option<Self> {
         let commands = matches.try_get_many::<String>(path).ok().flatten()?;
         Some(commands.cloned().map(CheckEntry::Command).collect())
+    }
+}
+
+impl Setting for Vec<Glob> {
+    const FORM: Form = Form::List;
+    fn parser() -> ValueParser {
+        value_parser!(Glob).into()
+    }
+    fn given(matches: &ArgMatches, path: &str, _: Option<&str>) -> Option<Self> {
+        Some(matches.try_get_many::<Glob>(path).ok().flatten()?.cloned().collect())
     }
 }
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::setting::{Key, Overlay, Setting, free, needs_consent, never_from_project};
 use super::{
-    AgentName, CheckEntry, Cost, CriticPromptAs, GuardMode, MemorySize, Notify, OutputFormat, Percent, PercentOrOff,
-    Providers, PushTo, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
+    AgentName, CheckEntry, Cost, CriticPromptAs, Glob, GuardMode, MemorySize, Notify, OutputFormat, Percent,
+    PercentOrOff, Providers, PushTo, Reserve, Seconds, Span, TokenEntry, Transport, UnshownObject, Until, WhenAlone,
 };
 use crate::core::{Budgets, CriticLimits, CriticPlan, CriticPrompt, Guard, Push, WallsPlan};
 
@@ -110,6 +110,13 @@ settings! {
     checks: Vec<CheckEntry> = Vec::new() => needs_consent("are run at each stop")
         .variable("CCC_CHECK").option("--check", "CMD")
         .in_file("A list of commands for `/bin/sh -c`, each a text or {\"command\": …, \"timeout\": …}.");
+    /// Let the checks see these files as they were when the run began, such as `tests/**`; afterwards the agent's versions are put
+    /// back. Files that the agent has added stay. Can be given several times.
+    protect: Vec<Glob> = Vec::new() => free()
+        .variable("CCC_PROTECT").option("--protect", "GLOB")
+        .in_file("Patterns of paths, seen from the run's directory; one that names a directory stands for all files in it. A \
+                  project's file adds its patterns to yours, and takes none away. Needs a git repository and `checkpoints`; see \
+                  [checkpoints.md](checkpoints.md).");
     /// The git worktrees of agents that `ccc new` starts.
     worktree = (WorktreeLayer, WorktreeSettings) {
         /// Commands that set a new worktree up, in order, before its agent starts, for example `npm ci`. If one fails, the agent
@@ -287,6 +294,7 @@ pub(crate) const RUN_OPTIONS: &[&str] = &[
     "output_format",
     "critic.prompt_file",
     "checks",
+    "protect",
     "budgets.max_iterations",
     "budgets.max_duration",
     "budgets.until",
@@ -322,6 +330,12 @@ pub(crate) const RESUME_OPTIONS: &[(&str, Option<&str>)] = &[
     ("budgets.max_restarts", Some("A new bound on the restarts of the agent in a row")),
     ("critic.model", Some("The critic's model from now on")),
     ("checks", Some("Run this command at each stop instead of the run's checks; may be given several times")),
+    (
+        "protect",
+        Some(
+            "Let the checks see these files as they were when the run began, instead of the run's; may be given several times",
+        ),
+    ),
     ("stall_timeout", None),
     ("tool_timeout", Some("How long a tool may run that has no timeout of its own")),
     ("reload", None),

@@ -43,6 +43,7 @@ use crate::journal::disk::JOURNAL_DELETED;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, LockError, RunDir, RunSummary};
 use crate::notify::Notifier;
 use crate::process::{Cancel, Child, Copied, Scope, Transport, TypedEcho};
+use crate::protect;
 use crate::ui::{Awaited, Printer, Screen, ScreenOutput};
 use redaction::{Redactor, SharedRedactor};
 
@@ -52,6 +53,8 @@ const CHECK_END_TIMEOUT: Duration = Duration::from_secs(4);
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long ccc waits, before it exits, for the removal of what a critic has built in its copy of the tree.
 const COPY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while protected files of the run's beginning may be in the tree.
+const PUT_BACK_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same while the last checkpoint is being taken.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -372,6 +375,12 @@ impl World {
         }
     }
 
+    /// How long killed processes are waited for, and the agent's versions of protected files.
+    fn kill_timeout(&self) -> Duration {
+        let is_pending = !self.checks.is_empty() && protect::is_pending(self.run.run_dir.path());
+        if is_pending { PUT_BACK_TIMEOUT } else { KILL_TIMEOUT }
+    }
+
     /// Ends what still runs, then releases everything. A check that was asked to end may use its grace period, unless the user
     /// has interrupted again.
     async fn leave(mut self, mut events: Events, mut controls: Controls) -> End {
@@ -388,7 +397,7 @@ impl World {
         let mut deadline = self.run.clock.after(CHECK_END_TIMEOUT);
         if kill || self.checks.is_empty() {
             self.kill();
-            let wait = if !kill && self.keeping > 0 { CHECKPOINT_TIMEOUT } else { KILL_TIMEOUT };
+            let wait = if !kill && self.keeping > 0 { CHECKPOINT_TIMEOUT } else { self.kill_timeout() };
             (kill, deadline) = (true, self.run.clock.after(wait));
         }
         let mut gave_up_keeping = false;
@@ -459,7 +468,7 @@ impl World {
             }
             if enough || (!kill && self.checks.is_empty()) {
                 self.kill();
-                (kill, deadline) = (true, self.run.clock.after(KILL_TIMEOUT));
+                (kill, deadline) = (true, self.run.clock.after(self.kill_timeout()));
             }
         }
         if self.has_children() {

@@ -26,6 +26,7 @@ mod noise;
 mod output_reader;
 mod pending;
 mod perform;
+mod protected_check;
 mod replay;
 mod saying;
 mod sessions;
@@ -50,6 +51,7 @@ pub use copy::{Copied, CopyError, copy_run};
 pub use credentials::Credentials;
 pub use keep_awake::KeepAwake;
 pub use native::Interface;
+pub use protected_check::written_in_words;
 pub use replay::{
     Comparison, Difference, Rebuilt, ReplayError, Retold, bless, compare, compare_from, rebuild, rebuild_from, retell,
     retell_all, retell_command,

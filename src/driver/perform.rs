@@ -18,6 +18,7 @@ use super::engine::feed;
 use super::inbox::Event;
 use super::measured::Measured;
 use super::output_reader::OutputReader;
+use super::protected_check::{ProtectedCheck, not_run};
 use super::tree::Snapshot;
 use crate::agent::Role;
 use crate::core::{
@@ -100,7 +101,9 @@ impl World {
                     self.workers.processes.give(move || child.kill_tree());
                 }
             }
-            Action::RunCheck { check, command, timeout_ms } => self.run_check(check, &command, timeout_ms),
+            Action::RunCheck { check, command, timeout_ms, base } => {
+                self.run_check(check, &command, timeout_ms, base.is_some());
+            }
             Action::CancelCheck { check } => {
                 if let Some(cancel) = self.checks.get(&check) {
                     cancel.cancel();
@@ -415,7 +418,7 @@ impl World {
         }
     }
 
-    fn run_check(&mut self, check: CheckId, command: &str, timeout_ms: u64) {
+    fn run_check(&mut self, check: CheckId, command: &str, timeout_ms: u64, is_protected: bool) {
         let mut spec = CommandSpec::shell(command, PathBuf::from(&self.run.core.plan().cwd));
         spec.env.clone_from(&self.bare_env.0);
         spec.timeout = Duration::from_millis(timeout_ms);
@@ -430,13 +433,7 @@ impl World {
         let line = command.to_owned();
         let path = spec.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
         let inbox = self.inbox.clone();
-        let not_started = |why: String| CheckResult {
-            end: CheckEnd::NotStarted(why),
-            duration_ms: 0,
-            tail: String::new(),
-            omitted_bytes: 0,
-            missing: None,
-        };
+        let not_started = |why: String| not_run(CheckEnd::NotStarted(why));
         let cancel = match Cancel::new() {
             Ok(cancel) => cancel,
             Err(error) => {
@@ -446,8 +443,17 @@ impl World {
         };
         self.checks.insert(check, cancel.clone());
         let redactor = self.redactor.now();
+        let protected = match self.protected_check() {
+            Some(protected) if is_protected => Some(protected),
+            None if is_protected => {
+                let why = "the commit with the protected files is not known".to_owned();
+                self.inbox.post(Event::CheckFinished { check, result: not_started(why) });
+                return;
+            }
+            Some(_) | None => None,
+        };
         let body = move || {
-            let result = match run_command(&spec, &cancel) {
+            let run = || match run_command(&spec, &cancel) {
                 Ok(result) => CheckResult {
                     end: match (result.ending, result.exit.code, result.exit.signal) {
                         (CommandEnding::TimedOut, _, _) => CheckEnd::TimedOut,
@@ -462,14 +468,34 @@ impl World {
                         Some(NOT_EXECUTABLE | NOT_FOUND) => missing_program(&line, &path, &spec.cwd),
                         Some(_) | None => None,
                     },
+                    protected: None,
                 },
                 Err(error) => not_started(error.to_string()),
+            };
+            let result = match &protected {
+                Some(protected) => protected.run(&cancel, run),
+                None => run(),
             };
             inbox.post(Event::CheckFinished { check, result });
         };
         if let Err(error) = thread::Builder::new().name("check".to_owned()).stack_size(STACK_BYTES).spawn(body) {
             self.inbox.post(Event::CheckFinished { check, result: not_started(error.to_string()) });
         }
+    }
+
+    /// What a check needs to run with the protected files of the run's beginning; `None` if none are protected.
+    fn protected_check(&self) -> Option<ProtectedCheck> {
+        let protected = self.run.core.protected()?;
+        let plan = self.run.core.plan();
+        Some(ProtectedCheck {
+            env: self.bare_env.clone(),
+            run_id: plan.run_id.clone(),
+            run_dir: self.run.run_dir.path().to_owned(),
+            cwd: PathBuf::from(&plan.cwd),
+            base: protected.base.to_owned(),
+            patterns: protected.patterns.to_vec(),
+            redactor: self.redactor.now(),
+        })
     }
 
     fn measure(&mut self, measure: MeasureId, since: Option<MeasureId>, moving: Vec<String>) {

@@ -8,11 +8,13 @@
 //! - [`read_within`] refuses a link that leads out of a directory, [`read_no_link`] any link.
 //! - [`open_private`] opens the files of ccc's own state: it follows no link, and accepts only files of the user in
 //!   directories that nobody else can write to.
+//! - [`DirTree`] is a directory that others write to at the same time: below it no link is followed.
 //! - [`trash`] deletes a directory so that it is there as a whole or not at all.
 //! - [`TimedLock`] is a lock between processes for a short time, waited for with a limit.
 //!
 //! This module does not interpret contents and prints nothing.
 
+mod dir_tree;
 mod kind;
 mod private;
 mod read;
@@ -20,6 +22,7 @@ mod timed_lock;
 pub mod trash;
 mod versioned;
 
+pub use dir_tree::{AtPath, DirTree, FileRights, read_pieces};
 pub use kind::{
     AGENT_RECORD, AGENT_SETTINGS, CERTIFICATES, CONFIGURATION, CONTROL, FileKind, GIT_STATE, HEARTBEAT, IMAGE, KEEPER,
     LOCK, LOGIND, NIGHT, NOTIFICATION, PAYLOAD, PROCESSES, PROJECT_RECORD, PROMPT, QUEUED_AGENT, RUN_NAME,

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::core::Outcome;
 use crate::fleet::{AgentRecord, Queued};
 use crate::journal::{FileLock, RunDir, RunDirError, RunSummary, Word};
+use crate::protect;
 use crate::worktree::{WorktreeError, Worktrees};
 
 /// For this long a run that ended with work left counts as unfinished: it can be continued. Claude Code keeps the session, without
@@ -25,6 +26,8 @@ pub enum Stays {
     Worktree,
     /// It is the manager of an agent that is not finished.
     Manages,
+    /// A check of it was broken off, and the agent's versions of protected files are not in the tree again.
+    NotPutBack,
     /// Its records cannot be read, or a newer ccc wrote them.
     Unknown,
 }
@@ -39,6 +42,7 @@ impl Stays {
             Stays::CanGoOn => "that can be continued and ended less than 30 days ago",
             Stays::Worktree => "whose worktree stands",
             Stays::Manages => "that manage an unfinished agent",
+            Stays::NotPutBack => "that still have an agent's versions of protected files",
             Stays::Unknown => "whose records this ccc cannot read",
         }
     }
@@ -92,6 +96,9 @@ fn last_unix_ms(summary: &RunSummary) -> i64 {
 pub(super) fn finished(dir: &RunDir, state_dir: &Path, now_unix_ms: i64) -> Result<RunSummary, Stays> {
     if Queued::is_there(dir) {
         return Err(Stays::AtWork);
+    }
+    if protect::is_pending(dir.path()) {
+        return Err(Stays::NotPutBack);
     }
     let summary = RunSummary::read(&dir.summary()).map_err(|_| Stays::Unknown)?;
     let record = AgentRecord::read(dir).map_err(|_| Stays::Unknown)?;

@@ -104,6 +104,17 @@ fn only_what_is_finished_may_go() {
 }
 
 #[test]
+fn a_run_that_still_has_an_agents_versions_stays() {
+    let ground = Ground::new();
+    let old = run(&ground, "20260801-000000-aaaa", 99, Some("completed"));
+    let finished = || ages(&state(&ground), NOW_MS).expect("read").remove(0).finished.map(drop);
+    assert_eq!(finished(), Ok(()));
+    fs::create_dir(old.path().join("protected")).expect("made");
+    fs::write(old.path().join("protected/record.json"), "{}").expect("written");
+    assert_eq!(finished(), Err(Stays::NotPutBack));
+}
+
+#[test]
 fn with_a_run_go_its_directory_its_name_and_its_checkpoints_and_nothing_else() {
     let ground = Ground::new();
     let old = run(&ground, "20260801-000000-aaaa", 99, Some("completed"));

@@ -33,6 +33,8 @@ pub struct Banner {
     pub tool_timeout_ms: u64,
     /// The commands run at each stop.
     pub checks: Vec<String>,
+    /// The patterns of files that they see as they were when the run began.
+    pub protect: Vec<String>,
     /// Where the critic's prompt comes from, for example `./SUPERVISOR.md` or `built-in`.
     pub prompt_origin: String,
     /// The walls around the run's processes.
@@ -83,6 +85,9 @@ impl Banner {
         }
         for check in &self.checks {
             rows.push(("check", check.clone()));
+        }
+        if !self.checks.is_empty() && !self.protect.is_empty() {
+            rows.push(("protect", self.protect.join(", ")));
         }
         rows
     }

@@ -111,6 +111,7 @@ impl Ending<'_> {
             .field("cost_usd", &finish.cost_usd)
             .field("result", &finish.result)
             .field("tests_touched", &finish.tests.files)
+            .field("protected", &finish.protected)
             .field("report", &self.report)
             .field("resume", &self.resume(tick));
         match self.journal_missing {
@@ -139,6 +140,16 @@ impl Ending<'_> {
         (!named.is_empty()).then(|| format!("changed: {}{more}", named.join(", ")))
     }
 
+    /// What the checks had of the protected files, in one line; `None` if nothing is protected.
+    fn protected(&self) -> Option<String> {
+        let files = self.finish.protected.as_deref()?;
+        Some(match (&files.no_effect, files.in_words(NAMED_TESTS)) {
+            (Some(why), _) => format!("without effect: {why}"),
+            (None, Some(named)) => format!("the checks ran with these as they were when the run began: {named}"),
+            (None, None) => "the checks ran with all of them as they were when the run began".to_owned(),
+        })
+    }
+
     /// The final block for people. `denied`: how many of the agent's calls were denied.
     pub(super) fn text(&self, tick: Tick, denied: u32, style: Style, zone: &TimeZone) -> String {
         let finish = self.finish;
@@ -159,6 +170,9 @@ impl Ending<'_> {
         line("cost", &money(finish.cost_usd));
         if let Some(tests) = self.touched_tests() {
             line("tests", &tests);
+        }
+        if let Some(protected) = self.protected() {
+            line("protected", &protected);
         }
         line("journal", self.run_dir);
         if let Some(missing) = self.journal_missing {

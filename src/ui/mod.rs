@@ -33,6 +33,7 @@
 //! | `cost_usd` | money spent; `null` while unknown, never 0 for unknown |
 //! | `result` | the agent's last answer |
 //! | `tests_touched` | the files of tests and of checks that were not as at the run's beginning when the agent stopped last: `path`, `touches` (`removed`, `skipped`, `fewer_assertions`, `of_check` …) |
+//! | `protected` | what the checks had of the protected files: `restored` (those that were as at the run's beginning and not as the agent has them), `more`, `without_content`, `written_meanwhile`, `unmatched`, or `no_effect`; `null` if none are protected |
 //! | `report` | path of the report; `null` while there is none |
 //! | `resume` | the shell command that continues the run or, after a completed run, its session; `null` if there is none |
 //!

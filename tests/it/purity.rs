@@ -120,7 +120,7 @@ const ROOMS: &[&[&str]] = &[
     &["journal", "config"],
     &["control", "git", "tokens"],
     &["checkpoint", "guard", "notify", "publish", "tasks"],
-    &["worktree"],
+    &["protect", "worktree"],
     &["fleet"],
     &["keeper", "retention"],
     &["driver", "demo"],

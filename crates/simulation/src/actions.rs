@@ -99,7 +99,11 @@ impl World {
                 self.is_ended(proc);
                 self.kill(proc);
             }
-            Action::RunCheck { check, timeout_ms, command } => {
+            Action::RunCheck { check, timeout_ms, command, base } => {
+                if base.is_some() {
+                    self.counts.add("protected check");
+                    self.family.exchanges(check);
+                }
                 if self.family.runs(check, &command)? {
                     self.counts.add("setup command");
                 }
@@ -445,6 +449,7 @@ impl World {
         self.laws.uses(process.asks_with())?;
         self.laws.asks(process.asks_with(), self.plan.budgets.max_restarts)?;
         if role == Role::Agent {
+            self.family.finds_its_versions("the agent is told something")?;
             self.laws.send(send)?;
         }
         if alive {
@@ -494,7 +499,12 @@ impl World {
         let fact = match dice.between(0, 9) {
             0 => CheckpointFact { trouble: Some("git failed".to_owned()), ..CheckpointFact::default() },
             1 => CheckpointFact { none: true, ..CheckpointFact::default() },
-            _ => CheckpointFact { number: Some(checkpoint.0.into()), is_new: true, ..CheckpointFact::default() },
+            _ => CheckpointFact {
+                number: Some(checkpoint.0.into()),
+                commit: Some(format!("commit {}", checkpoint.0)),
+                is_new: true,
+                ..CheckpointFact::default()
+            },
         };
         let ms = if dice.percent(10) { dice.between(1, 120_000) } else { dice.between(1, 80) };
         self.counts.add("checkpoint");

@@ -63,6 +63,7 @@ impl World {
         self.events
             .retain(|_, event| matches!(event, Event::FaultsStop | Event::WorkerStarts(_) | Event::WorkerEnds(_)));
         self.running_check = None;
+        self.family.puts_back();
         self.timer_held_us = 0;
         (self.leaving, self.stopping) = (false, false);
         self.interrupted_us = None;

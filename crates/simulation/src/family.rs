@@ -31,6 +31,9 @@ const LOST: &str = "wait no longer for the workers";
 
 /// How many of 100 nights keep checkpoints.
 const NIGHTS_WITH_CHECKPOINTS: u64 = 25;
+/// How many of 100 of those protect files.
+const NIGHTS_WITH_PROTECTION: u64 = 50;
+const PROTECTION_DICE: u64 = 0x7072_6f74;
 /// How many of 100 of those compare tests.
 const NIGHTS_WITH_COMPARISONS: u64 = 75;
 
@@ -45,6 +48,8 @@ pub(super) struct Family {
     keeps: bool,
     /// A checkpoint was asked for since the last process of the agent or the setup started.
     kept: bool,
+    /// The checks that may have files of the run's beginning in the tree.
+    exchanged: BTreeSet<CheckId>,
     /// How many checkpoints are asked for and not answered: while one hangs, no other is asked for.
     pub(super) keeping: u32,
     /// How long each worker lives, by its number, in milliseconds.
@@ -78,12 +83,16 @@ impl Family {
         plan.checkpoints = checkpoint_dice.percent(NIGHTS_WITH_CHECKPOINTS) && !alone;
         let mut comparison_dice = Dice::new(seed ^ COMPARISON_DICE);
         plan.tests_compared = plan.checkpoints && comparison_dice.percent(NIGHTS_WITH_COMPARISONS);
+        if plan.checkpoints && Dice::new(seed ^ PROTECTION_DICE).percent(NIGHTS_WITH_PROTECTION) {
+            plan.protect = vec!["tests/**".to_owned()];
+        }
         Family {
             dice,
             checkpoint_dice,
             comparison_dice,
             keeps: plan.checkpoints,
             kept: false,
+            exchanged: BTreeSet::new(),
             keeping: 0,
             lives_ms,
             started: BTreeSet::new(),
@@ -109,8 +118,29 @@ impl Family {
         Ok(false)
     }
 
+    /// A check is run with files of the run's beginning in the tree.
+    pub(super) fn exchanges(&mut self, check: CheckId) {
+        self.exchanged.insert(check);
+    }
+
+    /// A ccc has died, and the next one has put the agent's versions back.
+    pub(super) fn puts_back(&mut self) {
+        self.exchanged.clear();
+    }
+
+    /// The agent is told something, or started.
+    pub(super) fn finds_its_versions(&self, what: &str) -> Result<(), Broken> {
+        match self.exchanged.first() {
+            Some(check) => {
+                Err(Law::OwnVersions.broken(format!("{what} before check {check:?} has put its files back")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The core learns of the end of a command, or may have learnt of it.
     pub(super) fn command_ended(&mut self, check: CheckId, end: &CheckEnd) {
+        self.exchanged.remove(&check);
         if let Some(command) = self.commands.get(&check).filter(|_| *end == CheckEnd::Exited(0)) {
             self.passed.insert(command.clone());
         }
@@ -136,7 +166,10 @@ impl Family {
         }
         match role {
             Role::Critic => self.judges(),
-            Role::Agent => self.keeps_before("a process of the agent"),
+            Role::Agent => {
+                self.finds_its_versions("the agent is started")?;
+                self.keeps_before("a process of the agent")
+            }
         }
     }
 

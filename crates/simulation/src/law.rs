@@ -44,6 +44,7 @@ pub enum Law {
     Paused,
     SetUpFirst,
     KeptFirst,
+    OwnVersions,
     WorkersFirst,
     Sense,
     NoPanic,
@@ -86,6 +87,9 @@ impl Law {
             Law::RestsForSomebody => "a run rests only while somebody attends, or within its patience",
             Law::Paused => "nothing begins while the run is paused",
             Law::KeptFirst => "the tree is kept before the setup and before each process of the agent",
+            Law::OwnVersions => {
+                "the agent is told nothing while a check may have other versions of its files in the tree"
+            }
             Law::SetUpFirst => "no agent starts before its tree is set up",
             Law::WorkersFirst => "a stop is not judged while workers run",
             Law::Sense => "an action is about something that is there",

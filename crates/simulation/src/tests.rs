@@ -52,7 +52,7 @@ fn failed() -> Finish {
 }
 
 fn check(number: u32) -> Action {
-    Action::RunCheck { check: CheckId(number), command: "make".to_owned(), timeout_ms: 1_000 }
+    Action::RunCheck { check: CheckId(number), command: "make".to_owned(), timeout_ms: 1_000, base: None }
 }
 
 #[test]

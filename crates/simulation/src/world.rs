@@ -471,8 +471,14 @@ impl World {
                 if self.running_check == Some(check) {
                     self.running_check = None;
                 }
-                let result =
-                    CheckResult { end, duration_ms: 10, tail: "output".to_owned(), omitted_bytes: 0, missing: None };
+                let result = CheckResult {
+                    end,
+                    duration_ms: 10,
+                    tail: "output".to_owned(),
+                    omitted_bytes: 0,
+                    missing: None,
+                    protected: None,
+                };
                 self.feed_maybe_twice(Input::CheckFinished { check, result })
             }
             Event::TreeMeasured(measure, tree) => self.feed_maybe_twice(Input::TreeMeasured { measure, tree }),
@@ -772,6 +778,7 @@ impl World {
             tail: String::new(),
             omitted_bytes: 0,
             missing: None,
+            protected: None,
         };
         let tree = TreeFact::default();
         let late = [

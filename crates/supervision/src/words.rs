@@ -240,6 +240,47 @@ pub struct CheckResult {
     /// The program of its command, when it is missing and the agent could not create it either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
+    /// The protected files, if it ran with those of the run's beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected: Option<Box<ProtectedFiles>>,
+}
+
+/// What a check had of the files that are protected. Paths are seen from the run's directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProtectedFiles {
+    /// The files that the agent had changed or removed, and that were as at the run's beginning while the check ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<String>,
+    /// How many more there were.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
+    /// Files that could not be as at the run's beginning, because git does not have their content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_content: Vec<String>,
+    /// Files that something wrote during the check, each with the words that say where the agent's version is: what was written
+    /// stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written_meanwhile: Vec<String>,
+    /// Patterns that match no file of the run's beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmatched: Vec<String>,
+    /// Why the agent's versions are not in the tree again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_put_back: Option<String>,
+    /// At the end of a run: why the checks ran without protection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_effect: Option<String>,
+}
+
+impl ProtectedFiles {
+    /// The restored files in one line, at most `most` of them by name; `None` if there are none.
+    #[must_use]
+    pub fn in_words(&self, most: usize) -> Option<String> {
+        let named: Vec<&str> = self.restored.iter().take(most).map(String::as_str).collect();
+        let unnamed = self.restored.len().saturating_sub(most) as u64 + self.more;
+        let more = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
+        (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
+    }
 }
 
 /// What was done to tests.

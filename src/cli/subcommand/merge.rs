@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::agent::{record_of, roster};
 use crate::cli::publishing::{self, Again, Proposal};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, steer};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, inside, steer};
 use crate::config::{CheckEntry, Flags, Settings};
 use crate::control::Client;
 use crate::control::protocol::{Hello, Request};
@@ -186,6 +186,7 @@ enum Attempt {
 /// Merges one agent's work. If it was not merged, the reason is told.
 fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context) -> Result<Attempt, CliError> {
     let name = &record.name;
+    dead_run::put_files_back(dir, context)?;
     let checks = checks(dir, record, args, context)?;
     let strategy = if args.rebase { Strategy::Rebase } else { Strategy::Merge };
     let uncommitted = agent_tree::uncommitted(record, context)?;

@@ -748,6 +748,9 @@ fn set_given(plan: &mut Plan, flags: &Flags) {
     if let Some(model) = &flags.layer.critic.model {
         plan.critic.model = Some(model.clone());
     }
+    if let Some(protect) = &flags.layer.protect {
+        plan.protect = protect.iter().map(ToString::to_string).collect();
+    }
     plan.timeouts.stall_ms = flags.layer.stall_timeout.map_or(plan.timeouts.stall_ms, Span::as_ms);
     if let Some(tool_ms) = flags.layer.tool_timeout.map(Span::as_ms) {
         // A check without a timeout of its own has the timeout of a tool.

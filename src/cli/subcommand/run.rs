@@ -538,6 +538,7 @@ pub(in crate::cli) fn plan(parts: PlanParts<'_>) -> Result<Plan, CliError> {
                 timeout_ms: check.timeout().unwrap_or(settings.tool_timeout).as_ms(),
             })
             .collect(),
+        protect: settings.protect.iter().map(ToString::to_string).collect(),
         critic: CriticPlan { prompt: parts.prompt, ..CriticPlan::from(&settings.critic) },
         budgets: overlaid(&Budgets::DEFAULT, &settings.given.budgets),
         timeouts: Timeouts {

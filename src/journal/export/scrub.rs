@@ -343,6 +343,7 @@ impl Scrubber {
             session,
             setup,
             checks,
+            protect,
             critic,
             budgets: _,
             timeouts: _,
@@ -391,6 +392,7 @@ impl Scrubber {
         for CheckPlan { command, timeout_ms: _ } in checks {
             self.replace(command);
         }
+        self.replace_all(protect);
         self.critic(critic);
         // It holds the user's own arguments, and no decision depends on it.
         *given = None;

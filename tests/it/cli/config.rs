@@ -255,3 +255,46 @@ fn a_bound_on_tokens_is_given_by_option_variable_or_file_and_must_be_a_number_ab
         assert!(typed.contains("'--max-tokens <N>': it must be a whole number above zero"), "{typed}");
     }
 }
+
+#[test]
+fn a_projects_file_adds_to_the_protected_files_and_takes_none_away() {
+    let sandbox = Sandbox::new();
+    sandbox.write("home/.config/ccc/ccc.json", r#"{"protect": ["tests/**", "spec/**"]}"#);
+    let shown = |given: Option<&str>| {
+        let mut command = sandbox.ccc(&["config", "show", "--json"]);
+        if let Some(given) = given {
+            command.env("CCC_PROTECT", given);
+        }
+        sandbox.seen(command)
+    };
+    for (project, all) in [
+        (r#"{"protect": ["e2e/**", "tests/**"]}"#, r#"["tests/**","spec/**","e2e/**"]"#),
+        (r#"{"protect": []}"#, r#"["tests/**","spec/**"]"#),
+        (r#"{"protect": null}"#, r#"["tests/**","spec/**"]"#),
+    ] {
+        sandbox.write("project/.ccc.json", project);
+        let seen = shown(None).split_whitespace().collect::<String>();
+        assert!(seen.contains(all), "{project}: {seen}");
+    }
+    sandbox.write("project/.ccc.json", r#"{"protect": ["e2e/**"]}"#);
+    let given = shown(Some("mine/*")).split_whitespace().collect::<String>();
+    assert!(given.contains(r#"["mine/*","e2e/**"]"#), "{given}");
+    // It needs no agreement, because it starts nothing.
+    assert!(!sandbox.run(&["config", "show"]).contains("ccc trust"));
+}
+
+#[test]
+fn a_wrong_pattern_of_protected_files_is_named_with_its_key_and_its_place() {
+    let sandbox = Sandbox::new();
+    let why = "the pattern `tests/[a` is invalid: `[` is not closed";
+    sandbox.write("project/.ccc.json", r#"{"protect": ["tests/[a"]}"#);
+    let seen = sandbox.run(&["config", "show"]);
+    assert!(seen.contains("`protect`") && seen.contains("line 1") && seen.contains(why), "{seen}");
+    sandbox.write("project/.ccc.json", "{}");
+    let mut command = sandbox.ccc(&["config", "show"]);
+    command.env("CCC_PROTECT", "tests/[a");
+    let seen = sandbox.seen(command);
+    assert!(seen.contains("CCC_PROTECT (`protect`)") && seen.contains(why), "{seen}");
+    let typed = sandbox.run(&["--supervisor", "-p", "x", "--protect", "tests/[a"]);
+    assert!(typed.contains("'--protect <GLOB>'") && typed.contains(why), "{typed}");
+}

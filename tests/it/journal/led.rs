@@ -70,6 +70,7 @@ fn check(run: &mut Recorder, number: u32, code: i32) {
         tail: tail.to_owned(),
         omitted_bytes: 0,
         missing: None,
+        protected: None,
     };
     run.tell(Input::CheckFinished { check: CheckId(number), result });
 }

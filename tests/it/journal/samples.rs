@@ -13,10 +13,10 @@ use ccc::core::supervised::{
 use ccc::core::{
     About, Action, Amount, Answer, AskId, AtLimit, Bound, Budgets, Change, CheckEnd, CheckId, CheckPlan, CheckResult,
     CheckpointAt, CheckpointFact, CheckpointId, CriticLimits, CriticPlan, CriticPrompt, Decision, ExitFact, Finish,
-    Guard, Image, Input, Launch, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId, Push,
-    Question, Ruling, Send, SessionStart, SetupPlan, Signal, Spawn, SpawnFault, SpentBound, TestTouch, Timeouts,
-    TokenFact, TokenId, TokenKind, TokenReport, TouchedTest, TouchedTests, TreeFact, TreeFault, TurnId, Unattended,
-    WallsPlan, WindowFact,
+    Guard, Image, Input, Launch, LineFact, MeasureId, Needs, Note, OperatorInput, Outcome, Plan, ProcId,
+    ProtectedFiles, Push, Question, Ruling, Send, SessionStart, SetupPlan, Signal, Spawn, SpawnFault, SpentBound,
+    TestTouch, Timeouts, TokenFact, TokenId, TokenKind, TokenReport, TouchedTest, TouchedTests, TreeFact, TreeFault,
+    TurnId, Unattended, WallsPlan, WindowFact,
 };
 use ccc::journal::{Entry, EntryKind, Header, JournalReader, ReadError, Sink};
 use proptest::prelude::*;
@@ -40,6 +40,7 @@ pub(crate) fn plan() -> Plan {
         session: SessionStart::New("3f2b8c1e-0000-4000-8000-000000000001".to_owned()),
         setup: Vec::new(),
         checks: vec![CheckPlan { command: "cargo test".to_owned(), timeout_ms: 900_000 }],
+        protect: vec!["tests/**".to_owned()],
         critic: CriticPlan {
             prompt: "Judge.".to_owned(),
             prompt_as: CriticPrompt::Message,
@@ -168,6 +169,18 @@ fn spawn_fault() -> impl Strategy<Value = SpawnFault> {
         Just(SpawnFault::Exhausted),
         Just(SpawnFault::Other),
     ]
+}
+
+fn protected() -> impl Strategy<Value = ProtectedFiles> {
+    (text(), any::<u64>(), proptest::option::of(text())).prop_map(|(path, more, not_put_back)| ProtectedFiles {
+        restored: vec![path.clone()],
+        more,
+        without_content: vec![path.clone()],
+        written_meanwhile: vec![path.clone()],
+        unmatched: vec![path],
+        no_effect: not_put_back.clone(),
+        not_put_back,
+    })
 }
 
 fn check_end() -> impl Strategy<Value = CheckEnd> {
@@ -324,14 +337,28 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
                 },
             }
         ),
-        (any::<u32>(), check_end(), any::<u64>(), text(), any::<u64>(), proptest::option::of(text())).prop_map(
-            |(check, end, duration_ms, tail, omitted_bytes, missing)| {
+        (
+            any::<u32>(),
+            check_end(),
+            any::<u64>(),
+            text(),
+            any::<u64>(),
+            proptest::option::of(text()),
+            proptest::option::of(protected())
+        )
+            .prop_map(|(check, end, duration_ms, tail, omitted_bytes, missing, protected)| {
                 Input::CheckFinished {
                     check: CheckId(check),
-                    result: CheckResult { end, duration_ms, tail, omitted_bytes, missing },
+                    result: CheckResult {
+                        end,
+                        duration_ms,
+                        tail,
+                        omitted_bytes,
+                        missing,
+                        protected: protected.map(Box::new),
+                    },
                 }
-            }
-        ),
+            }),
         (any::<u32>(), proptest::option::of(text()), proptest::collection::vec(text(), 0..3)).prop_map(
             |(measure, fingerprint, changed)| Input::TreeMeasured {
                 measure: MeasureId(measure),
@@ -469,8 +496,8 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
         (proc(), any::<bool>())
             .prop_map(|(proc, int)| Action::Signal { proc, signal: if int { Signal::Int } else { Signal::Term } }),
         proc().prop_map(|proc| Action::KillTree { proc }),
-        (any::<u32>(), text(), any::<u64>()).prop_map(|(check, command, timeout_ms)| {
-            Action::RunCheck { check: CheckId(check), command, timeout_ms }
+        (any::<u32>(), text(), any::<u64>(), any::<Option<u64>>()).prop_map(|(check, command, timeout_ms, base)| {
+            Action::RunCheck { check: CheckId(check), command, timeout_ms, base }
         }),
         any::<u32>().prop_map(|check| Action::CancelCheck { check: CheckId(check) }),
         (any::<u32>(), any::<Option<u32>>(), proptest::collection::vec(text(), 0..3)).prop_map(
@@ -511,6 +538,7 @@ pub(super) fn action() -> impl Strategy<Value = Action> {
                     session_rejected: false,
                     tokens_used: None,
                     needs,
+                    protected: Some(Box::new(ProtectedFiles { more: waited_ms, ..ProtectedFiles::default() })),
                     spent: Some(SpentBound {
                         bound: Bound::Tokens,
                         used: Amount::Count(waited_ms),

@@ -66,6 +66,7 @@ pub(crate) fn plan(ground: &Ground, number: u32) -> Plan {
         agent_args: Vec::new(),
         session: SessionStart::New(format!("3f2b8c1e-0000-4000-8000-00000000000{number}")),
         checks: Vec::new(),
+        protect: Vec::new(),
         critic: ccc::core::CriticPlan { settings_file: None, ..sample.critic.clone() },
         budgets: ccc::core::Budgets { until_unix_ms: None, max_wait_ms: None, ..sample.budgets.clone() },
         timeouts: ccc::core::Timeouts { grace_ms: 500, ..sample.timeouts },

@@ -224,7 +224,7 @@ fn json_is_one_object_with_exactly_the_promised_fields() {
     let outputs = outputs(Form::Json, Style::PIPED);
     assert_eq!(text_of(&outputs, Stream::Err), text_of(&plain, Stream::Err), "the talk is that of the form for people");
     assert_snapshot!(text_of(&outputs, Stream::Out), @r#"
-    {"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","tests_touched":[{"path":"tests/sum.rs","touches":["fewer_assertions"]}],"report":null,"resume":"cd \"/home/me/my work\" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
+    {"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","tests_touched":[{"path":"tests/sum.rs","touches":["fewer_assertions"]}],"protected":null,"report":null,"resume":"cd \"/home/me/my work\" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
     "#);
 }
 
@@ -271,7 +271,7 @@ fn stream_json_is_one_object_per_event_between_header_and_result() {
     {"v":1,"type":"check","t_ms":3730000,"unix_ms":1795201747000,"command":"cargo test","passed":true,"summary":"","duration_ms":9000,"tail":""}
     {"v":1,"type":"verdict","t_ms":3740000,"unix_ms":1795201757000,"verdict":"completed","iteration":3,"text":"Everything asked for is there.\nI ran the tests."}
     {"v":1,"type":"finished","t_ms":3740100,"unix_ms":1795201757100,"outcome":"completed","reason":"the critic agrees that the task is done"}
-    {"v":1,"type":"result","t_ms":3741000,"unix_ms":1795201758000,"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","tests_touched":[{"path":"tests/sum.rs","touches":["fewer_assertions"]}],"report":null,"resume":"cd \"/home/me/my work\" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
+    {"v":1,"type":"result","t_ms":3741000,"unix_ms":1795201758000,"outcome":"completed","reason":"the critic agrees that the task is done","run_id":"20261120-ab12","session_id":"6f0c2e9a-0000-4000-8000-000000000001","iterations":3,"restarts":1,"rotations":1,"waited_ms":3500000,"duration_ms":3741000,"cost_usd":0.417,"result":"Done: `sum` and `product` are right,\nand tested.","tests_touched":[{"path":"tests/sum.rs","touches":["fewer_assertions"]}],"protected":null,"report":null,"resume":"cd \"/home/me/my work\" && claude --resume 6f0c2e9a-0000-4000-8000-000000000001"}
     "#);
     let types: Vec<String> = text
         .lines()

@@ -67,6 +67,7 @@ fn written(form: Form, live: bool, evil: &str) -> String {
         agent_version: evil.into(),
         credential: evil.into(),
         checks: vec![evil.into()],
+        protect: vec![evil.into()],
         prompt_origin: evil.into(),
         walls: evil.into(),
         ..banner()

@@ -22,6 +22,7 @@ pub(super) fn banner() -> Banner {
         stall_timeout_ms: 180_000,
         tool_timeout_ms: 900_000,
         checks: vec!["cargo test".into()],
+        protect: Vec::new(),
         prompt_origin: "./SUPERVISOR.md".into(),
         walls: "Landlock 7, with mounts; the critic gets a copy of the tree".into(),
     }

@@ -62,6 +62,7 @@ pub(crate) mod onlooker;
 mod own_turns;
 mod permissions;
 mod progress;
+mod protected;
 mod provider;
 mod question;
 pub(crate) mod requests;

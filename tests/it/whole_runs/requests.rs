@@ -75,6 +75,7 @@ pub(super) fn assert_result_fields(result: &Value, more: &[&str]) {
         "run_id",
         "session_id",
         "tests_touched",
+        "protected",
         "iterations",
         "restarts",
         "rotations",

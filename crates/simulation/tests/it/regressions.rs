@@ -117,6 +117,7 @@ impl Bench {
             tail: "no".to_owned(),
             omitted_bytes: 0,
             missing: None,
+            protected: None,
         };
         self.tell(Input::CheckFinished { check: CheckId(1), result });
     }

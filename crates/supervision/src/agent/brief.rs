@@ -18,6 +18,9 @@ const QUOTED_ANSWER_BYTES: usize = 1_024;
 const NAMED_DENIALS: usize = 10;
 /// How many files of tests are listed.
 const NAMED_TESTS: usize = 30;
+/// How many protected files are listed for the critic, and how many in one line.
+const NAMED_PROTECTED: usize = 30;
+const NAMED_IN_LINE: usize = 3;
 /// How many files that a critic may have changed are listed.
 const NAMED_ALTERED: usize = 50;
 
@@ -142,6 +145,35 @@ impl Brief<'_> {
             }
         }
         text.push('\n');
+        self.protected_files(text);
+    }
+
+    fn protected_files(&self, text: &mut String) {
+        // Each check of a stop sees the same files.
+        let Some(files) = self.checks.iter().rev().find_map(|(_, result)| result.protected.as_deref()) else { return };
+        text.push_str("## Protected files\n\n");
+        if files.restored.is_empty() {
+            text.push_str("The checks ran with the protected files as they were when the run began; the agent has not changed them.\n");
+        } else {
+            text.push_str(
+                "The checks ran with these files as they were when the run began, because the user protects them. The agent has \
+                 changed or removed them, and its versions are what you find in the working tree:\n\n",
+            );
+            for path in files.restored.iter().take(NAMED_PROTECTED) {
+                let _ = writeln!(text, "- {path}");
+            }
+            let unnamed = files.restored.len().saturating_sub(NAMED_PROTECTED) as u64 + files.more;
+            if unnamed > 0 {
+                let _ = writeln!(text, "- and {unnamed} more");
+            }
+        }
+        if !files.without_content.is_empty() {
+            text.push_str("\nThese are protected too, but git does not have their content, so the checks saw the agent's versions:\n\n");
+            for path in files.without_content.iter().take(NAMED_PROTECTED) {
+                let _ = writeln!(text, "- {path}");
+            }
+        }
+        text.push('\n');
     }
 
     fn touched_tests(&self, text: &mut String) {
@@ -231,6 +263,14 @@ pub fn check_failure(failing: &[&(String, CheckResult)]) -> String {
         }
         let _ = writeln!(text, "{}", fenced(result.tail.trim_end()));
     }
+    let restored = failing.iter().rev().find_map(|(_, result)| result.protected.as_deref()?.in_words(NAMED_PROTECTED));
+    if let Some(files) = restored {
+        let _ = write!(
+            text,
+            "\nThe checks ran with these files as they were when the run began, because the user protects them; your changes to \
+             them do not count: {files}\n"
+        );
+    }
     text
 }
 
@@ -270,6 +310,16 @@ pub fn ended(end: &CheckEnd) -> String {
     }
 }
 
+/// As [`ended`], with the protected files that were not the agent's.
+#[must_use]
+pub fn ended_with_protected(result: &CheckResult) -> String {
+    let ended = ended(&result.end);
+    match result.protected.as_deref().and_then(|files| files.in_words(NAMED_IN_LINE)) {
+        Some(files) => format!("{ended}; as at the run's beginning: {files}"),
+        None => ended,
+    }
+}
+
 /// The text in a code fence that nothing inside it can close.
 fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
@@ -292,7 +342,7 @@ mod tests {
     use crate::words::{CheckEnd, CheckResult, TestTouch, TouchedTest, TouchedTests};
 
     fn result(end: CheckEnd, tail: &str) -> CheckResult {
-        CheckResult { end, duration_ms: 1_500, tail: tail.to_owned(), omitted_bytes: 0, missing: None }
+        CheckResult { end, duration_ms: 1_500, tail: tail.to_owned(), omitted_bytes: 0, missing: None, protected: None }
     }
 
     fn brief<'a>(said: &'a [(TurnKind, String)], checks: &'a [(String, CheckResult)]) -> Brief<'a> {

@@ -8,7 +8,7 @@ use super::{
     TokenId, TokenReport,
 };
 use crate::agent::{Asked, Edit, Hunk, Offers, Role, Say, TodoItem, ToolOutput, TurnKind};
-use crate::words::{AskId, Image, Launch, ProcId, TouchedTests, TurnId};
+use crate::words::{AskId, Image, Launch, ProcId, ProtectedFiles, TouchedTests, TurnId};
 
 /// A decision of the core. The driver performs actions in order and reports their results as inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -69,7 +69,16 @@ pub enum Action {
     /// Ask the user; answered by `OperatorInput::Answer`, or not at all.
     Ask(Question),
     /// Run a check, or a command of the setup; answered by `CheckFinished`.
-    RunCheck { check: CheckId, command: String, timeout_ms: u64 },
+    ///
+    /// With `base`, the protected files of the run's checkpoint of this number are in the tree while it runs, and those of the
+    /// agent again when it is answered, also after `CancelCheck`.
+    RunCheck {
+        check: CheckId,
+        command: String,
+        timeout_ms: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<u64>,
+    },
     /// Stop a running check or setup command.
     CancelCheck { check: CheckId },
     /// Measure the working tree; answered by `TreeMeasured`. With `since`, list the paths that changed since that measurement.
@@ -513,6 +522,9 @@ pub struct Finish {
     /// The files of tests and of checks that were not as at the run's beginning when the agent stopped last.
     #[serde(default, skip_serializing_if = "TouchedTests::is_empty")]
     pub tests: Box<TouchedTests>,
+    /// What the last check had of the protected files, or why it had none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected: Option<Box<ProtectedFiles>>,
 }
 
 impl Finish {
@@ -534,6 +546,7 @@ impl Finish {
             needs: None,
             spent: None,
             tests: Box::default(),
+            protected: None,
         }
     }
 }

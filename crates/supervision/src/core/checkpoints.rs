@@ -58,6 +58,9 @@ impl Core {
         if self.plan.checkpoints && !hangs {
             let (checkpoint, action) = self.checkpoints.ask(at, self.now());
             self.compare_tests_at(checkpoint, at);
+            if at == CheckpointAt::Start {
+                self.protection.start_asked(checkpoint);
+            }
             self.act(action);
         }
     }
@@ -67,12 +70,18 @@ impl Core {
         self.checkpoints.awaited.map(|(_, due)| due).filter(|due| *due > self.now())
     }
 
+    /// Whether a checkpoint is being taken, however long that takes.
+    pub(super) fn is_tree_being_kept(&self) -> bool {
+        self.checkpoints.awaited.is_some()
+    }
+
     pub(super) fn checkpoint_taken(&mut self, checkpoint: CheckpointId, fact: &CheckpointFact) {
         self.checkpoints.awaited.take_if(|(awaited, _)| *awaited == checkpoint);
         if matches!(self.stage(), Stage::Finished) {
             return;
         }
         self.compare_tests(checkpoint, fact);
+        self.protection_at_checkpoint(checkpoint, fact);
         if let Some(trouble) = self.checkpoints.told(fact) {
             let text = format!("the working tree could not be kept as a checkpoint: {trouble}");
             self.tell_user(text);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CheckEnd, CheckId, CheckResult, MeasureId, TreeFact};
+use super::{CheckEnd, CheckId, CheckResult, MeasureId, Tick, TreeFact};
 
 /// The checks of a run.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,10 @@ impl Checks {
 /// The checks of one stop, which run in sequence.
 #[derive(Debug, Clone)]
 pub(super) struct Checking {
-    running: CheckId,
+    /// The check that runs or ran last; `None` until the first one begins.
+    running: Option<CheckId>,
+    /// Until when the first check waits for the checkpoint of the stop, if it does.
+    waits_until: Option<Tick>,
     at: usize,
     results: Vec<(String, CheckResult)>,
     measure: MeasureId,
@@ -45,11 +48,26 @@ pub(super) struct Checking {
 impl Checking {
     /// The first check runs while the tree is measured.
     pub(super) fn new(running: CheckId, measure: MeasureId) -> Checking {
-        Checking { running, at: 0, results: Vec::new(), measure, tree: None }
+        Checking { running: Some(running), waits_until: None, at: 0, results: Vec::new(), measure, tree: None }
+    }
+
+    /// The first check begins when the tree is kept and measured; until this moment it waits for the former.
+    pub(super) fn waiting(until: Tick, measure: MeasureId) -> Checking {
+        Checking { running: None, waits_until: Some(until), at: 0, results: Vec::new(), measure, tree: None }
+    }
+
+    /// Until when the first check waits, if it does.
+    pub(super) fn waits_until(&self) -> Option<Tick> {
+        self.waits_until
+    }
+
+    /// The first check has waited long enough, and begins.
+    pub(super) fn begins(&mut self, check: CheckId) {
+        (self.running, self.waits_until) = (Some(check), None);
     }
 
     /// The check that runs or ran last.
-    pub(super) fn running(&self) -> CheckId {
+    pub(super) fn running(&self) -> Option<CheckId> {
         self.running
     }
 
@@ -60,14 +78,14 @@ impl Checking {
 
     /// Whether this check has not ended. The last one may have ended while the tree is still being measured.
     pub(super) fn awaits(&self, check: CheckId) -> bool {
-        self.running == check && !self.is_done()
+        self.running == Some(check) && !self.is_done()
     }
 
     /// The running check has ended, and `next` has begun.
     pub(super) fn ended(&mut self, command: String, result: CheckResult, next: Option<CheckId>) {
         self.results.push((command, result));
         if let Some(next) = next {
-            (self.running, self.at) = (next, self.at + 1);
+            (self.running, self.at) = (Some(next), self.at + 1);
         }
     }
 
@@ -109,7 +127,14 @@ mod tests {
 
     fn result(code: i32, missing: Option<&str>) -> CheckResult {
         let missing = missing.map(str::to_owned);
-        CheckResult { end: CheckEnd::Exited(code), duration_ms: 1, tail: String::new(), omitted_bytes: 0, missing }
+        CheckResult {
+            end: CheckEnd::Exited(code),
+            duration_ms: 1,
+            tail: String::new(),
+            omitted_bytes: 0,
+            missing,
+            protected: None,
+        }
     }
 
     #[test]
@@ -120,7 +145,7 @@ mod tests {
         assert!(checking.awaits(first) && !checking.awaits(second));
         checking.ended("one".to_owned(), result(0, None), Some(second));
         assert!(!checking.awaits(first) && checking.awaits(second) && !checking.is_done());
-        assert_eq!((checking.running(), checking.at()), (second, 1));
+        assert_eq!((checking.running(), checking.at()), (Some(second), 1));
         checking.ended("two".to_owned(), result(1, None), None);
         assert!(checking.is_done() && !checking.awaits(second), "said again it is stale");
         assert_eq!(failing(checking.results()).len(), 1);

@@ -9,7 +9,7 @@ use strum::{IntoStaticStr, VariantNames};
 use super::{
     Answer, Approvals, Budgets, CheckId, CheckpointId, MeasureId, Plan, TokenFact, TokenId, Unattended, WindowFact,
 };
-use crate::words::{AskId, CheckEnd, CheckResult, ExitFact, Image, ProcId, TouchedTest, TouchedTests};
+use crate::words::{AskId, CheckEnd, CheckResult, ExitFact, Image, ProcId, ProtectedFiles, TouchedTest, TouchedTests};
 
 /// A fact that reached the core. Every input is journalled before it is handled.
 #[derive(Debug, Clone, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -116,12 +116,15 @@ impl Input {
                 editor.text(stderr_tail);
             }
             Input::CheckFinished { check: _, result } => {
-                let CheckResult { end, duration_ms: _, tail, omitted_bytes: _, missing } = result;
+                let CheckResult { end, duration_ms: _, tail, omitted_bytes: _, missing, protected } = result;
                 match end {
                     CheckEnd::NotStarted(why) => editor.text(why),
                     CheckEnd::Exited(_) | CheckEnd::Signalled(_) | CheckEnd::TimedOut | CheckEnd::Cancelled => {}
                 }
                 editor.texts(missing.as_mut_slice());
+                if let Some(protected) = protected {
+                    edit_protected(protected, editor);
+                }
                 editor.text(tail);
             }
             Input::TreeMeasured { measure: _, tree } => {
@@ -152,6 +155,17 @@ impl Input {
             Input::BranchLost { is_cut: _ } | Input::Progress { proc: _ } | Input::Elapsed { unix_ms: _ } => {}
         }
     }
+}
+
+/// Passes the texts about protected files to `editor`.
+pub(super) fn edit_protected(protected: &mut ProtectedFiles, editor: &mut dyn TextEditor) {
+    let ProtectedFiles { restored, more: _, without_content, written_meanwhile, unmatched, not_put_back, no_effect } =
+        protected;
+    for texts in [restored, without_content, written_meanwhile, unmatched] {
+        editor.texts(texts);
+    }
+    editor.texts(not_put_back.as_mut_slice());
+    editor.texts(no_effect.as_mut_slice());
 }
 
 /// Passes the texts in these tokens to `editor`.

@@ -15,6 +15,7 @@ use super::own_turns::OwnTurns;
 use super::policy::{Clock, Pause, RestartCount, Tokens};
 use super::process::Process;
 use super::processes::Processes;
+use super::protection::Protection;
 use super::remedy::Remedies;
 use super::resting::{Rest, Resting};
 use super::rotation::Rotation;
@@ -60,6 +61,7 @@ pub struct Core {
     pub(super) tree: Tree,
     pub(super) checkpoints: Checkpoints,
     pub(super) tests: TestsCompared,
+    pub(super) protection: Protection,
     /// Consecutive ends of the agent without a finished turn.
     pub(super) agent_ends: RestartCount,
     /// Transient failures since the model's last answer.
@@ -149,6 +151,7 @@ impl Core {
             tree: Tree::default(),
             checkpoints: Checkpoints::default(),
             tests: TestsCompared::default(),
+            protection: Protection::default(),
             agent_ends: RestartCount::default(),
             failures: Failures::default(),
             real_cwd: None,
@@ -204,8 +207,10 @@ impl Core {
                     self.turns.begins_life(&self.plan.seed);
                 }
                 self.checkpoints.begins_life();
+                self.protection.begins_life();
                 self.compare_tests_again();
                 self.tokens_at_beginning(tokens);
+                self.protection_at_beginning(resumed);
                 self.began(resumed, turn_recorded);
             }
             Input::Tokens { request, tokens, unix_ms } => {
@@ -272,6 +277,7 @@ impl Core {
         let mut deadlines: Vec<Tick> = self.processes.iter().filter_map(Process::deadline).collect();
         deadlines.extend(self.processes.iter().filter_map(Process::tell_at));
         deadlines.extend(self.measure_deadline().map(|(_, due)| due));
+        deadlines.extend(self.put_back_until());
         deadlines.extend(self.token_deadline());
         deadlines.extend(self.cost_deadline());
         deadlines.extend(self.judges_beside_workers().then(|| self.now()));
@@ -292,7 +298,10 @@ impl Core {
                 deadlines.extend(self.time_deadline());
             }
             Stage::SettingUp { .. } => deadlines.extend(self.time_deadline()),
-            Stage::Checking(_) => deadlines.extend(self.time_deadline()),
+            Stage::Checking(checking) => {
+                deadlines.extend(checking.waits_until().filter(|_| checking.tree().is_some()));
+                deadlines.extend(self.time_deadline());
+            }
             Stage::Resting(_) => {
                 deadlines.extend(self.rest_deadline());
                 deadlines.extend(self.workers_lost_at());
@@ -714,6 +723,9 @@ impl Core {
 
     /// Resets the counts that depended on the old settings.
     fn settings_changed(&mut self, before: &Plan) {
+        if self.plan.protect != before.protect {
+            self.protection.patterns_changed();
+        }
         let other_arguments = self.plan.agent_args != before.agent_args;
         if other_arguments {
             self.arguments_changed();
@@ -731,6 +743,7 @@ impl Core {
         self.elapsed_processes();
         self.tell_of_waits();
         self.measure_overdue();
+        self.put_back_overdue();
         self.tokens_elapsed();
         self.ask_costs_due();
         self.lose_workers_when_due();
@@ -764,7 +777,7 @@ impl Core {
             && self.processes.is_empty()
         {
             let (outcome, reason) = (*outcome, reason.clone());
-            if !self.end_waits_for_tests(outcome) {
+            if self.put_back_until().is_none() && !self.end_waits_for_tests(outcome) {
                 self.finish(outcome, reason);
             }
         }
@@ -795,11 +808,8 @@ impl Core {
                 self.advance_work();
             }
             Stage::Resting(_) => self.bring_interface_back(),
-            Stage::NotBegun
-            | Stage::SettingUp { .. }
-            | Stage::Checking(_)
-            | Stage::Closing { .. }
-            | Stage::Finished => {}
+            Stage::Checking(_) => self.begin_waiting_check(),
+            Stage::NotBegun | Stage::SettingUp { .. } | Stage::Closing { .. } | Stage::Finished => {}
         }
     }
 
@@ -881,8 +891,10 @@ impl Core {
         }
         self.rotation.stop_choosing();
         self.asking.stop();
-        if let Stage::Checking(checking) = &self.stage {
-            let check = checking.running();
+        if let Stage::Checking(checking) = &self.stage
+            && let Some(check) = checking.running()
+        {
+            self.protection_gives_up(check);
             self.act(Action::CancelCheck { check });
         }
         // A command that has failed has ended.
@@ -945,6 +957,7 @@ impl Core {
             needs: self.needs.clone(),
             spent: self.spent.and_then(|bound| self.of_bound(bound)),
             tests: Box::new(self.tests.found().clone()),
+            protected: self.protection_at_end(),
         };
         self.act(Action::Finish(finish));
     }

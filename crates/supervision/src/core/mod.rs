@@ -36,6 +36,7 @@ mod plan;
 pub mod policy;
 mod process;
 mod processes;
+mod protection;
 mod question;
 mod remedy;
 mod restart;
@@ -90,6 +91,7 @@ pub use plan::{
     Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Guard, Plan, Push, SetupPlan, Timeouts, Unattended,
     WallsPlan,
 };
+pub use protection::Protected;
 pub use question::{About, Answer, AtLimit, Choice, Question};
 pub use steered::{Refused, Taken, is_one_word};
 pub use strum::VariantNames;
@@ -100,6 +102,6 @@ pub use verdict::{LINE_ENDS, spells_a_marker};
 pub use watch::{AfterWait, Awaited};
 
 pub use crate::words::{
-    AskId, CheckEnd, CheckResult, ExitFact, Image, Launch, ProcId, SessionStart, TestTouch, TokenKind, TouchedTest,
-    TouchedTests, TurnId,
+    AskId, CheckEnd, CheckResult, ExitFact, Image, Launch, ProcId, ProtectedFiles, SessionStart, TestTouch, TokenKind,
+    TouchedTest, TouchedTests, TurnId,
 };

@@ -57,6 +57,9 @@ pub struct Plan {
     pub tests_compared: bool,
     /// Commands run at each stop.
     pub checks: Vec<CheckPlan>,
+    /// The patterns of files that the checks see as they were when the run began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protect: Vec<String>,
     /// The critic.
     pub critic: CriticPlan,
     /// The bounds.
@@ -140,6 +143,7 @@ impl Plan {
             checkpoints: false,
             tests_compared: false,
             checks: Vec::new(),
+            protect: Vec::new(),
             critic: CriticPlan::new("Judge."),
             budgets: Budgets::DEFAULT,
             timeouts: Timeouts::DEFAULT,

@@ -14,7 +14,7 @@ use super::{
     Action, Bound, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId,
     RestKind, Send, Show, Tick, TreeFact, TurnId, Verdict, derive_uuid,
 };
-use crate::agent::brief::{Brief, check_failure, ended, how_it_ended, summary};
+use crate::agent::brief::{Brief, check_failure, ended_with_protected, how_it_ended, summary};
 use crate::agent::{AgentEvent, FailureCause, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome};
 
 /// The longest part of a check's last line in a reason, in characters.
@@ -44,6 +44,7 @@ impl Core {
         }
         self.steering.judges();
         self.stops.begin();
+        self.protection.stop_begins();
         if self.plan.checks.is_empty() {
             if self.plan.without_critic {
                 self.done_without_critic("the agent has stopped");
@@ -55,8 +56,11 @@ impl Core {
         }
         self.decide("run the checks", "the agent has stopped");
         let measure = self.measure(None);
-        let running = self.run_check(0);
-        self.enter(Stage::Checking(Checking::new(running, measure)));
+        let checking = match self.first_check_waits_until() {
+            Some(until) => Checking::waiting(until, measure),
+            None => Checking::new(self.run_check(0), measure),
+        };
+        self.enter(Stage::Checking(checking));
         let detail = match self.plan.checks.len() {
             1 => "1 check".to_owned(),
             count => format!("{count} checks"),
@@ -64,10 +68,10 @@ impl Core {
         self.phase_changes("checking", &detail);
     }
 
-    fn run_check(&mut self, at: usize) -> CheckId {
+    pub(super) fn run_check(&mut self, at: usize) -> CheckId {
         let check = self.checks.begin();
         if let Some(plan) = self.plan.checks.get(at).cloned() {
-            self.act(Action::RunCheck { check, command: plan.command, timeout_ms: plan.timeout_ms });
+            self.act_on_check(check, plan);
         }
         check
     }
@@ -93,6 +97,7 @@ impl Core {
     }
 
     pub(super) fn check_finished(&mut self, check: CheckId, result: CheckResult) {
+        self.protected_check_ended(check, &result);
         if let Stage::SettingUp { check: awaited } = self.stage()
             && *awaited == check
         {
@@ -112,7 +117,7 @@ impl Core {
         self.show(Show::Check {
             command: command.clone(),
             passed: result.end == CheckEnd::Exited(0),
-            summary: ended(&result.end),
+            summary: ended_with_protected(&result),
             duration_ms: result.duration_ms,
             tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
             setup: false,
@@ -603,8 +608,10 @@ impl Core {
 
     /// Abandons the checks or the review of this stop.
     pub(super) fn abandon_review(&mut self) {
-        if let Stage::Checking(checking) = self.stage() {
-            let check = checking.running();
+        if let Stage::Checking(checking) = self.stage()
+            && let Some(check) = checking.running()
+        {
+            self.protection_gives_up(check);
             self.act(Action::CancelCheck { check });
         }
         self.end_critic();

@@ -52,7 +52,7 @@ impl Core {
         }
         self.decide("run the setup", &format!("command {} of {count}: `{command}`", at + 1));
         let check = self.checks.begin();
-        self.act(Action::RunCheck { check, command, timeout_ms });
+        self.act(Action::RunCheck { check, command, timeout_ms, base: None });
         self.enter(Stage::SettingUp { check });
         self.phase_changes("setting up", &format!("command {} of {count}", at + 1));
         true

@@ -49,6 +49,9 @@ impl Core {
             self.rest(Rest::of(RestKind::Paused));
             return;
         }
+        if self.put_back_until().is_some() {
+            return;
+        }
         if let Some(pause) = self.reset_to_come() {
             if !self.is_closing() {
                 self.decide("go on waiting", RESET_TO_COME);

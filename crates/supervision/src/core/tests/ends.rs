@@ -124,8 +124,14 @@ fn a_spent_time_bound_says_how_long_it_was_and_which_check_was_running() {
     let mut actions = run.exited(1, 0, "");
     actions.extend(run.measured(1, "t", &[]));
     let check = CheckId(1);
-    let result =
-        CheckResult { end: CheckEnd::Cancelled, duration_ms: 1, tail: String::new(), omitted_bytes: 0, missing: None };
+    let result = CheckResult {
+        end: CheckEnd::Cancelled,
+        duration_ms: 1,
+        tail: String::new(),
+        omitted_bytes: 0,
+        missing: None,
+        protected: None,
+    };
     actions.extend(run.feed(Input::CheckFinished { check, result }));
     let end = finish(&actions).unwrap_or_else(|| panic!("no end: {actions:?}"));
     assert_eq!(end.outcome, Outcome::Budget);

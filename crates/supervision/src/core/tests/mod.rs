@@ -15,6 +15,7 @@ mod interface;
 mod interleaved;
 mod needs;
 mod own_turns;
+mod protection;
 mod resumes;
 mod reviews;
 mod rotations;

@@ -104,6 +104,7 @@ fn check_ended(code: i32, tail: &str, missing: Option<&str>) -> CheckResult {
         tail: tail.to_owned(),
         omitted_bytes: 0,
         missing: missing.map(str::to_owned),
+        protected: None,
     }
 }
 

@@ -149,13 +149,15 @@ fn failing_checks_spend_no_critic_and_passing_ones_are_told_to_it() {
         tail: format!("said {code}"),
         omitted_bytes: 0,
         missing: None,
+        protected: None,
     };
     let (mut run, turn) = working(Plan { checks, ..plan() });
     let actions = run.work(1, &turn, "Done.");
     assert!(actions.contains(&Action::RunCheck {
         check: CheckId(1),
         command: "make test".to_owned(),
-        timeout_ms: 1_000
+        timeout_ms: 1_000,
+        base: None,
     }));
     assert_eq!(spawn(&actions), None);
     let mut fails = run.clone();
@@ -219,6 +221,7 @@ fn late_completions_are_noted_and_change_nothing() {
                 tail: String::new(),
                 omitted_bytes: 0,
                 missing: None,
+                protected: None,
             },
         },
         Input::Exited { proc: ProcId(77), exit: ExitFact::default() },

@@ -8,7 +8,8 @@ fn with_setup(commands: &[&str]) -> Plan {
 }
 
 fn ended(run: &mut Run, check: u32, end: CheckEnd, tail: &str) -> Vec<Action> {
-    let result = CheckResult { end, duration_ms: 5, tail: tail.to_owned(), omitted_bytes: 0, missing: None };
+    let result =
+        CheckResult { end, duration_ms: 5, tail: tail.to_owned(), omitted_bytes: 0, missing: None, protected: None };
     run.feed(Input::CheckFinished { check: CheckId(check), result })
 }
 

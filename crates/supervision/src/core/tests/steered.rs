@@ -461,6 +461,7 @@ fn a_pause_during_the_judging_begins_neither_a_check_nor_a_critic_and_the_stop_i
             tail: String::new(),
             omitted_bytes: 0,
             missing: None,
+            protected: None,
         };
         run.feed(Input::CheckFinished { check: CheckId(number), result })
     };

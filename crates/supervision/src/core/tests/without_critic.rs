@@ -24,6 +24,7 @@ fn without_a_critic_the_checks_decide() {
         tail: "no\n".to_owned(),
         omitted_bytes: 0,
         missing: None,
+        protected: None,
     };
     run.feed(Input::CheckFinished { check: CheckId(1), result: result(1) });
     let actions = run.measured(1, "t", &[]);
