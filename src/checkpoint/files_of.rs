@@ -99,7 +99,7 @@ pub fn differing(
         entries.extend_from_slice(file.path.as_os_str().as_bytes());
         entries.push(0);
     }
-    let verbatim = Verbatim::of(git, &place)?;
+    let verbatim = Verbatim::of(git, &place, files.first().map(|file| file.object.as_str()))?;
     let call = |args: &[&str]| verbatim.call(Call::new(args).index(index.path()).settings(&settings));
     git.run(&place, &call(&["update-index", "-z", "--index-info"]).input(entries))?;
     // Git compares the contents, because this index knows no times. It exits with 1 when one differs.
