@@ -185,11 +185,43 @@ fn the_users_arguments_are_read() {
         // A value may look like an option; a variadic option ends at one.
         (
             "--append-system-prompt --resume --allowedTools A B --model m",
-            UserArgs { model: Some("m".to_owned()), ..UserArgs::default() },
+            UserArgs {
+                model: Some("m".to_owned()),
+                allowed: vec!["A".to_owned(), "B".to_owned()],
+                ..UserArgs::default()
+            },
+        ),
+        (
+            "--allowed-tools=Edit,Bash(ls:*)",
+            UserArgs { allowed: vec!["Edit".to_owned(), "Bash(ls:*)".to_owned()], ..UserArgs::default() },
         ),
     ];
     for (args, meaning) in table {
         assert_eq!(CLAUDE.read_user_args(&words(args)), Ok(meaning), "{args}");
+    }
+}
+
+#[test]
+fn a_mode_and_the_rules_say_whether_files_may_be_changed_without_a_user() {
+    for (mode, asks) in [
+        (None, true),
+        (Some("default"), true),
+        (Some("dontAsk"), true),
+        (Some("acceptEdits"), false),
+        (Some("auto"), false),
+    ] {
+        assert_eq!(CLAUDE.asks_before_changes_in(mode), asks, "{mode:?}");
+    }
+    for (rule, allows) in [
+        ("Edit", true),
+        ("Write(src/**)", true),
+        ("Bash", true),
+        ("Bash(*)", true),
+        ("Bash(ls:*)", false),
+        ("Read", false),
+        ("EditNothing", false),
+    ] {
+        assert_eq!(CLAUDE.is_rule_for_changes(rule), allows, "{rule}");
     }
 }
 
