@@ -255,12 +255,14 @@ fn no_task_starts_while_the_rest_of_the_usage_is_kept_for_the_user() {
 #[test]
 fn a_run_that_comes_to_the_rest_of_the_usage_gives_way_and_is_continued_after_the_reset() {
     let provider = Provider::start();
-    let usage = |percent: f64, resets_in_s: i64| {
-        let resets_at = jiff::Timestamp::from_second(now_ms() / 1_000 + resets_in_s).expect("a time").to_string();
+    let usage = |percent: f64, resets_in_s: Option<i64>| {
+        let at = |seconds| jiff::Timestamp::from_second(now_ms() / 1_000 + seconds).expect("a time").to_string();
+        let resets_at = resets_in_s.map(at);
         let usage = json!({"five_hour": {"utilization": percent, "resets_at": resets_at}});
         provider.answers("/api/oauth/usage", Reply::of(200, &usage.to_string()));
     };
-    usage(50.0, 3_600);
+    // A window that is not begun has no reset.
+    usage(50.0, None);
     let ground = Ground::without_git()
         .env("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-made-up-0123456789")
         .env("ANTHROPIC_API_KEY", "")
@@ -272,11 +274,11 @@ fn a_run_that_comes_to_the_rest_of_the_usage_gives_way_and_is_continued_after_th
     let night =
         nights.start(&[LIST, "--reserve", "20", "--until", "+1h", "--on-failure", "stop", "--", "--check", &hold]);
     nights.until_held();
-    usage(85.0, 8);
+    usage(85.0, Some(8));
     usage_is_due(&nights.0.ground.state());
     look_until("the run gives way", || nights.runs().first().and_then(|run| run.outcome.clone()));
     nights.release();
-    usage(5.0, 18_000);
+    usage(5.0, Some(18_000));
     let ended = night.wait();
     ended.assert_code(0);
     let said = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
