@@ -15,12 +15,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use fast_glob::glob_match;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// How many characters a pattern may have.
 const LONGEST: usize = 1_000;
-/// How many patterns its braces may stand for.
+/// How many patterns its braces may stand for: each is compared, and a project's file is not trusted.
 const MOST_ALTERNATIVES: usize = 256;
 
 /// A pattern of paths.
@@ -28,23 +29,8 @@ const MOST_ALTERNATIVES: usize = 256;
 #[serde(try_from = "String", into = "String")]
 pub struct Glob {
     text: String,
-    /// One for each choice from the braces.
-    alternatives: Vec<Vec<Segment>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Segment {
-    /// `**`.
-    AnyDepth,
-    Name(Vec<Part>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Literal(char),
-    AnyOne,
-    Any,
-    Of { ranges: Vec<(char, char)>, not: bool },
+    /// As it is compared: without `./`, empty names and a slash at the end.
+    pattern: String,
 }
 
 /// Why a text is no pattern.
@@ -60,64 +46,8 @@ impl Glob {
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-        self.alternatives.iter().any(|segments| (1..=names.len()).any(|end| matches(segments, &names[..end])))
+        (1..=names.len()).any(|end| glob_match(&self.pattern, names[..end].join("/")))
     }
-}
-
-fn matches(segments: &[Segment], names: &[&str]) -> bool {
-    // The states that are reached after each name, so that many `**` cost no more than one.
-    let mut reached = vec![false; segments.len() + 1];
-    reached[0] = true;
-    pass_any_depth(segments, &mut reached);
-    for name in names {
-        let mut next = vec![false; segments.len() + 1];
-        for (at, segment) in segments.iter().enumerate().filter(|(at, _)| reached[*at]) {
-            match segment {
-                Segment::AnyDepth => next[at] = true,
-                Segment::Name(parts) => next[at + 1] |= is_named(parts, name),
-            }
-        }
-        pass_any_depth(segments, &mut next);
-        reached = next;
-    }
-    reached[segments.len()]
-}
-
-fn pass_any_depth(segments: &[Segment], reached: &mut [bool]) {
-    for (at, segment) in segments.iter().enumerate() {
-        if reached[at] && *segment == Segment::AnyDepth {
-            reached[at + 1] = true;
-        }
-    }
-}
-
-fn is_named(parts: &[Part], name: &str) -> bool {
-    let mut reached = vec![false; parts.len() + 1];
-    reached[0] = true;
-    let pass = |reached: &mut Vec<bool>| {
-        for (at, part) in parts.iter().enumerate() {
-            if reached[at] && *part == Part::Any {
-                reached[at + 1] = true;
-            }
-        }
-    };
-    pass(&mut reached);
-    for c in name.chars() {
-        let mut next = vec![false; parts.len() + 1];
-        for (at, part) in parts.iter().enumerate().filter(|(at, _)| reached[*at]) {
-            match part {
-                Part::Any => next[at] = true,
-                Part::AnyOne => next[at + 1] = true,
-                Part::Literal(literal) => next[at + 1] |= *literal == c,
-                Part::Of { ranges, not } => {
-                    next[at + 1] |= ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *not;
-                }
-            }
-        }
-        pass(&mut next);
-        reached = next;
-    }
-    reached[parts.len()]
 }
 
 impl FromStr for Glob {
@@ -129,124 +59,73 @@ impl FromStr for Glob {
             return Err(fault("it is too long"));
         }
         let pattern = text.strip_prefix("./").unwrap_or(text);
-        if pattern.trim().is_empty() {
-            return Err(fault("it is empty"));
-        }
         if pattern.starts_with('!') {
             return Err(fault(
                 "it begins with `!`, and what another pattern names cannot be taken out; write \\! for a name",
             ));
         }
-        let characters: Vec<char> = pattern.chars().collect();
-        let alternatives = braces(&characters).map_err(fault)?;
-        let alternatives =
-            alternatives.iter().map(|pattern| segments(pattern)).collect::<Result<_, _>>().map_err(fault)?;
-        Ok(Self { text: text.to_owned(), alternatives })
+        if is_absolute(pattern) {
+            return Err(fault("it begins with `/`; paths are seen from the directory of the run"));
+        }
+        check(pattern).map_err(fault)?;
+        let names: Vec<&str> = pattern.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
+        if names.contains(&"..") {
+            return Err(fault("it leads out of the directory of the run"));
+        }
+        if pattern.trim().is_empty() || names.is_empty() {
+            return Err(fault("it is empty"));
+        }
+        Ok(Self { text: text.to_owned(), pattern: names.join("/") })
     }
 }
 
-/// The patterns without braces that a pattern stands for.
-fn braces(pattern: &[char]) -> Result<Vec<Vec<char>>, &'static str> {
-    let Some(open) = unescaped(pattern, |c| c == '{') else {
-        let closes = unescaped(pattern, |c| c == '}').is_some();
-        return if closes { Err("`}` closes no `{`; write \\} for a name") } else { Ok(vec![pattern.to_vec()]) };
-    };
-    let (mut depth, mut cuts, mut at) = (0_usize, vec![open], open);
-    let close = loop {
-        let Some(c) = pattern.get(at) else { return Err("`{` is not closed; write \\{ for a name") };
+/// Whether the pattern, or the first alternative of its braces that does, begins at the root.
+fn is_absolute(pattern: &str) -> bool {
+    pattern.starts_with('/') || (pattern.starts_with('{') && (pattern.contains("{/") || pattern.contains(",/")))
+}
+
+/// Checks what the library takes for a pattern that nothing matches.
+fn check(pattern: &str) -> Result<(), &'static str> {
+    const UNCLOSED: &str = "`[` is not closed; write \\[ for a name";
+    // For each open brace: the patterns of the alternatives before, and of the present one.
+    let mut open: Vec<(usize, usize)> = vec![(0, 1)];
+    let mut rest = pattern.chars().peekable();
+    while let Some(c) = rest.next() {
         match c {
-            '\\' => at += 1,
-            '{' => depth += 1,
-            '}' if depth == 1 => break at,
-            '}' => depth -= 1,
-            ',' if depth == 1 => cuts.push(at),
+            '\\' => drop(rest.next().ok_or("it ends with `\\`")?),
+            '{' => open.push((0, 1)),
+            ',' if open.len() > 1 => {
+                if let Some((before, present)) = open.last_mut() {
+                    (*before, *present) = (before.saturating_add(*present), 1);
+                }
+            }
+            '}' => {
+                let closed = open.pop().zip(open.last_mut());
+                let ((before, last), (_, present)) = closed.ok_or("`}` closes no `{`; write \\} for a name")?;
+                *present = present.saturating_mul(before.saturating_add(last));
+            }
+            '[' => {
+                while rest.next_if(|c| matches!(c, '!' | '^')).is_some() {}
+                let mut last = rest.next().ok_or(UNCLOSED)?;
+                loop {
+                    match rest.next().ok_or(UNCLOSED)? {
+                        ']' => break,
+                        '-' if rest.peek().is_some_and(|to| *to != ']' && *to < last) => {
+                            return Err("a range of characters ends before it begins");
+                        }
+                        '\\' => last = rest.next().ok_or(UNCLOSED)?,
+                        c => last = c,
+                    }
+                }
+            }
             _ => {}
         }
-        at += 1;
-    };
-    cuts.push(close);
-    let mut all = Vec::new();
-    for cut in cuts.windows(2) {
-        let choice = [&pattern[..open], &pattern[cut[0] + 1..cut[1]], &pattern[close + 1..]].concat();
-        all.extend(braces(&choice)?);
-        if all.len() > MOST_ALTERNATIVES {
-            return Err("its braces stand for too many patterns");
-        }
     }
-    Ok(all)
-}
-
-fn unescaped(pattern: &[char], wanted: impl Fn(char) -> bool) -> Option<usize> {
-    let mut at = 0;
-    while let Some(c) = pattern.get(at) {
-        if wanted(*c) {
-            return Some(at);
-        }
-        at += if *c == '\\' { 2 } else { 1 };
+    match open.as_slice() {
+        [(_, patterns)] if *patterns <= MOST_ALTERNATIVES => Ok(()),
+        [_] => Err("its braces stand for too many patterns"),
+        _ => Err("`{` is not closed; write \\{ for a name"),
     }
-    None
-}
-
-fn segments(pattern: &[char]) -> Result<Vec<Segment>, &'static str> {
-    if pattern.first() == Some(&'/') {
-        return Err("it begins with `/`; paths are seen from the directory of the run");
-    }
-    let mut found = Vec::new();
-    for name in pattern.split(|c| *c == '/').filter(|name| !name.is_empty() && *name != ['.']) {
-        match name {
-            ['*', '*'] => found.push(Segment::AnyDepth),
-            ['.', '.'] => return Err("it leads out of the directory of the run"),
-            name => found.push(Segment::Name(parts(name)?)),
-        }
-    }
-    // What is in a directory stands for it: `tests/**` is all files in `tests`, and not a file of that name.
-    if found.last() == Some(&Segment::AnyDepth) {
-        found.push(Segment::Name(vec![Part::Any]));
-    }
-    if found.is_empty() { Err("it is empty") } else { Ok(found) }
-}
-
-fn parts(name: &[char]) -> Result<Vec<Part>, &'static str> {
-    let mut parts = Vec::new();
-    let mut rest = name.iter().copied().peekable();
-    while let Some(c) = rest.next() {
-        parts.push(match c {
-            '?' => Part::AnyOne,
-            '*' => {
-                while rest.next_if_eq(&'*').is_some() {}
-                Part::Any
-            }
-            '\\' => Part::Literal(rest.next().ok_or("it ends with `\\`")?),
-            '[' => {
-                let not = rest.next_if(|c| matches!(c, '!' | '^')).is_some();
-                let mut ranges = Vec::new();
-                loop {
-                    let unclosed = "`[` is not closed; write \\[ for a name";
-                    let from = match rest.next().ok_or(unclosed)? {
-                        ']' if !ranges.is_empty() => break,
-                        '\\' => rest.next().ok_or(unclosed)?,
-                        c => c,
-                    };
-                    let mut to = from;
-                    if rest.peek() == Some(&'-') {
-                        rest.next();
-                        match rest.peek() {
-                            Some(']') => ranges.push(('-', '-')),
-                            Some(_) => to = rest.next().ok_or(unclosed)?,
-                            None => return Err(unclosed),
-                        }
-                    }
-                    if to < from {
-                        return Err("a range of characters ends before it begins");
-                    }
-                    ranges.push((from, to));
-                }
-                Part::Of { ranges, not }
-            }
-            c => Part::Literal(c),
-        });
-    }
-    Ok(parts)
 }
 
 impl fmt::Display for Glob {
@@ -336,6 +215,7 @@ mod tests {
             assert!(fault.contains(why), "{pattern}: {fault}");
         }
         assert!("a".repeat(LONGEST + 1).parse::<Glob>().is_err());
+        assert!(format!("{{{}a}}", "a,".repeat(MOST_ALTERNATIVES)).parse::<Glob>().is_err());
     }
 
     proptest::proptest! {
