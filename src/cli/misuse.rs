@@ -25,7 +25,7 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command, has_
     let (message, hint) = match (error.kind(), given) {
         (ClapKind::UnknownArgument, Some(option)) if option.starts_with('-') => (
             format!("there is no option {option}{}", of(command.as_deref())),
-            option_hint(error, args, command.as_deref()),
+            option_hint(error, args, command.as_deref(), root),
         ),
         (ClapKind::UnknownArgument | ClapKind::InvalidSubcommand, Some(word)) => {
             loose_words(word, args, command.as_deref(), root)
@@ -42,6 +42,9 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command, has_
             let hint = match likely(command.as_deref(), args) {
                 Some(_) if !has_runs => format!("there is no run yet; {}", steer::START),
                 Some(likely) => format!("type: {likely}"),
+                None if matches!(command.as_deref(), Some("kill" | "merge" | "wait")) => {
+                    "to list the agents and their names: ccc list".to_owned()
+                }
                 None => see_help(command.as_deref()),
             };
             (format!("`{name}` needs {missing}"), hint)
@@ -73,6 +76,7 @@ fn likely(command: Option<&str>, args: &[OsString]) -> Option<String> {
             let request = given.get(1).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(&"last");
             Some(format!("ccc answer {run} {request} allow"))
         }
+        "restore" => Some(format!("ccc restore {run} N; N is a number of: ccc checkpoints {run}")),
         _ => None,
     }
 }
@@ -88,12 +92,13 @@ fn see_help(command: Option<&str>) -> String {
     }
 }
 
-fn option_hint(error: &clap::Error, args: &[OsString], command: Option<&str>) -> String {
+fn option_hint(error: &clap::Error, args: &[OsString], command: Option<&str>, root: &Command) -> String {
     match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(near)) => format!("did you mean {near}?"),
         _ if command.is_none_or(|command| matches!(command, "resume" | "new" | "night")) => {
             let typed: Vec<String> = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-            let dashes = if command == Some("night") { 2 } else { 1 };
+            // Behind the first two dashes of a night stand options of its runs, and behind the next ones those of the agent.
+            let dashes = if command == Some("night") && !is_of_runs(error, root) { 2 } else { 1 };
             let hint = behind_dashes(error, &typed, dashes);
             let hint = hint.unwrap_or_else(|| "put the agent's own options after `--`".to_owned());
             format!("{hint}; {}", see_help(command))
@@ -103,6 +108,13 @@ fn option_hint(error: &clap::Error, args: &[OsString], command: Option<&str>) ->
         }
         _ => see_help(command),
     }
+}
+
+/// Whether the unknown option is one of `ccc --supervisor`.
+fn is_of_runs(error: &clap::Error, root: &Command) -> bool {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return false };
+    let name = option.trim_start_matches('-').split('=').next().unwrap_or_default();
+    root.get_arguments().any(|known| known.get_long() == Some(name))
 }
 
 /// The hint for an unknown option that may be one of the agent: the same command with the option where those belong, behind the
@@ -124,8 +136,9 @@ pub(super) fn behind_dashes(error: &clap::Error, typed: &[String], dashes: usize
     let moved: Vec<String> = ours.drain(at..=at + usize::from(has_value)).collect();
     let there = ours.iter().filter(|word| *word == "--").count() + usize::from(!theirs.is_empty());
     let missing = vec!["--".to_owned(); dashes.saturating_sub(there)];
+    let whose = if dashes == 1 && typed.first().is_some_and(|word| word == "night") { "the runs" } else { "the agent" };
     let command: Vec<String> = ours.iter().chain(&missing).chain(theirs).chain(&moved).cloned().collect();
-    Some(format!("if it is an option of the agent, type: ccc{}", words(&command)))
+    Some(format!("if it is an option of {whose}, type: ccc{}", words(&command)))
 }
 
 /// The error for words of a task, or of a text for the agent, that were typed without quotes or without `-p`; `None`

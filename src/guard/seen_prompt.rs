@@ -63,6 +63,12 @@ impl SeenPrompt {
         }
     }
 
+    /// Whether there was a run in this project.
+    #[must_use]
+    pub fn has_record(&self) -> bool {
+        self.read().is_some()
+    }
+
     /// Remembers this prompt for the next run.
     ///
     /// # Errors

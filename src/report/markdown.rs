@@ -83,6 +83,9 @@ pub fn markdown(report: &Report, zone: &TimeZone) -> String {
     if report.run.kind == RunKind::Agent {
         page.heading(2, "What happened to tests");
         page.tests(&report.tests);
+        if !report.protected.is_empty() {
+            page.paragraph(&format!("Protected files: {}", inline(report.protected.as_str())));
+        }
     }
     page.changed_files(report);
     if !report.iterations.is_empty() {

@@ -64,6 +64,9 @@ pub struct Report {
     pub denied: Vec<Denied>,
     /// What was done to tests.
     pub tests: TestsTouched,
+    /// What the checks had of the protected files, in one line; empty if nothing was protected.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub protected: Text,
     /// The whole change of the run, if checkpoints tell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diff: Option<DiffTold>,

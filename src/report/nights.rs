@@ -111,7 +111,8 @@ impl Nights {
             since_unix_ms,
             until_unix_ms: now_unix_ms,
             outcomes,
-            cost_usd: rows.iter().filter_map(|row| row.cost_usd).sum(),
+            // The sum of nothing is -0.
+            cost_usd: rows.iter().filter_map(|row| row.cost_usd).sum::<f64>() + 0.0,
             iterations: rows.iter().map(|row| u64::from(row.iterations)).sum(),
             restarts: rows.iter().map(|row| u64::from(row.restarts)).sum(),
             waited_ms: runs.iter().map(|run| run.summary.waited_ms).fold(0, u64::saturating_add),

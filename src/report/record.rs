@@ -19,6 +19,8 @@ use crate::journal::RunKind;
 use crate::patch::{FileDiff, findings};
 use crate::ui::format;
 
+/// How many protected files are named.
+const NAMED: usize = 20;
 /// How many characters of a title, a reason and the like are shown.
 const LINE_CHARS: usize = 300;
 /// How many bytes of a message of the user are shown in full.
@@ -100,6 +102,7 @@ pub struct Recorder {
     denied: Vec<Denied>,
     tests: Vec<TestFinding>,
     tests_left_out: usize,
+    protected: Text,
     /// The files that commands of checks name and that differ at the end from what they were.
     of_checks: Vec<Text>,
     transcript: TranscriptRecorder,
@@ -181,6 +184,7 @@ impl Recorder {
             denied: Vec::new(),
             tests: Vec::new(),
             tests_left_out: 0,
+            protected: Text::default(),
             of_checks: Vec::new(),
             transcript: TranscriptRecorder::default(),
             calls: HashMap::new(),
@@ -595,7 +599,7 @@ impl Recorder {
         let spent = self.spending.last().copied().unwrap_or_default();
         let sums = (spent.agent_usd + spent.critic_usd, spent.agent_tokens + spent.critic_tokens);
         self.current.to_ms = from_ms;
-        self.current.cost_usd = self.totals.cost_usd.map(|_| (sums.0 - self.spent_before.0).max(0.0));
+        self.current.cost_usd = self.totals.cost_usd.map(|_| micro((sums.0 - self.spent_before.0).max(0.0)));
         self.current.tokens = sums.1.saturating_sub(self.spent_before.1);
         self.spent_before = sums;
         let next = Iteration { number: number + 1, from_ms, ..Iteration::default() };
@@ -670,7 +674,8 @@ impl Recorder {
         let of = |role| move |proc: &ProcId, roles: &BTreeMap<ProcId, Role>| roles.get(proc) == Some(&role);
         let roles = &self.roles;
         let usd = |role| -> f64 {
-            core.cost_by_process().iter().filter(|(proc, _)| of(role)(proc, roles)).map(|(_, usd)| usd).sum()
+            core.cost_by_process().iter().filter(|(proc, _)| of(role)(proc, roles)).map(|(_, usd)| usd).sum::<f64>()
+                + 0.0
         };
         let count = |role| -> TokenCount {
             let all = core.tokens_by_process().iter().filter(|(proc, _)| of(role)(proc, roles));
@@ -724,6 +729,8 @@ impl Recorder {
         self.totals.rotations = finish.rotations;
         self.totals.waited_ms = finish.waited_ms;
         self.totals.cost_usd = finish.cost_usd.or(self.totals.cost_usd);
+        let protected = finish.protected.as_deref().map(|files| files.at_end(NAMED));
+        self.protected = protected.map(|text| self.washer.line(&text, LINE_CHARS * 4)).unwrap_or_default();
         let of_checks = finish.tests.files.iter().filter(|file| file.touches.contains(&TestTouch::OfCheck));
         self.of_checks = of_checks.map(|file| self.washer.line(&file.path, LINE_CHARS)).collect();
     }
@@ -780,6 +787,7 @@ impl Recorder {
             interruptions: self.interruptions,
             denied: self.denied,
             tests: TestsTouched { source: TestsSource::Edits, findings: self.tests, left_out: self.tests_left_out },
+            protected: self.protected,
             diff: None,
             go_on: Vec::new(),
             undo: Vec::new(),

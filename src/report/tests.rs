@@ -587,6 +587,28 @@ fn a_test_that_came_and_went_again_is_named() {
 }
 
 #[test]
+fn what_the_checks_had_of_protected_files_stands_with_the_tests() {
+    let report = |protected: serde_json::Value| {
+        let (plan, _) = demo_events();
+        let mut recorder = Recorder::of_agent(&plan, Washer::default());
+        let finish = serde_json::json!({
+            "outcome": "completed", "reason": "", "result": "", "iterations": 1, "restarts": 0, "rotations": 0, "waited_ms": 0, "session_id": null, "cost_usd": null,
+            "protected": protected,
+        });
+        recorder.finish(&serde_json::from_value(finish).expect("an end"));
+        recorder.end(Closing::default())
+    };
+    let restored = report(serde_json::json!({"restored": ["tests/<b>.sh"], "more": 2}));
+    let said = "the checks ran with these as they were when the run began: tests/<b>.sh and 2 more";
+    assert_eq!(restored.protected.as_str(), said);
+    let page = html(&restored);
+    assert!(page.contains("Protected files: ") && page.contains("tests/&#60;b&#62;.sh and 2 more"), "{page}");
+    let text = markdown(&restored, &TimeZone::UTC);
+    assert!(text.contains("Protected files: the checks ran with these"), "{text}");
+    assert!(!markdown(&report(serde_json::Value::Null), &TimeZone::UTC).contains("Protected"));
+}
+
+#[test]
 fn a_sleep_of_the_machine_is_a_row_with_its_times_and_no_part_of_the_duration() {
     let (plan, _) = demo_events();
     let mut recorder = Recorder::of_agent(&plan, Washer::default());

@@ -140,16 +140,6 @@ impl Ending<'_> {
         (!named.is_empty()).then(|| format!("changed: {}{more}", named.join(", ")))
     }
 
-    /// What the checks had of the protected files, in one line; `None` if nothing is protected.
-    fn protected(&self) -> Option<String> {
-        let files = self.finish.protected.as_deref()?;
-        Some(match (&files.no_effect, files.in_words(NAMED_TESTS)) {
-            (Some(why), _) => format!("without effect: {why}"),
-            (None, Some(named)) => format!("the checks ran with these as they were when the run began: {named}"),
-            (None, None) => "the checks ran with all of them as they were when the run began".to_owned(),
-        })
-    }
-
     /// The final block for people. `denied`: how many of the agent's calls were denied.
     pub(super) fn text(&self, tick: Tick, denied: u32, style: Style, zone: &TimeZone) -> String {
         let finish = self.finish;
@@ -171,8 +161,8 @@ impl Ending<'_> {
         if let Some(tests) = self.touched_tests() {
             line("tests", &tests);
         }
-        if let Some(protected) = self.protected() {
-            line("protected", &protected);
+        if let Some(protected) = finish.protected.as_deref() {
+            line("protected", &protected.at_end(NAMED_TESTS));
         }
         line("journal", self.run_dir);
         if let Some(missing) = self.journal_missing {

@@ -281,6 +281,24 @@ impl ProtectedFiles {
         let more = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
         (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
     }
+
+    /// What the checks had, in one line at the end of a run, with at most `most` files by name.
+    #[must_use]
+    pub fn at_end(&self, most: usize) -> String {
+        if let Some(why) = &self.no_effect {
+            return format!("without effect: {why}");
+        }
+        let unmatched =
+            (!self.unmatched.is_empty()).then(|| format!("no file has the pattern {}", self.unmatched.join(", ")));
+        match (self.in_words(most), unmatched) {
+            (Some(named), None) => format!("the checks ran with these as they were when the run began: {named}"),
+            (Some(named), Some(unmatched)) => {
+                format!("the checks ran with these as they were when the run began: {named}; {unmatched}")
+            }
+            (None, None) => "the checks ran with all of them as they were when the run began".to_owned(),
+            (None, Some(unmatched)) => format!("{unmatched}; the agent has changed none of the others"),
+        }
+    }
 }
 
 /// What was done to tests.

@@ -337,9 +337,7 @@ impl<'a> Night<'a> {
             return;
         }
         let more = if self.list.outside.len() > lines.len() { " and others" } else { "" };
-        self.context
-            .printer
-            .warn(format_args!("what stands beside the items of the list is no task: line {}{more}", lines.join(", ")));
+        self.context.printer.warn(format_args!("not part of a task, and left out: line {}{more}", lines.join(", ")));
     }
 
     /// Writes down what is remembered. A full disk does not end the night.

@@ -42,7 +42,9 @@ pub fn run(args: KillArgs, context: &Context) -> Result<ExitCode, CliError> {
         agents.push(Agent::of(dir, record));
     }
     let names: Vec<&str> = agents.iter().map(|agent| agent.record.name.as_str()).collect();
-    agreed(args.yes, &format!("Remove {} and the working tree?", names.join(", ")), "kill", context)?;
+    let kept = if args.discard { "what is not merged is lost" } else { "what is not merged is kept" };
+    let question = format!("Remove {} with its worktree? It is the agent's, and {kept}.", names.join(", "));
+    agreed(args.yes, &question, "kill", context)?;
     for agent in &agents {
         removed(agent, args.discard, args.json, context)?;
     }

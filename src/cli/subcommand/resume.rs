@@ -21,8 +21,8 @@ use crate::cli::start::{
     state_error,
 };
 use crate::cli::{
-    CliError, Context, ErrorKind, ExitCode, agent, detach, inside, limit_check, native, notifying, steer, telling,
-    trust,
+    CliError, Context, ErrorKind, ExitCode, agent, agent_tree, detach, inside, limit_check, native, notifying, steer,
+    telling, trust,
 };
 use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
 use crate::core::{
@@ -31,6 +31,7 @@ use crate::core::{
 use crate::driver::{self, Rebuilt};
 use crate::files::open_private;
 use crate::fleet::{AgentRecord, AgentTree, KeptDown, Queued, State};
+use crate::git::Repository;
 use crate::journal::{EntryKind, FileLock, JournalReader, LockError, RunDir, RunKind, RunSummary, run_kind};
 use crate::notify::Follower;
 use crate::ui::clean::lines as shown;
@@ -278,7 +279,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
             ErrorKind::Environment,
             format!("the run's directory {} does not exist any more", plan.cwd),
         )
-        .hint(how_to_restore(&run_dir)));
+        .hint(how_to_restore(&run_dir, context)));
     }
     if !Path::new(&plan.agent_program).exists() {
         return Err(CliError::new(
@@ -392,9 +393,16 @@ fn refuse_changes(args: &ResumeArgs, run_dir: &RunDir) -> Result<(), CliError> {
 }
 
 /// How the user has the run's directory again.
-fn how_to_restore(run: &RunDir) -> String {
+fn how_to_restore(run: &RunDir, context: &Context) -> String {
     let tree = AgentRecord::read(run).ok().flatten().and_then(|record| record.tree);
     match tree.filter(|tree| !tree.path.exists()) {
+        Some(tree) if !has_branch(run, &tree, context) => format!(
+            "the agent was removed, and its branch {} with it; what was not merged is kept: git -C {} for-each-ref \
+             refs/ccc/salvage/{}",
+            tree.branch,
+            shell::quoted(&tree.repository.display().to_string()),
+            run.id()
+        ),
         // Git still has the tree in its list, locked: so it must be told twice.
         Some(AgentTree { path, branch, repository, .. }) => {
             let paths = [&repository, &path].map(|path| shell::quoted(&path.display().to_string()));
@@ -407,6 +415,13 @@ fn how_to_restore(run: &RunDir) -> String {
         }
         None => "restore it at this path: the agent's session belongs to that directory".to_owned(),
     }
+}
+
+/// Whether the branch of this tree is still there. One that cannot be looked at counts as there.
+fn has_branch(run: &RunDir, tree: &AgentTree, context: &Context) -> bool {
+    let Some(repository) = Repository::find(&tree.repository) else { return true };
+    let Ok(git) = agent_tree::git(run.id(), context) else { return true };
+    repository.commit(&git, &format!("refs/heads/{}", tree.branch)).map_or(true, |commit| commit.is_some())
 }
 
 /// Continues all agents that can go on without a word of the user's, one after the other.

@@ -434,6 +434,7 @@ fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Resu
     let file = prompt.origin.place();
     let what = match seen.news(prompt) {
         None => None,
+        Some(PromptNews::New) if !seen.has_record() => Some(format!("the critic's prompt is {file}")),
         Some(PromptNews::New) => Some(format!("{file} is new since the last run here")),
         Some(PromptNews::Changed) => Some(format!("{file} has changed since the last run here")),
         Some(PromptNews::Gone) => {
@@ -490,7 +491,7 @@ pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> 
         Some(until) if until.unix_ms(now_unix_ms, &crate::cli::zone::of_process()) <= now_unix_ms => {
             let now = date_and_time(now_unix_ms, &crate::cli::zone::of_process());
             Err(CliError::new(ErrorKind::Usage, format!("--until {until} has passed already: it is {now} now"))
-                .hint("give a time in the future, such as --until 07:00, --until +8h or --until 2026-11-28T07:00"))
+                .hint("give a time in the future: --until 07:00 is the next one, --until +8h is in eight hours"))
         }
         Some(_) | None => Ok(()),
     }

@@ -12,7 +12,7 @@ use crate::journal::{RunDir, RunKind, RunSummary, run_kind};
 
 /// End a run in an orderly way.
 ///
-/// The run ends as with Ctrl-C in its own terminal: the agent may finish its turn, and the session is kept. `ccc resume`
+/// The run ends as with Ctrl-C in its own terminal: the agent's turn is interrupted in good order, and the session is kept. `ccc resume`
 /// continues the run.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct StopArgs {
@@ -94,7 +94,7 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
         steer::said(&reply)?;
     }
     if !args.wait {
-        let ends = if args.now { "the run ends now" } else { "the run ends as soon as its turn is over" };
+        let ends = if args.now { "the run ends now" } else { "the agent is interrupted, and the run ends" };
         return done("ending", format!("{ends}; to continue it later: ccc resume {id}"));
     }
     while let Some(event) = client.next_event().map_err(|error| steer::unreachable(&error))? {

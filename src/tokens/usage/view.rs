@@ -40,7 +40,9 @@ impl Identity {
         let mut windows: Vec<UsageWindow> = entry.map(|entry| entry.windows.clone()).unwrap_or_default();
         let heard = state.filter(|state| !state.windows.is_empty());
         for fact in heard.into_iter().flat_map(|state| &state.windows) {
-            let later = heard.map(|state| state.seen_unix_ms) >= fetched;
+            // A query stores its answer in both at the same moment, and the state lacks what it does not share: windows that reset
+            // soon.
+            let later = heard.map(|state| state.seen_unix_ms) > fetched;
             match windows.iter_mut().find(|window| window.name == fact.name) {
                 Some(window) if later && fact.utilization.is_some() => *window = fact.into(),
                 Some(_) => {}
@@ -139,6 +141,7 @@ mod tests {
         };
         assert_eq!(shown(Some(&entry), Some(&state(NOW - 5, heard.clone()))), (with(55.0), Some(-5)));
         assert_eq!(shown(Some(&entry), Some(&state(NOW - 90_000, heard.clone()))), (with(40.0), Some(-60_000)));
+        assert_eq!(shown(Some(&entry), Some(&state(NOW - 60_000, heard.clone()))), (with(40.0), Some(-60_000)));
 
         assert_eq!(shown(None, None), (vec![], None));
         assert_eq!(shown(None, Some(&state(NOW, vec![]))), (vec![], None), "seen, but nothing said about usage");

@@ -99,7 +99,8 @@ impl Agenda {
     /// What the runs of this night have cost, as far as that is known.
     #[must_use]
     pub fn spent_usd(&self) -> f64 {
-        self.tasks.iter().map(Task::spent_usd).sum()
+        // The sum of nothing is -0.
+        self.tasks.iter().map(Task::spent_usd).sum::<f64>() + 0.0
     }
 
     /// Whether the money is spent. A bound below the least amount is spent once anything is.

@@ -315,7 +315,7 @@ pub fn ended(end: &CheckEnd) -> String {
 pub fn ended_with_protected(result: &CheckResult) -> String {
     let ended = ended(&result.end);
     match result.protected.as_deref().and_then(|files| files.in_words(NAMED_IN_LINE)) {
-        Some(files) => format!("{ended}; as at the run's beginning: {files}"),
+        Some(files) => format!("{ended}; it ran with these as they were when the run began: {files}"),
         None => ended,
     }
 }

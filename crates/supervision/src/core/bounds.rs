@@ -320,7 +320,11 @@ pub fn bound_in_words(ms: u64) -> String {
 
 /// Money to the cent. A sum below a cent has as many digits as it needs, so that it does not read as zero.
 pub fn dollars(usd: f64) -> String {
-    if usd <= 0.0 || usd >= 0.01 {
+    if usd == 0.0 {
+        // Also of the sum of nothing, which is -0.
+        return "$0.00".to_owned();
+    }
+    if usd < 0.0 || usd >= 0.01 {
         return format!("${usd:.2}");
     }
     if usd >= 0.0001 { format!("${usd:.4}") } else { format!("${usd}") }

@@ -206,7 +206,9 @@ impl Core {
         if !protected.unmatched.is_empty() && !self.protection.unmatched_told {
             self.protection.unmatched_told = true;
             let patterns = protected.unmatched.join(", ");
-            self.tell_user(format!("`protect` names no file that was there when the run began: {patterns}"));
+            self.tell_user(format!(
+                "`protect` has no file that was there when the run began: {patterns}; is the pattern right?"
+            ));
         }
         for written in &protected.written_meanwhile {
             self.tell_user(format!("a protected file was written while the check ran, and stays as it is: {written}"));

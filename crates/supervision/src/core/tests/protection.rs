@@ -139,7 +139,7 @@ fn critic_agent_and_outcome_learn_which_files_were_restored() {
     let actions = ended(&mut run, 2, CheckEnd::Exited(0), Some(bent()));
     let said = &sent(&actions).expect("feedback").text;
     assert!(said.contains("your changes to them do not count: tests/t.sh\n"), "{said}");
-    let shown = run.shown.iter().any(|show| matches!(show, Show::Check { summary, .. } if summary == "exit code 1; as at the run's beginning: tests/t.sh"));
+    let shown = run.shown.iter().any(|show| matches!(show, Show::Check { summary, .. } if summary == "exit code 1; it ran with these as they were when the run began: tests/t.sh"));
     assert!(shown, "{:?}", run.shown);
 }
 
