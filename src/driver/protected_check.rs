@@ -39,8 +39,9 @@ impl ProtectedCheck {
         match self.exchange(cancel) {
             Ok(exchanged) => {
                 let mut result = check();
+                let since = protect::written_since(&self.run_dir);
                 let put_back = protect::put_back(&self.run_dir);
-                result.protected = Some(Box::new(self.told(exchanged, put_back)));
+                result.protected = Some(Box::new(self.told(exchanged, since, put_back)));
                 result
             }
             Err(error) if error.is_given_up() => not_run(CheckEnd::Cancelled),
@@ -68,7 +69,12 @@ impl ProtectedCheck {
         })
     }
 
-    fn told(&self, exchanged: Exchanged, put_back: Result<Option<PutBack>, ProtectError>) -> ProtectedFiles {
+    fn told(
+        &self,
+        exchanged: Exchanged,
+        since: Result<Vec<PathBuf>, ProtectError>,
+        put_back: Result<Option<PutBack>, ProtectError>,
+    ) -> ProtectedFiles {
         let Exchanged { restored, without_content, unmatched } = exchanged;
         let more = restored.len().saturating_sub(FILES) as u64;
         let named = |paths: &[String]| -> Vec<String> {
@@ -84,8 +90,18 @@ impl ProtectedCheck {
         match put_back {
             Ok(put_back) => {
                 let written = put_back.map(|done| done.written).unwrap_or_default();
-                let words: Vec<String> =
+                let mut words: Vec<String> =
                     written.iter().map(|(path, kept)| written_in_words(path, kept.as_deref())).collect();
+                match since {
+                    // What was written is what the agent had, or is gone.
+                    Ok(since) => words.extend(
+                        since
+                            .iter()
+                            .filter(|path| written.iter().all(|(known, _)| known != *path))
+                            .map(|path| written_in_words(path, None)),
+                    ),
+                    Err(error) => words.push(error.to_string()),
+                }
                 told.written_meanwhile = words.iter().take(FILES).map(|words| self.text(words, REASON_CHARS)).collect();
             }
             Err(error) => told.not_put_back = Some(self.text(&error.to_string(), REASON_CHARS)),
@@ -138,7 +154,7 @@ mod tests {
         let exchanged =
             Exchanged { restored, without_content: vec![hostile.clone()], unmatched: vec![hostile.clone()] };
         let written = vec![(PathBuf::from(&hostile), Some(PathBuf::from("/runs/r1/protected-kept/0")))];
-        let told = check().told(exchanged, Ok(Some(PutBack { files: 1, written })));
+        let told = check().told(exchanged, Ok(Vec::new()), Ok(Some(PutBack { files: 1, written })));
         assert_eq!((told.restored.len(), told.more), (FILES, 7));
         for text in [&told.restored[0], &told.without_content[0], &told.unmatched[0], &told.written_meanwhile[0]] {
             assert!(!text.contains(['\n', '\u{1b}']) && !text.contains(&secret), "{text}");

@@ -17,7 +17,7 @@ mod record;
 
 pub use error::ProtectError;
 pub use exchange::{Exchange, Exchanged, exchange};
-pub use put_back::{PutBack, is_pending, pending_in, put_back};
+pub use put_back::{PutBack, is_pending, pending_in, put_back, written_since};
 
 #[cfg(test)]
 mod tests;

@@ -70,6 +70,27 @@ pub fn put_back(run_dir: &Path) -> Result<Option<PutBack>, ProtectError> {
     Ok(Some(done))
 }
 
+/// The files that are not as the exchange has left them: something has written them since, maybe what lay there before. To be asked
+/// before [`put_back`].
+///
+/// # Errors
+/// When the record or the tree cannot be read.
+pub fn written_since(run_dir: &Path) -> Result<Vec<PathBuf>, ProtectError> {
+    let Some(record) = Record::read(run_dir)? else { return Ok(Vec::new()) };
+    let Ok(tree) = DirTree::open(&record.top.0) else { return Ok(Vec::new()) };
+    let mut written = Vec::new();
+    for entry in &record.files {
+        let path = entry.path.0.as_path();
+        let fault = |source| ProtectError::File { path: path.to_owned(), source };
+        let mut found = tree.look(path).map_err(fault)?;
+        let now = Version::of(&mut found, &mut |_| Ok(())).map_err(fault)?;
+        if !now.is_some_and(|now| now.is_as(&entry.base)) {
+            written.push(path.to_owned());
+        }
+    }
+    Ok(written)
+}
+
 /// What became of one file.
 enum Fate {
     AsBefore,

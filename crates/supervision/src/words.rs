@@ -245,6 +245,21 @@ pub struct CheckResult {
     pub protected: Option<Box<ProtectedFiles>>,
 }
 
+impl CheckResult {
+    /// Whether it counts as passed. If something has written protected files while it ran, it may have seen others than those of the
+    /// run's beginning.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.end == CheckEnd::Exited(0) && !self.saw_others()
+    }
+
+    /// Whether protected files were written while it ran.
+    #[must_use]
+    pub fn saw_others(&self) -> bool {
+        self.protected.as_deref().is_some_and(|files| !files.written_meanwhile.is_empty())
+    }
+}
+
 /// What a check had of the files that are protected. Paths are seen from the run's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProtectedFiles {
@@ -257,8 +272,8 @@ pub struct ProtectedFiles {
     /// Files that could not be as at the run's beginning, because git does not have their content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_content: Vec<String>,
-    /// Files that something wrote during the check, each with the words that say where the agent's version is: what was written
-    /// stays.
+    /// Files that something wrote during the check, so that it does not count as passed, each with the words that say where the
+    /// agent's version is: what was written stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub written_meanwhile: Vec<String>,
     /// Patterns that match no file of the run's beginning.
@@ -290,6 +305,11 @@ impl ProtectedFiles {
         }
         let unmatched =
             (!self.unmatched.is_empty()).then(|| format!("no file has the pattern {}", self.unmatched.join(", ")));
+        if !self.written_meanwhile.is_empty() {
+            let (named, unnamed) = self.written_meanwhile.split_at(most.min(self.written_meanwhile.len()));
+            let more = if unnamed.is_empty() { String::new() } else { format!(" and {} more", unnamed.len()) };
+            return format!("written by something while a check ran, which did not count: {}{more}", named.join(", "));
+        }
         match (self.in_words(most), unmatched) {
             (Some(named), None) => format!("the checks ran with these as they were when the run began: {named}"),
             (Some(named), Some(unmatched)) => {

@@ -214,6 +214,29 @@ fn a_background_process_that_writes_during_the_check_keeps_what_it_wrote() {
     assert_eq!(world.ground.read("tests/t.sh"), "newer\n");
 }
 
+/// As a process does that the agent has left behind.
+#[test]
+fn a_check_during_which_the_agents_version_comes_back_does_not_count_as_passed() {
+    let play = json!({"agent": [[tool(BENDS), {"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}]]});
+    let world = World::on(Ground::new().env("TZ", "UTC"), &play);
+    project(&world.ground);
+    let home = world.ground.home().display().to_string();
+    let body =
+        format!("echo x > '{home}/checking'; while [ ! -e '{home}/checked' ]; do sleep 0.05; done; exec sh tests/t.sh");
+    let check = world.ground.script("check", &body).display().to_string();
+    let running = world.start(&["--check", &check, "--protect", "tests/**", "--max-iterations", "1"]);
+    until_checking(&world);
+    world.ground.write("tests/t.sh", BENT);
+    world.ground.write("../home/checked", "");
+    let ended = running.wait();
+    ended.assert_code(4);
+    assert_eq!(ended.of_type("check").iter().map(|check| check["passed"].clone()).collect::<Vec<_>>(), [json!(false)]);
+    let summary = "exit code 0; something that still runs wrote protected files while it ran";
+    assert!(ended.stdout.contains(summary), "{}", ended.stdout);
+    assert_eq!(ended.result()["protected"]["written_meanwhile"], json!(["tests/t.sh"]));
+    assert_eq!(world.ground.read("tests/t.sh"), BENT);
+}
+
 #[test]
 fn without_a_repository_it_is_said_that_nothing_is_protected() {
     let world = World::on(Ground::without_git(), &play());
@@ -251,7 +274,7 @@ fn the_end_names_the_files_for_people() {
         words.contains("protected the checks ran with these as they were when the run began: tests/t.sh"),
         "{said}"
     );
-    assert!(said.contains("as at the run's beginning: tests/t.sh"), "{said}");
+    assert!(said.contains("it ran with these as they were when the run began: tests/t.sh"), "{said}");
 }
 
 /// The working tree of the only agent.

@@ -274,10 +274,16 @@ pub fn check_failure(failing: &[&(String, CheckResult)]) -> String {
     text
 }
 
+/// Why a check does not count.
+const WRITTEN: &str = "something that still runs wrote protected files while it ran";
+
 /// One line about a check's result.
 #[must_use]
 pub fn summary(result: &CheckResult) -> String {
     let seconds = result.duration_ms as f64 / 1_000.0;
+    if result.saw_others() && result.end == CheckEnd::Exited(0) {
+        return format!("exited with 0 after {seconds:.1} s, and does not count: {WRITTEN}");
+    }
     match &result.end {
         CheckEnd::Exited(_) | CheckEnd::Signalled(_) => format!("{} after {seconds:.1} s", how_it_ended(&result.end)),
         CheckEnd::TimedOut => format!("did not end within its timeout ({seconds:.1} s) and was stopped"),
@@ -314,6 +320,9 @@ pub fn ended(end: &CheckEnd) -> String {
 #[must_use]
 pub fn ended_with_protected(result: &CheckResult) -> String {
     let ended = ended(&result.end);
+    if result.saw_others() {
+        return format!("{ended}; {WRITTEN}");
+    }
     match result.protected.as_deref().and_then(|files| files.in_words(NAMED_IN_LINE)) {
         Some(files) => format!("{ended}; it ran with these as they were when the run began: {files}"),
         None => ended,

@@ -324,7 +324,7 @@ pub fn dollars(usd: f64) -> String {
         // Also of the sum of nothing, which is -0.
         return "$0.00".to_owned();
     }
-    if usd < 0.0 || usd >= 0.01 {
+    if !(0.0..0.01).contains(&usd) {
         return format!("${usd:.2}");
     }
     if usd >= 0.0001 { format!("${usd:.4}") } else { format!("${usd}") }

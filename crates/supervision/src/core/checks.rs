@@ -117,7 +117,7 @@ impl Checking {
 
 /// The checks that did not pass.
 pub(super) fn failing(results: &[(String, CheckResult)]) -> Vec<&(String, CheckResult)> {
-    results.iter().filter(|(_, result)| result.end != CheckEnd::Exited(0)).collect()
+    results.iter().filter(|(_, result)| !result.passed()).collect()
 }
 
 #[cfg(test)]

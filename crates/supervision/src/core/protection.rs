@@ -206,12 +206,10 @@ impl Core {
         if !protected.unmatched.is_empty() && !self.protection.unmatched_told {
             self.protection.unmatched_told = true;
             let patterns = protected.unmatched.join(", ");
-            self.tell_user(format!(
-                "`protect` has no file that was there when the run began: {patterns}; is the pattern right?"
-            ));
+            self.tell_user(format!("`protect` names no file that was there when the run began: {patterns}"));
         }
         for written in &protected.written_meanwhile {
-            self.tell_user(format!("a protected file was written while the check ran, and stays as it is: {written}"));
+            self.tell_user(format!("a protected file was written while the check ran, and stays as it is: {written}; the check does not count as passed"));
         }
         if let Some(why) = protected.not_put_back.clone() {
             self.close_not_put_back(&why);

@@ -116,7 +116,7 @@ impl Core {
         let command = self.plan.checks.get(at).map(|plan| plan.command.clone()).unwrap_or_default();
         self.show(Show::Check {
             command: command.clone(),
-            passed: result.end == CheckEnd::Exited(0),
+            passed: result.passed(),
             summary: ended_with_protected(&result),
             duration_ms: result.duration_ms,
             tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
