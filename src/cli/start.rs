@@ -16,11 +16,14 @@ use super::{
     CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, detach, native, notifying, protected_files,
     reporting, serving, survivors, telling,
 };
+use crate::agent::Role;
 use crate::config::{Env, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
 use crate::core::shell::words;
-use crate::core::{Core, CriticPrompt, Finish, Guard, OperatorInput, Outcome, Plan, SessionStart, Tick};
+use crate::core::{
+    Core, CriticPrompt, Finish, Guard, OperatorInput, Outcome, Plan, SandboxSettings, SessionStart, Tick,
+};
 use crate::driver::{
     self, ChildEnv, Control, End, Interface, KeepAwake, Program, Setup, Visibility, WithoutScope, Workers,
 };
@@ -45,6 +48,9 @@ const PTY: process::Transport = process::Transport::Pty { cols: 200, rows: 50 };
 const CRITIC_SETTINGS: &str = "critic-settings.json";
 /// The file of the interface's settings; it exists as long.
 const INTERFACE_SETTINGS: &str = "interface-settings.json";
+/// The files of the settings with the sandbox of the agent's CLI; they exist as long.
+const AGENT_IN_SANDBOX: &str = "agent-in-sandbox.json";
+const CRITIC_IN_SANDBOX: &str = "critic-in-sandbox.json";
 /// How long printing the end of the run may take.
 const END_PRINT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -140,6 +146,7 @@ pub(super) fn prepare_new(
     let state = &context.dirs()?.state;
     // Fail here, before anything of the run exists.
     critic_settings(&plan)?;
+    sandbox_can_be_had(&plan, context)?;
     let sandbox = own_sandbox(&plan, context)?;
     let means = RunWalls::means(plan.walls.guard, sandbox.as_ref()).map_err(|error| no_walls(&error))?;
     let session_lock = lock_session(&plan, planned_session(&plan, context)?, context)?;
@@ -156,6 +163,7 @@ pub(super) fn prepare_new(
     let redactor = request.tokens.redactor();
     let walls = walls(means, &plan, &run_dir, request, context)?;
     plan.critic.on_a_copy = walls.copy_the_tree();
+    keep_sandbox_settings(&mut plan, &run_dir, &walls)?;
     let header = Header::new(&plan, env!("CARGO_PKG_VERSION"));
     let header = header.map(|header| Header { walls: Some(walls.to_string()), ..header });
     let journal = new_journal(&run_dir, header, redactor.clone())?;
@@ -218,6 +226,30 @@ pub(super) fn keep_interface_settings(plan: &mut Plan, run_dir: &RunDir) -> Resu
     Ok(())
 }
 
+/// Writes the settings that the user's arguments give, or none, into the run's directory with the sandbox of the agent's CLI
+/// switched on, if that is in place of the walls. The agent cannot write that directory.
+///
+/// # Errors
+/// When the user's file cannot be read or contains no settings, or the copies cannot be written.
+fn keep_sandbox_settings(plan: &mut Plan, run_dir: &RunDir, walls: &RunWalls) -> Result<(), CliError> {
+    plan.walls.sandbox = None;
+    let Some(places) = walls.sandbox() else { return Ok(()) };
+    let (path, own) = match named_settings(plan)? {
+        Some((path, text)) => (path, Some(text)),
+        None => (PathBuf::from("--settings"), plan.agent.read_user_args(&plan.agent_args)?.settings),
+    };
+    let keep = |name: &str, role, without_hooks| {
+        let settings = plan.agent.settings_in_sandbox(own.as_deref(), places, role, without_hooks);
+        let file = run_dir.path().join(name);
+        write_private(&file, &settings.map_err(|why| no_settings(&path, &why))?)?;
+        Ok::<_, CliError>(file.display().to_string())
+    };
+    let agent = keep(AGENT_IN_SANDBOX, Role::Agent, false)?;
+    let critic = keep(CRITIC_IN_SANDBOX, Role::Critic, plan.critic.without_hooks)?;
+    plan.walls.sandbox = Some(SandboxSettings { agent, critic });
+    Ok(())
+}
+
 /// The settings file that the user's arguments name.
 fn named_settings(plan: &Plan) -> Result<Option<(PathBuf, String)>, CliError> {
     let Some(named) = plan.agent.read_user_args(&plan.agent_args)?.settings_file else { return Ok(None) };
@@ -257,6 +289,7 @@ pub(super) fn go_on(
 ) -> Result<ExitCode, CliError> {
     let plan =
         continuation.first_inputs.iter().fold(continuation.core.plan().clone(), |plan, given| given.applied_to(&plan));
+    sandbox_can_be_had(&plan, context)?;
     let sandbox = own_sandbox(&plan, context)?;
     let means = RunWalls::means(plan.walls.guard, sandbox.as_ref()).map_err(|error| no_walls(&error))?;
     let session_id = match continuation.core.session_id() {
@@ -274,8 +307,10 @@ pub(super) fn go_on(
     guard::remove_copies(run_dir.path());
     let walls = walls(means, &plan, &run_dir, request, context)?;
     // The run may continue on another system, or with other settings.
-    if plan.critic.on_a_copy != walls.copy_the_tree() {
-        let mut plan = plan.clone();
+    let mut in_sandbox = plan.clone();
+    keep_sandbox_settings(&mut in_sandbox, &run_dir, &walls)?;
+    if plan.critic.on_a_copy != walls.copy_the_tree() || plan.walls.sandbox != in_sandbox.walls.sandbox {
+        let mut plan = in_sandbox;
         plan.critic.on_a_copy = walls.copy_the_tree();
         continuation.first_inputs.push(OperatorInput::Plan(Box::new(plan)));
     }
@@ -729,7 +764,8 @@ fn tell_of_production_credentials(plan: &Plan, ChildEnv(env): &ChildEnv, context
 /// The sandbox of the agent's CLI, if its settings switch that on.
 fn own_sandbox(plan: &Plan, context: &Context) -> Result<Option<OwnSandbox>, CliError> {
     let given = plan.agent.read_user_args(&plan.agent_args)?;
-    if plan.walls.guard == Guard::Off || !plan.agent.installation().settings_files {
+    let can_matter = matches!(plan.walls.guard, Guard::Auto | Guard::Landlock);
+    if !can_matter || !plan.agent.installation().settings_files {
         return Ok(None);
     }
     let settings = AgentSettings::read(SettingsPlaces {
@@ -740,6 +776,24 @@ fn own_sandbox(plan: &Plan, context: &Context) -> Result<Option<OwnSandbox>, Cli
         managed: Path::new(MANAGED_SETTINGS),
     });
     Ok(settings.own_sandbox().map(|(place, of_project)| OwnSandbox { place: place.to_owned(), of_project }))
+}
+
+/// With `agent-sandbox`, refuses what the CLI's own sandbox cannot be had with.
+fn sandbox_can_be_had(plan: &Plan, context: &Context) -> Result<(), CliError> {
+    if plan.walls.guard != Guard::AgentSandbox {
+        return Ok(());
+    }
+    if !plan.agent.has_sandbox() {
+        let message =
+            format!("guard.mode is agent-sandbox, and {} has no sandbox that ccc can switch on", plan.agent.name());
+        return Err(CliError::new(ErrorKind::Environment, message)
+            .hint("to start it behind ccc's own walls, as far as this system has them: --guard auto"));
+    }
+    let cwd = Path::new(&plan.cwd);
+    guard::find_sandbox(&context.bare_env(), cwd).map_err(|why| {
+        let advice = why.advice();
+        no_walls(&guard::NoWalls::from(why)).hint(format!("{advice}; or, behind ccc's own walls: --guard auto"))
+    })
 }
 
 fn no_walls(error: &guard::NoWalls) -> CliError {

@@ -200,6 +200,10 @@ pub const FILES: &[Files] = &[
             ("processes*", "the processes that the run has started"),
             ("notify/", "news that are still to be told (`notify`)"),
             ("host.log", "what ccc wrote in the background"),
+            (
+                "agent-in-sandbox.json, critic-in-sandbox.json",
+                "the settings that agent and critic are started with, with the sandbox of their CLI (`guard.mode = agent-sandbox`)",
+            ),
             ("critic-settings.json", "the settings that the critic is started with"),
             (
                 "protected/",

@@ -86,8 +86,8 @@ settings! {
     /// The walls around agents, critics and checks: what they may write.
     guard = (GuardLayer, GuardSettings) {
         /// The walls around agent, critic and checks: `auto` raises what this system has, `landlock` starts nothing without
-        /// Landlock, `off` raises none. Behind them only the working tree, git's directory, the agent's own files, temporary
-        /// files and caches can be written.
+        /// Landlock, `agent-sandbox` uses the sandbox of the agent's CLI around agent and critic instead, `off` raises none.
+        /// Behind them only the working tree, git's directory, the agent's own files, temporary files and caches can be written.
         mode: GuardMode = GuardMode::Auto => never_from_project(NOT_THE_PROJECTS_WALLS)
             .variable("CCC_GUARD").option("--guard", "HOW")
             .in_file("See [walls.md](walls.md).");
@@ -392,6 +392,7 @@ impl From<&Settings> for WallsPlan {
             guard: match settings.guard.mode {
                 GuardMode::Auto => Guard::Auto,
                 GuardMode::Landlock => Guard::Landlock,
+                GuardMode::AgentSandbox => Guard::AgentSandbox,
                 GuardMode::Off => Guard::Off,
             },
             write: settings.guard.write.clone(),
@@ -401,6 +402,7 @@ impl From<&Settings> for WallsPlan {
                 PushTo::All => Push::All,
             },
             env_deny: settings.env.deny.clone(),
+            sandbox: None,
         }
     }
 }

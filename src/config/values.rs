@@ -80,6 +80,9 @@ pub enum GuardMode {
     Auto,
     /// Landlock, or Seatbelt on macOS; without it, a run does not start.
     Landlock,
+    /// The sandbox of the agent's CLI around agents and critics; without it, a run does not start. Checks get what this
+    /// system has.
+    AgentSandbox,
     /// None.
     Off,
 }

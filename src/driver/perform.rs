@@ -427,7 +427,7 @@ impl World {
         spec.cookie = Cookie { run_id: self.run.core.plan().run_id.clone(), attempt: 0 };
         // The commands of the setup come before the agent, from the tree as the user has it, and install what it needs.
         if self.run.core.is_set_up() {
-            spec.walls = self.walls.around_agent();
+            spec.walls = self.walls.around_checks();
             spec.env = self.withheld.applied_to(spec.env);
         }
         let line = command.to_owned();

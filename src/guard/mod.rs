@@ -6,6 +6,7 @@
 //! Records about a project are bound to its real path, in separate files in directories that only the user can write
 //! to. A file that cannot be read counts as absent, so the user is asked again.
 
+mod agent_sandbox;
 mod agent_settings;
 mod caches;
 mod consent;
@@ -16,6 +17,7 @@ mod tree_lock;
 mod walls;
 mod withheld;
 
+pub use agent_sandbox::{NoSandbox, find_sandbox};
 pub use agent_settings::{AskedFor, SettingsOfAgent, named, unreadable};
 pub use consent::{ConsentStore, Consented, StoreError};
 pub use current_provider::CurrentProvider;

@@ -7,11 +7,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::agent_sandbox::NoSandbox;
 use super::caches;
 use super::git_programs::GitPrograms;
 use crate::config::{GitDirs, Project};
 use crate::core::{Guard, Plan};
 use crate::process::{Copied, Means, Wall, Walls};
+use crate::words::SandboxPlaces;
 
 /// Where everybody may write temporary files, besides the directory that `TMPDIR` names.
 pub const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
@@ -20,6 +22,10 @@ const DEVICES: &[&str] =
     &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts"];
 /// What in git's directory makes git run programs, or look for its configuration elsewhere.
 const OF_GIT: &[&str] = &["hooks", "config", "config.worktree"];
+/// The settings files of a project in the directory of its CLI.
+const SETTINGS_OF_CLI: [&str; 2] = ["settings.json", "settings.local.json"];
+/// Where an agent writes what it remembers, and its plans, in the CLI's own directory.
+const MEMORY_OF_CLI: [&str; 2] = ["projects", "plans"];
 /// The beginning of the names of the directories that keep what critics have changed in their copies of the tree.
 const COPY: &str = "critic-tree-";
 
@@ -61,6 +67,8 @@ pub struct RunWalls {
     git_is_open: bool,
     git_programs: GitPrograms,
     means: Means,
+    /// The CLI's own sandbox is in place of the walls around agent and critics, with these places.
+    sandbox: Option<SandboxPlaces>,
 }
 
 /// There are no walls, and the user has asked for them.
@@ -69,6 +77,9 @@ pub enum NoWalls {
     /// This system has none.
     #[error("guard.mode is landlock, and {NOTHING}")]
     Nothing,
+    /// The agent's own sandbox cannot work.
+    #[error("guard.mode is agent-sandbox, and {0}")]
+    NoSandbox(#[from] NoSandbox),
     /// The agent's own sandbox needs mounts, which Landlock forbids.
     #[error(
         "guard.mode is landlock, and {place} switches the agent's own sandbox on, which does not work behind walls"
@@ -95,7 +106,8 @@ impl RunWalls {
         let of_user = sandbox.filter(|sandbox| !sandbox.of_project);
         match (guard, of_user) {
             (Guard::Off, _) | (Guard::Auto, Some(_)) => Ok(Means::default()),
-            (Guard::Auto, None) => Ok(Means::find()),
+            // For the checks.
+            (Guard::Auto, None) | (Guard::AgentSandbox, _) => Ok(Means::find()),
             (Guard::Landlock, Some(sandbox)) => Err(NoWalls::OwnSandbox { place: sandbox.place.clone() }),
             (Guard::Landlock, None) => Some(Means::find()).filter(|means| means.wall.is_some()).ok_or(NoWalls::Nothing),
         }
@@ -105,13 +117,18 @@ impl RunWalls {
     /// CLI that it could not.
     #[must_use]
     pub fn with(means: Means, plan: &Plan, places: &Places<'_>) -> RunWalls {
-        if means.wall.is_none() || plan.walls.guard == Guard::Off {
+        let in_sandbox = plan.walls.guard == Guard::AgentSandbox;
+        if plan.walls.guard == Guard::Off || (means.wall.is_none() && !in_sandbox) {
             return RunWalls::default();
         }
         let cwd = real(Path::new(&plan.cwd));
         let tree = tree_of(&cwd, places.home);
         let beside = beside_the_tree(plan, places);
-        let git = GitOfTree::find(&tree, means.take_out());
+        let git = GitOfTree::find(&tree, means.take_out() || in_sandbox);
+        let sandbox = in_sandbox.then(|| in_sandbox_of_cli(plan, places, (&cwd, &tree), &git));
+        if means.wall.is_none() {
+            return RunWalls { git_programs: GitPrograms::of(&git.dirs), sandbox, ..RunWalls::default() };
+        }
         let state = real(places.state);
         let mut write = vec![tree.clone()];
         write.extend(git.dirs.iter().cloned());
@@ -134,7 +151,7 @@ impl RunWalls {
         let mut copies = false;
         if means.take_out() {
             critic.read_only.extend(state_is_open.then_some(state));
-            copies = means.mounts && can_copy(&tree, &critic, &cwd, places.run);
+            copies = !in_sandbox && means.mounts && can_copy(&tree, &critic, &cwd, places.run);
             critic.read_only.extend((!copies && beside.iter().any(around)).then(|| tree.clone()));
         } else {
             critic.write.retain(|open| !around(open));
@@ -146,20 +163,33 @@ impl RunWalls {
             git_is_open: !means.take_out() && !git.protected.is_empty(),
             git_programs: GitPrograms::of(&git.dirs),
             means,
+            sandbox,
         }
     }
 
-    /// The walls around the agent, and around checks.
+    /// The walls around the agent.
     #[must_use]
     pub fn around_agent(&self) -> Option<Arc<Walls>> {
+        self.agent.clone().filter(|_| self.sandbox.is_none())
+    }
+
+    /// The walls around checks.
+    #[must_use]
+    pub fn around_checks(&self) -> Option<Arc<Walls>> {
         self.agent.clone()
+    }
+
+    /// What the sandbox of the agent's CLI lets be written, if that is in place of the walls.
+    #[must_use]
+    pub fn sandbox(&self) -> Option<&SandboxPlaces> {
+        self.sandbox.as_ref()
     }
 
     /// The walls around a critic, whose process has this name, and its copy of the tree. A critic whose copy cannot be made works on
     /// the tree, which it cannot write.
     #[must_use]
     pub fn around_critic(&self, name: &str) -> Option<(Arc<Walls>, Option<Copied>)> {
-        let critic = self.critic.clone()?;
+        let critic = self.critic.clone().filter(|_| self.sandbox.is_none())?;
         let Some((tree, dir)) = &self.copies else { return Some((critic, None)) };
         let copied = Copied { tree: tree.clone(), changes: dir.join(format!("{COPY}{name}")) };
         if let Err(error) = copied.remove().and_then(|()| copied.make()) {
@@ -192,6 +222,9 @@ impl RunWalls {
     #[must_use]
     pub fn warning(&self, plan: &Plan, home: &Path, sandbox: Option<&OwnSandbox>) -> Option<String> {
         let Some(agent) = &self.agent else {
+            if self.sandbox.is_some() {
+                return Some(format!("there are no walls around checks: {NOTHING}; they can write whatever you can"));
+            }
             let why = match sandbox.filter(|sandbox| !sandbox.of_project) {
                 Some(sandbox) => {
                     format!("{} switches the agent's own sandbox on, which works behind none", sandbox.place)
@@ -221,6 +254,9 @@ impl RunWalls {
 /// What is in force, in one line.
 impl fmt::Display for RunWalls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.sandbox.is_some() {
+            return write!(f, "the sandbox of the agent's CLI; around checks: {}", self.means);
+        }
         if !self.stand() {
             return f.write_str("none");
         }
@@ -289,6 +325,43 @@ impl GitOfTree {
         protected.dedup();
         Self { dirs, protected }
     }
+}
+
+/// What the sandbox of the agent's CLI lets be written. It opens the working directory by itself, and the CLI writes its own files
+/// outside of it.
+fn in_sandbox_of_cli(plan: &Plan, places: &Places<'_>, (cwd, tree): (&Path, &Path), git: &GitOfTree) -> SandboxPlaces {
+    let cli = plan.agent.installation();
+    let listed = listed(plan, places);
+    let mut commands = vec![tree.to_owned()];
+    commands.extend(git.dirs.iter().cloned());
+    commands.extend(listed.iter().cloned());
+    commands.extend(caches::of(places.env, places.home));
+    // The CLI's settings could switch the sandbox off in its next process.
+    let mut read_only = git.protected.clone();
+    read_only.extend(SETTINGS_OF_CLI.map(|file| cwd.join(cli.dir).join(file)));
+    let state = real(places.state);
+    read_only.extend(commands.iter().any(|open| state.starts_with(open)).then_some(state));
+    let mut edits = vec![tree.to_owned()];
+    edits.extend(listed);
+    edits.extend(MEMORY_OF_CLI.map(|dir| places.agent.join(dir)));
+    let texts = |paths: Vec<PathBuf>| {
+        let mut texts: Vec<String> = paths.iter().map(|path| real(path).display().to_string()).collect();
+        let mut known = std::collections::BTreeSet::new();
+        texts.retain(|text| known.insert(text.clone()));
+        texts
+    };
+    let there = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| path.exists()).collect();
+    SandboxPlaces { commands: texts(there(commands)), edits: texts(edits), read_only: texts(read_only) }
+}
+
+/// Temporary files, the working trees of workers, and what the user has listed.
+fn listed(plan: &Plan, places: &Places<'_>) -> Vec<PathBuf> {
+    let mut listed: Vec<PathBuf> = TEMPORARY.iter().map(PathBuf::from).collect();
+    let temporary = places.env.iter().find(|(name, _)| name == "TMPDIR").map(|(_, dir)| PathBuf::from(dir));
+    listed.extend(temporary.filter(|dir| dir.is_absolute()));
+    listed.extend(places.workers.map(Path::to_owned));
+    listed.extend(plan.walls.write.iter().map(|path| below_home(path, places.home)));
+    listed
 }
 
 /// What agent, critic and checks may write besides the tree and git's directory.
@@ -461,6 +534,40 @@ mod tests {
 
     fn plan() -> Plan {
         Plan::new("x", "/project", SessionStart::Latest)
+    }
+
+    #[test]
+    fn the_sandbox_of_the_cli_is_in_place_of_the_walls_around_agent_and_critic_and_checks_keep_theirs() {
+        let ground = Ground::new();
+        assert_eq!(RunWalls::means(Guard::AgentSandbox, None), Ok(Means::find()), "for the checks");
+        let mut plan = Plan::new("x", &ground.at("project/part").display().to_string(), SessionStart::Latest);
+        let write = vec!["~/builds".to_owned()];
+        plan.walls = WallsPlan { guard: Guard::AgentSandbox, write, ..WallsPlan::default() };
+        let (home, state, agent) = (ground.at(""), ground.at("builds/state"), ground.at(".claude"));
+        std::fs::create_dir_all(&state).unwrap();
+        let places = Places { home: &home, state: &state, run: &state, agent: &agent, workers: None, env: &[] };
+        let walls = RunWalls::with(ALL, &plan, &places);
+        assert!(walls.around_agent().is_none() && walls.around_critic("1").is_none() && !walls.copy_the_tree());
+        let checks = walls.around_checks().expect("walls around checks");
+        assert!(checks.write.contains(&ground.at("project")), "{checks:?}");
+        assert_eq!(walls.to_string(), "the sandbox of the agent's CLI; around checks: Landlock 7, with mounts");
+        assert_eq!(walls.warning(&plan, Path::new("/home/me"), None), None);
+
+        let sandbox = walls.sandbox().expect("places");
+        let text = |name: &str| ground.at(name).display().to_string();
+        for open in ["project", "builds"].map(text) {
+            assert!(sandbox.commands.contains(&open) && sandbox.edits.contains(&open), "{open}: {sandbox:?}");
+        }
+        assert!(sandbox.edits.contains(&text(".claude/projects")) && !sandbox.edits.contains(&text(".claude")));
+        assert!(!sandbox.commands.iter().any(|open| open.contains(".claude") || open == "/dev/null"), "{sandbox:?}");
+        let shut = ["project/.git/config", "project/part/.claude/settings.json", "builds/state"].map(text);
+        assert!(shut.iter().all(|path| sandbox.read_only.contains(path)), "{sandbox:?}");
+
+        let none = RunWalls::with(Means::default(), &plan, &places);
+        assert!(none.around_checks().is_none() && none.sandbox() == Some(sandbox));
+        assert_eq!(none.to_string(), "the sandbox of the agent's CLI; around checks: none");
+        let warning = none.warning(&plan, Path::new("/home/me"), None).expect("a warning");
+        assert!(warning.starts_with("there are no walls around checks"), "{warning}");
     }
 
     #[test]

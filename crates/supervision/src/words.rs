@@ -167,6 +167,17 @@ pub enum SessionStart {
     Latest,
 }
 
+/// What the sandbox of the agent's CLI lets be written: absolute paths, with all below them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SandboxPlaces {
+    /// Commands may write here, besides the working directory.
+    pub commands: Vec<String>,
+    /// The tools that edit files may write here, and nowhere else.
+    pub edits: Vec<String>,
+    /// Neither may write this, though it lies in one of those places.
+    pub read_only: Vec<String>,
+}
+
 /// What to start, without secrets: the driver adds those.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Launch {

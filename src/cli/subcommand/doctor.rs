@@ -16,7 +16,7 @@ use crate::config::agent::{self, Tested, VERSION_TIMEOUT};
 use crate::config::prompt::NamedPrompt;
 use crate::config::{Dirs, Flags, GuardMode, Project, Resolved, Settings, prompt, resolve};
 use crate::driver::unix_ms;
-use crate::guard::named;
+use crate::guard::{find_sandbox, named};
 use crate::keeper;
 use crate::process::{
     Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Means, Scope, ScopeLimits, run_command,
@@ -30,6 +30,10 @@ use crate::upkeep::{Load, RoomLimits, Size};
 
 /// How long the system may take to answer whether it can be kept awake.
 const INHIBITOR_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the agent's CLI may take to say whether its sandbox is in force.
+const SANDBOX_TIMEOUT: Duration = Duration::from_secs(20);
+/// The answer names all that the CLI offers, in one line.
+const SANDBOX_OUTPUT_BYTES: usize = 4 << 20;
 /// How long git may take to answer.
 const GIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -141,6 +145,7 @@ fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> 
     let of_machine: Vec<Finding> = of_machine
         .into_iter()
         .chain([walls(in_force)])
+        .chain(agent_sandbox(resolved.as_ref().ok(), context, dirs, project))
         .chain(limits(in_force, context, project))
         .chain(keep_awake(in_force, context))
         .collect();
@@ -470,6 +475,9 @@ fn walls(settings: &Settings) -> Finding {
         let advice = "Landlock needs Linux 5.19 or newer, and `landlock` among the kernel's `lsm=`";
         return match settings.guard.mode {
             GuardMode::Landlock => Finding::fail(SUBJECT, text, advice),
+            GuardMode::AgentSandbox => {
+                Finding::warn(SUBJECT, "this system has nothing to raise them around checks", advice)
+            }
             GuardMode::Auto | GuardMode::Off => Finding::warn(SUBJECT, text, advice),
         };
     }
@@ -481,6 +489,76 @@ fn walls(settings: &Settings) -> Finding {
         format!("{means}: git's hooks and configuration can be written, and critics get no copy of the tree"),
         "you may make no user namespaces here; on Ubuntu, see `sysctl kernel.apparmor_restrict_unprivileged_userns`",
     )
+}
+
+/// Whether the sandbox of the agent's CLI works, found out by starting the CLI with it; `None` if it is not wanted.
+fn agent_sandbox(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, project: &Project) -> Option<Finding> {
+    const SUBJECT: &str = "agent's sandbox";
+    const INSTEAD: &str = "or set guard.mode to auto, for ccc's own walls";
+    let settings = &resolved?.settings;
+    if settings.guard.mode != GuardMode::AgentSandbox {
+        return None;
+    }
+    let kind = settings.agent.kind.0;
+    let env = context.bare_env();
+    if let Err(why) = find_sandbox(&env, &project.cwd) {
+        return Some(Finding::fail(SUBJECT, why.to_string(), format!("{}; {INSTEAD}", why.advice())));
+    }
+    // An agent that the user has not agreed to is named elsewhere, and not started.
+    if resolved?.not_agreed.iter().any(|wish| wish.key == "agent.path") {
+        return Some(Finding::fail(SUBJECT, "not tried, because the agent is not started", trust::COMMAND));
+    }
+    let Ok(dir) = tempfile::tempdir() else {
+        return Some(Finding::fail(SUBJECT, "not tried: there is no place for temporary files", INSTEAD));
+    };
+    let Some((args, input)) = kind.sandbox_trial(&dir.path().display().to_string()) else {
+        return Some(Finding::fail(SUBJECT, format!("{} has none", kind.name()), INSTEAD));
+    };
+    let named = settings.agent.path.as_deref().map(Path::new);
+    let program = match agent::locate(kind, named, &context.env, dirs, &project.cwd) {
+        Ok(program) => program,
+        Err(error) => return Some(Finding::error(SUBJECT, error.into())),
+    };
+    let spec = CommandSpec {
+        program,
+        args: args.into_iter().map(Into::into).collect(),
+        env,
+        input: input.into_bytes(),
+        timeout: SANDBOX_TIMEOUT,
+        output_tail_limit_bytes: SANDBOX_OUTPUT_BYTES,
+        errors: CommandErrors::Apart { tail_limit_bytes: 4096 },
+        ..CommandSpec::shell("", dir.path().to_owned())
+    };
+    let tried = Cancel::new().map_err(|error| error.to_string());
+    let tried = tried.and_then(|cancel| run_command(&spec, &cancel).map_err(|error| error.to_string()));
+    Some(match tried {
+        Ok(result) if result.exit.code == Some(0) => {
+            match kind.sandbox_in_force(&String::from_utf8_lossy(&result.tail)) {
+                Some(true) => Finding::ok(SUBJECT, "the agent's CLI says that it is in force (sandbox_enabled: true)"),
+                Some(false) => Finding::fail(
+                    SUBJECT,
+                    "the agent's CLI says that it is not in force (sandbox_enabled: false)",
+                    INSTEAD,
+                ),
+                None => Finding::ok(
+                    SUBJECT,
+                    "the agent's CLI starts with it, and would not without (sandbox.failIfUnavailable); this version does not say \
+                     whether it is in force",
+                ),
+            }
+        }
+        Ok(result) if result.ending == CommandEnding::TimedOut => {
+            let text = format!("the agent's CLI did not answer within {}s", SANDBOX_TIMEOUT.as_secs());
+            Finding::fail(SUBJECT, text, INSTEAD)
+        }
+        Ok(result) => {
+            let said = String::from_utf8_lossy(&result.errors);
+            let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it gives no reason");
+            let text = format!("the agent's CLI does not start with it: {}", clean::one_line(said, 400));
+            Finding::fail(SUBJECT, text, INSTEAD)
+        }
+        Err(error) => Finding::fail(SUBJECT, format!("the agent cannot be started: {error}"), INSTEAD),
+    })
 }
 
 /// Whether the limits on what an agent's processes use can be enforced; `None` without a limit.

@@ -19,7 +19,7 @@ use crate::agent::{AgentKind, Vocabulary};
 use crate::core::supervised::{BeatPlan, CommandInput, CommandPlan};
 use crate::core::{
     COMPLETED_MARKER, CheckPlan, CriticPlan, Finish, Input, LINE_ENDS, NEEDS_USER_MARKER, NUMBER_WORDS, Plan,
-    SessionStart, SetupPlan, TIME_UNITS, TextEditor, WallsPlan, spells_a_marker,
+    SandboxSettings, SessionStart, SetupPlan, TIME_UNITS, TextEditor, WallsPlan, spells_a_marker,
 };
 use crate::journal::RunSummary;
 use crate::stream::Raw;
@@ -370,7 +370,11 @@ impl Scrubber {
             given,
         } = &mut plan;
         // Paths and names of the user, on which no decision depends.
-        *walls = WallsPlan { guard: walls.guard, push: walls.push, ..WallsPlan::default() };
+        let sandbox = walls.sandbox.take().map(|SandboxSettings { agent, critic }| SandboxSettings {
+            agent: self.text(&agent),
+            critic: self.text(&critic),
+        });
+        *walls = WallsPlan { guard: walls.guard, push: walls.push, sandbox, ..WallsPlan::default() };
         self.replace_all(interface_settings.as_mut_slice());
         self.replace(task);
         self.replace_all(earlier_turns);

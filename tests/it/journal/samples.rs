@@ -86,6 +86,10 @@ pub(crate) fn plan() -> Plan {
             write: vec!["~/builds".to_owned()],
             push: Push::AgentBranches,
             env_deny: vec!["AWS_*".to_owned()],
+            sandbox: Some(ccc::core::SandboxSettings {
+                agent: "/home/alice/run/agent-settings.json".to_owned(),
+                critic: "/home/alice/run/critic-settings.json".to_owned(),
+            }),
         },
         conversation_patience_ms: 3_600_000,
         given: None,

@@ -3,6 +3,7 @@
 //! Everything here happens in homes that are thrown away, outside of the directories for temporary files, which may be written
 //! behind the walls. Each command looks for the mark of such a home first.
 
+mod agent_sandbox;
 mod attacks;
 mod ground;
 

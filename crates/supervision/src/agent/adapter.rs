@@ -5,10 +5,10 @@ use std::fmt;
 
 use super::{
     AgentEvent, AmendedArgs, ArgsProblem, Asked, Branch, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest,
-    TurnEnd, TurnKind, UserArgs, Vocabulary,
+    Role, TurnEnd, TurnKind, UserArgs, Vocabulary,
 };
 use crate::stream::Envelope;
-use crate::words::{ExitFact, Image, Launch, Provider, TurnId};
+use crate::words::{ExitFact, Image, Launch, Provider, SandboxPlaces, TurnId};
 
 /// One CLI family: what it can do, how it is started, what its exit means. It has no state between two calls.
 ///
@@ -64,6 +64,40 @@ pub trait Adapter: fmt::Debug + Sync {
     fn read_user_args(&self, args: &[String]) -> Result<UserArgs, ArgsProblem> {
         let _ = args;
         Ok(UserArgs::default())
+    }
+
+    /// Whether the CLI has a sandbox of its own, which [`LaunchRequest::sandbox`] switches on and which the CLI does not start
+    /// without.
+    fn has_sandbox(&self) -> bool {
+        false
+    }
+
+    /// The user's own settings, as JSON, with the sandbox and its places; without hooks, if the process of this role gets none.
+    ///
+    /// # Errors
+    /// A message, when the text holds no settings.
+    fn settings_in_sandbox(
+        &self,
+        own: Option<&str>,
+        places: &SandboxPlaces,
+        role: Role,
+        without_hooks: bool,
+    ) -> Result<String, String> {
+        let _ = (places, role, without_hooks);
+        Ok(own.unwrap_or("{}").to_owned())
+    }
+
+    /// How the CLI is started to see whether its sandbox works in this directory, without a request to its provider: its
+    /// arguments and its input.
+    fn sandbox_trial(&self, dir: &str) -> Option<(Vec<String>, String)> {
+        let _ = dir;
+        None
+    }
+
+    /// Whether the output of that start says that the sandbox is in force; `None` when it says nothing of it.
+    fn sandbox_in_force(&self, output: &str) -> Option<bool> {
+        let _ = output;
+        None
     }
 
     /// A settings file of the user, changed so that none of its hooks runs.

@@ -74,6 +74,9 @@ pub enum AgentEvent {
     Progress,
     /// The session is known, or known under a new id.
     SessionKnown { session_id: String, model: String, agent_version: String, permission_mode: String, cwd: String },
+    /// The CLI runs without its own sandbox, though it was started with it
+    /// ([`LaunchRequest::sandbox`](super::LaunchRequest::sandbox)).
+    SandboxMissing,
     /// The user has said this in the CLI's own interface ([`Caps::own_interface`]): its next turn. The turn's later
     /// events carry the id given with [`Protocol::turn_sent`](super::Protocol::turn_sent).
     UserSaid { text: String },

@@ -133,6 +133,9 @@ pub struct LaunchRequest<'a> {
     pub critic_runs_all: bool,
     /// The agent is prevented from moving to another working tree by itself.
     pub one_tree: bool,
+    /// A copy of the settings that the user's arguments give, which switches the CLI's own sandbox on
+    /// ([`Adapter::settings_in_sandbox`]); it takes their place.
+    pub sandbox: Option<&'a str>,
     /// A critic runs without the hooks from the user's settings.
     pub without_hooks: bool,
     /// A copy without hooks of the settings file that the user's arguments name; a critic gets it instead.
@@ -168,6 +171,7 @@ impl<'a> LaunchRequest<'a> {
             critic_allow: &[],
             critic_runs_all: false,
             one_tree: false,
+            sandbox: None,
             without_hooks: false,
             hookless_settings: None,
             words: None,

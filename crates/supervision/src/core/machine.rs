@@ -931,6 +931,24 @@ impl Core {
         self.close_needing(Outcome::NeedsUser, &reason, Needs::Agreement);
     }
 
+    /// Nothing may work without the sandbox that the user has asked for.
+    fn sandbox_is_missing(&mut self, role: Role) {
+        if self.is_closing() {
+            return;
+        }
+        if let Stage::Checking(_) | Stage::Reviewing(_) = &self.stage {
+            self.leave_unjudged();
+        }
+        let who = match role {
+            Role::Agent => "agent",
+            Role::Critic => "critic",
+        };
+        let reason = format!(
+            "the {who}'s CLI runs without its own sandbox, and guard.mode is agent-sandbox; what it lacks says: ccc doctor"
+        );
+        self.close(Outcome::NeedsUser, &reason);
+    }
+
     fn kill_all(&mut self) {
         let (now, grace_ms) = (self.now(), self.plan.timeouts.grace_ms);
         self.out.extend(self.processes.kill(now, grace_ms));
@@ -1137,6 +1155,7 @@ impl Core {
                 let show = show.and_then(|process| process.show_awaited(now));
                 self.out.extend(show.map(Action::Show));
             }
+            AgentEvent::SandboxMissing => self.sandbox_is_missing(role),
             AgentEvent::Alive
             | AgentEvent::Progress
             | AgentEvent::SessionKnown { .. }

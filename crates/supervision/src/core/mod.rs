@@ -88,8 +88,8 @@ pub use machine::Core;
 pub use needs::Needs;
 pub use outcome::{EndWords, GoesOn, Outcome, OutcomeRow, Tone};
 pub use plan::{
-    Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Guard, Plan, Push, SetupPlan, Timeouts, Unattended,
-    WallsPlan,
+    Approvals, CheckPlan, CriticLimits, CriticPlan, CriticPrompt, Guard, Plan, Push, SandboxSettings, SetupPlan,
+    Timeouts, Unattended, WallsPlan,
 };
 pub use protection::Protected;
 pub use question::{About, Answer, AtLimit, Choice, Question};

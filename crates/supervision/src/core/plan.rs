@@ -222,6 +222,18 @@ pub struct WallsPlan {
     /// The variables that the processes do not get: names, with `*` for any rest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_deny: Vec<String>,
+    /// The settings that switch the sandbox of the agent's CLI on, with [`Guard::AgentSandbox`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxSettings>,
+}
+
+/// Files with the user's settings for the agent's CLI, and its sandbox in them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxSettings {
+    /// The agent's.
+    pub agent: String,
+    /// Those of critics.
+    pub critic: String,
 }
 
 impl WallsPlan {
@@ -238,6 +250,8 @@ pub enum Guard {
     Auto,
     /// By Landlock; without it, the run does not start.
     Landlock,
+    /// Agent and critics by the sandbox of their CLI, without which the run does not start; checks by what the system has.
+    AgentSandbox,
     /// They are not.
     #[default]
     Off,

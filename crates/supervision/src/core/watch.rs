@@ -319,6 +319,7 @@ impl Watch {
             | AgentEvent::TurnUnreported
             | AgentEvent::CutShort
             | AgentEvent::PermissionMode(_)
+            | AgentEvent::SandboxMissing
             | AgentEvent::PermissionModeRefused { .. }
             | AgentEvent::Limit(_)
             | AgentEvent::CredentialAnswered { .. }

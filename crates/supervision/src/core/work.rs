@@ -180,6 +180,10 @@ impl Core {
             critic_allow: critic.map_or(&[], |critic| &critic.allow),
             critic_runs_all: critic.is_some_and(|critic| critic.on_a_copy),
             one_tree: plan.one_tree,
+            sandbox: plan.walls.sandbox.as_ref().map(|settings| match role {
+                Role::Agent => settings.agent.as_str(),
+                Role::Critic => settings.critic.as_str(),
+            }),
             without_hooks: critic.is_some_and(|critic| critic.without_hooks),
             hookless_settings: critic.and_then(|critic| critic.settings_file.as_deref()),
             words,
@@ -446,6 +450,7 @@ impl Core {
             | AgentEvent::TurnUnreported
             | AgentEvent::Alive
             | AgentEvent::Progress
+            | AgentEvent::SandboxMissing
             | AgentEvent::Text { .. }
             | AgentEvent::Thinking { .. }
             | AgentEvent::Todo(_)

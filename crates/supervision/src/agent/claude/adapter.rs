@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::protocol::{ClaudeProtocol, partial_is_progress};
 use super::{
     INTERFACE_NAME, OWN_TREES, PLAN_MODE, PROGRAM, amend, branch, exit, interface, launch, noise, options, partial,
-    questions, rules, transcript, vocabulary,
+    questions, rules, sandbox, transcript, vocabulary,
 };
 use crate::agent::{
     Adapter, AmendedArgs, ArgsProblem, Asked, Branch, Caps, ExitCause, Installation, InterfaceArgs, LaunchRequest,
     Protocol, Role, UserArgs, Vocabulary,
 };
 use crate::stream::Envelope;
-use crate::words::{ExitFact, Launch, Provider, TokenKind, TurnId};
+use crate::words::{ExitFact, Launch, Provider, SandboxPlaces, TokenKind, TurnId};
 
 /// Where Claude Code's own installer puts the program.
 const INSTALLED_AT: &str = ".claude/local/claude";
@@ -77,10 +77,11 @@ impl Adapter for Claude {
     }
 
     fn protocol(&self, request: &LaunchRequest<'_>) -> Box<dyn Protocol> {
-        Box::new(match request.role {
+        let protocol = match request.role {
             Role::Agent => ClaudeProtocol::of_agent(request.asks),
             Role::Critic => ClaudeProtocol::of_critic(),
-        })
+        };
+        Box::new(if request.sandbox.is_some() { protocol.in_sandbox() } else { protocol })
     }
 
     fn exit_cause(&self, exit: &ExitFact, session_begun: bool) -> ExitCause {
@@ -93,6 +94,28 @@ impl Adapter for Claude {
 
     fn read_user_args(&self, args: &[String]) -> Result<UserArgs, ArgsProblem> {
         launch::user_args(args)
+    }
+
+    fn has_sandbox(&self) -> bool {
+        true
+    }
+
+    fn settings_in_sandbox(
+        &self,
+        own: Option<&str>,
+        places: &SandboxPlaces,
+        role: Role,
+        without_hooks: bool,
+    ) -> Result<String, String> {
+        launch::settings_in_sandbox(own, places, role, without_hooks)
+    }
+
+    fn sandbox_trial(&self, dir: &str) -> Option<(Vec<String>, String)> {
+        Some(sandbox::trial(dir))
+    }
+
+    fn sandbox_in_force(&self, output: &str) -> Option<bool> {
+        sandbox::in_force(output)
     }
 
     fn hookless_settings(&self, text: &str) -> Result<String, String> {

@@ -1,9 +1,9 @@
 //! How Claude Code is started, and the meaning of the user's own arguments.
 
 use super::options::{Given, SessionOption, Treatment, read};
-use super::rules;
+use super::{rules, sandbox};
 use crate::agent::{ArgsProblem, LaunchRequest, Role, SessionOpen, UserArgs};
-use crate::words::{Launch, SessionStart};
+use crate::words::{Launch, SandboxPlaces, SessionStart};
 use serde_json::{Map, Value};
 
 /// The first version known to record the system prompt with the session (facts 2.1.329, A). Which version after 2.1.197
@@ -106,8 +106,10 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
     if let Some(mode) = request.permission_mode.filter(|_| !critic) {
         push(&["--permission-mode", mode]);
     }
+    if let Some(settings) = request.sandbox {
+        push(&["--settings", settings]);
     // The user's own settings, without their hooks, replace these further down.
-    if critic && request.without_hooks && !given.iter().any(|option| option.name == "--settings") {
+    } else if critic && request.without_hooks && !given.iter().any(|option| option.name == "--settings") {
         push(&["--settings", &without_hooks(Map::new())]);
     }
     if critic {
@@ -158,6 +160,8 @@ pub(super) fn launch(request: &LaunchRequest<'_>) -> Launch {
     for option in &given {
         let is_overruled = match option.name.as_str() {
             "--model" => request.model_is_chosen,
+            // They are in the settings with the sandbox.
+            "--settings" => request.sandbox.is_some(),
             "--permission-mode" => request.permission_mode.is_some(),
             // It would take the place of the chosen mode.
             "--dangerously-skip-permissions" => request.permission_mode.is_some_and(|mode| mode != BYPASS_MODE),
@@ -194,8 +198,24 @@ fn inline(text: &str) -> Option<Map<String, Value>> {
 
 /// A settings file's text with its hooks disabled; an error message if it holds no settings.
 pub(super) fn hookless_settings(text: &str) -> Result<String, String> {
+    read_settings(text).map(without_hooks)
+}
+
+/// The user's own settings with the sandbox in them; an error message if the text holds no settings.
+pub(super) fn settings_in_sandbox(
+    own: Option<&str>,
+    places: &SandboxPlaces,
+    role: Role,
+    hookless: bool,
+) -> Result<String, String> {
+    let own = own.map(read_settings).transpose()?.unwrap_or_default();
+    let settings = sandbox::settings(own, places, role == Role::Critic);
+    Ok(if hookless { without_hooks(settings) } else { Value::Object(settings).to_string() })
+}
+
+fn read_settings(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
-        Ok(Value::Object(settings)) => Ok(without_hooks(settings)),
+        Ok(Value::Object(settings)) => Ok(settings),
         Ok(_) => Err("it is no JSON object".to_owned()),
         Err(error) => Err(error.to_string()),
     }

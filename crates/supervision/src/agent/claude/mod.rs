@@ -19,6 +19,7 @@ mod partial;
 mod protocol;
 mod questions;
 mod rules;
+mod sandbox;
 mod schedules;
 mod shell_syntax;
 mod spoken;

@@ -116,6 +116,8 @@ pub(super) struct ClaudeProtocol {
     action_required: bool,
     /// This CLI version names the user messages that a result answers.
     names_answers: bool,
+    /// It was started with its own sandbox.
+    in_sandbox: bool,
 }
 
 /// The state that the CLI reports.
@@ -287,6 +289,11 @@ impl ClaudeProtocol {
     /// The protocol of a critic.
     pub(super) fn of_critic() -> Self {
         Self { judges: true, ..Self::default() }
+    }
+
+    /// The protocol of a process that was started with its own sandbox.
+    pub(super) fn in_sandbox(self) -> Self {
+        Self { in_sandbox: true, ..self }
     }
 
     /// A result was read, or a new turn sent.
@@ -527,6 +534,10 @@ impl ClaudeProtocol {
                 });
                 self.session = Some(session);
             }
+        }
+        // Version 2.1.197 does not say it.
+        if self.in_sandbox && init.sandbox_enabled == Some(false) {
+            out.push(AgentEvent::SandboxMissing);
         }
         match &mut self.turn {
             Turn::None => self.begin_own(out),

@@ -106,6 +106,7 @@ fn word(event: &AgentEvent) -> Option<String> {
         | AgentEvent::Progress
         | AgentEvent::Alive
         | AgentEvent::PermissionMode(_)
+        | AgentEvent::SandboxMissing
         | AgentEvent::PermissionModeRefused { .. }
         | AgentEvent::Thinking { .. }
         | AgentEvent::Todo(_)

@@ -323,3 +323,50 @@ fn an_agent_whose_memory_was_used_up_is_started_again_for_that_reason() {
     let how = "its process was killed by the system: its memory (agent.memory_max) was used up";
     assert!(actions.contains("restart the agent") && actions.contains(how), "{actions}");
 }
+
+#[test]
+fn an_agent_or_a_critic_without_the_sandbox_that_was_asked_for_ends_the_run_for_the_user() {
+    let guarded = |guard| {
+        let mut plan = plan();
+        plan.walls.guard = guard;
+        let settings = SandboxSettings { agent: "/run/agent.json".to_owned(), critic: "/run/critic.json".to_owned() };
+        plan.walls.sandbox = (guard == Guard::AgentSandbox).then_some(settings);
+        plan
+    };
+    let init = |enabled: &str| {
+        format!(
+            r#"{{"type":"system","subtype":"init","cwd":"/project","session_id":"{SESSION}","model":"m-1","permissionMode":"default","claude_code_version":"2.1.332"{enabled}}}"#
+        )
+    };
+    let without = init(r#","sandbox_enabled":false"#);
+    let (mut run, actions) = Run::begin(guarded(Guard::AgentSandbox));
+    assert!(spawn(&actions).is_some_and(|spawn| spawn.launch.args.contains(&"/run/agent.json".to_owned())));
+    run.spawned(1);
+    run.line(1, &without);
+    let actions = run.exited(1, 0, "");
+    let end = finish(&actions).expect("the end");
+    assert_eq!(end.outcome, Outcome::NeedsUser);
+    assert!(end.reason.contains("the agent's CLI runs without its own sandbox"), "{}", end.reason);
+    assert!(end.reason.contains("ccc doctor"), "{}", end.reason);
+
+    let mut run = reviewing(guarded(Guard::AgentSandbox));
+    run.spawned(2);
+    run.line(2, &without);
+    let end = ended(&mut run, 2);
+    assert_eq!(end.outcome, Outcome::NeedsUser, "nothing was judged");
+    assert!(end.reason.contains("the critic's CLI runs without its own sandbox"), "{}", end.reason);
+
+    // Version 2.1.197 does not say it, and a run that has not asked for it may be without.
+    for (guard, said) in [
+        (Guard::AgentSandbox, init("")),
+        (Guard::AgentSandbox, init(r#","sandbox_enabled":true"#)),
+        (Guard::AgentSandbox, init(r#","sandbox_enabled":"unknown""#)),
+        (Guard::Auto, without.clone()),
+        (Guard::Off, without.clone()),
+    ] {
+        let (mut run, turn) = working(guarded(guard));
+        run.line(1, &said);
+        let actions = run.work(1, &turn, "Done.");
+        assert!(spawn(&actions).is_some_and(|spawn| spawn.role == Role::Critic), "{guard:?} {said}: {actions:?}");
+    }
+}

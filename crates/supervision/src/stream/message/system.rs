@@ -16,6 +16,8 @@ records! {
         permission_mode: Cow<'a, str> = "permissionMode",
         /// The CLI's version.
         claude_code_version: Cow<'a, str> = "claude_code_version",
+        /// Whether the CLI's own sandbox is in force; version 2.1.197 does not say it.
+        sandbox_enabled: bool = "sandbox_enabled",
     }
 
     /// `system/status`.

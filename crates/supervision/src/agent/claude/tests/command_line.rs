@@ -1,5 +1,6 @@
 use crate::agent::{AgentKind, ArgsProblem, ExitCause, LaunchRequest, Role, Say, SessionOpen, TurnKind, UserArgs};
-use crate::words::{ExitFact, Launch, ProcId, SessionStart, TurnId};
+use crate::words::{ExitFact, Launch, ProcId, SandboxPlaces, SessionStart, TurnId};
+use serde_json::{Value, json};
 
 const CLAUDE: AgentKind = AgentKind::CLAUDE_CODE;
 const STREAM: &str = "-p --input-format stream-json --output-format stream-json --verbose --include-partial-messages --replay-user-messages --include-hook-events";
@@ -405,4 +406,121 @@ fn a_settings_file_loses_its_hooks_and_nothing_else() {
     for odd in ["", "[]", "{\"hooks\":", "null"] {
         assert!(of(odd).is_err(), "{odd:?}");
     }
+}
+
+fn places(edits: &[&str]) -> SandboxPlaces {
+    let texts = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+    SandboxPlaces {
+        commands: texts(&["/home/u/shop", "/tmp"]),
+        edits: texts(edits),
+        read_only: texts(&["/home/u/shop/.git/config"]),
+    }
+}
+
+fn in_sandbox(own: Option<&str>, places: &SandboxPlaces, role: Role, without_hooks: bool) -> Value {
+    let settings = CLAUDE.settings_in_sandbox(own, places, role, without_hooks).expect("settings");
+    serde_json::from_str(&settings).expect("JSON")
+}
+
+#[test]
+fn the_clis_own_sandbox_is_switched_on_in_the_settings_of_agent_and_critic() {
+    let places = places(&["/home/u/shop"]);
+    let settings = in_sandbox(None, &places, Role::Agent, false);
+    let filesystem = json!({"allowWrite": ["/home/u/shop", "/tmp"], "denyWrite": ["/home/u/shop/.git/config"]});
+    let sandbox = json!({
+        "enabled": true, "failIfUnavailable": true, "allowUnsandboxedCommands": false, "filesystem": filesystem,
+    });
+    assert_eq!(settings["sandbox"], sandbox);
+    assert!(settings.get("disableAllHooks").is_none(), "the agent keeps the user's hooks");
+
+    // What the user has given stays, but for what switches the sandbox off.
+    let own = json!({
+        "sandbox": {"enabled": false, "allowUnsandboxedCommands": true, "network": {"allowedDomains": ["crates.io"]},
+            "filesystem": {"allowWrite": ["~/builds"]}},
+        "permissions": {"deny": ["WebFetch"], "allow": ["Read"]}, "model": "m",
+    })
+    .to_string();
+    let merged = in_sandbox(Some(&own), &places, Role::Agent, false);
+    assert_eq!(merged["sandbox"]["enabled"], true);
+    assert_eq!(merged["sandbox"]["allowUnsandboxedCommands"], false);
+    assert_eq!(merged["sandbox"]["network"], json!({"allowedDomains": ["crates.io"]}));
+    assert_eq!(merged["sandbox"]["filesystem"]["allowWrite"], json!(["~/builds", "/home/u/shop", "/tmp"]));
+    assert_eq!((&merged["model"], &merged["permissions"]["allow"]), (&json!("m"), &json!(["Read"])));
+    assert_eq!(merged["permissions"]["deny"][0], "WebFetch");
+    assert_eq!(merged["permissions"]["deny"][1], settings["permissions"]["deny"][0]);
+    assert!(CLAUDE.settings_in_sandbox(Some("[]"), &places, Role::Agent, false).is_err());
+
+    // In the sandbox the CLI would let a critic run every command unasked.
+    let of_critic = in_sandbox(Some(&own), &places, Role::Critic, true);
+    assert_eq!(of_critic["sandbox"]["autoAllowBashIfSandboxed"], false);
+    assert_eq!(of_critic["sandbox"]["failIfUnavailable"], true);
+    assert_eq!(of_critic["disableAllHooks"], true);
+
+    // They take the place of the user's own, as JSON or as a file.
+    for user in [words(""), words("--settings {\"model\":\"x\"} --effort low"), words("--settings s.json")] {
+        for open in [SessionOpen::Latest, SessionOpen::Fork("x".to_owned())] {
+            let request = LaunchRequest {
+                user_args: &user,
+                sandbox: Some("/run/in-sandbox.json"),
+                without_hooks: true,
+                hookless_settings: Some("/run/hookless.json"),
+                ..request(open)
+            };
+            let args = CLAUDE.launch(&request).args;
+            let given: Vec<&String> =
+                args.iter().zip(&args[1..]).filter(|(name, _)| *name == "--settings").map(|(_, file)| file).collect();
+            assert_eq!(given, ["/run/in-sandbox.json"], "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn the_tools_that_edit_files_are_denied_all_names_but_those_on_the_way_to_a_place() {
+    let rules = |edits: &[&str]| -> Vec<String> {
+        let places = SandboxPlaces { read_only: Vec::new(), ..places(edits) };
+        let settings = in_sandbox(None, &places, Role::Agent, false);
+        let deny = settings["permissions"]["deny"].as_array().cloned().unwrap_or_default();
+        let texts = deny.iter().map(|rule| rule.as_str().expect("a text").to_owned());
+        texts.map(|rule| rule.trim_start_matches("Edit(").trim_end_matches(')').to_owned()).collect()
+    };
+    let others = "\u{80}-\u{ffff}]*";
+    assert_eq!(
+        rules(&["/ab"]),
+        [
+            format!("//[0-@B-Z_-`b-~ -.{others}"),
+            format!("//a[0-AC-Z_-ac-~ -.{others}"),
+            "//[a]/*".to_owned(),
+            "//ab?*".to_owned(),
+        ]
+    );
+    // On the way to several places, none of them is named.
+    let several = rules(&["/ab/x", "/ac"]);
+    assert!(several.contains(&format!("//a[0-AD-Z_-ad-~ -.{others}")), "{several:#?}");
+    assert!(several.contains(&"//ab/x?*".to_owned()) && !several.iter().any(|rule| rule.starts_with("//ac/")));
+    // Where a character may mean something else, it stands for any, and what differs from it there is not named.
+    let odd = rules(&["/a*é"]);
+    assert!(odd.contains(&"//a???*".to_owned()) && odd.contains(&"//[a]/*".to_owned()), "{odd:#?}");
+    assert_eq!(odd.len(), 3, "{odd:#?}");
+    // `.` and `..` are directories themselves.
+    assert!(!rules(&["/..x"]).iter().any(|rule| rule.ends_with("[.]/*")));
+    assert_eq!(rules(&["/"]), [""; 0], "all is open");
+}
+
+/// The settings in the arguments of a trial.
+fn settings_in(args: &[String]) -> Value {
+    let at = args.iter().position(|arg| arg == "--settings").expect("settings");
+    serde_json::from_str(&args[at + 1]).expect("JSON")
+}
+
+#[test]
+fn only_claude_code_without_its_interface_has_a_sandbox_that_can_be_switched_on() {
+    assert!(CLAUDE.has_sandbox() && !AgentKind::CLAUDE_NATIVE.has_sandbox());
+    let (args, input) = CLAUDE.sandbox_trial("/tmp/x").expect("a trial");
+    let settings = settings_in(&args);
+    assert_eq!((&settings["sandbox"]["failIfUnavailable"], &settings["disableAllHooks"]), (&json!(true), &json!(true)));
+    assert!(input.contains("initialize") && input.ends_with('\n'));
+    let answer = |said: Value| json!({"type": "control_response", "response": {"response": said}}).to_string();
+    assert_eq!(CLAUDE.sandbox_in_force(&format!("x\n{}\n", answer(json!({"sandbox_enabled": true})))), Some(true));
+    assert_eq!(CLAUDE.sandbox_in_force(&answer(json!({"sandbox_enabled": false}))), Some(false));
+    assert_eq!(CLAUDE.sandbox_in_force(&answer(json!({"pid": 3}))), None);
 }

@@ -170,6 +170,7 @@ impl Replay {
                 AgentEvent::HookEnded { .. } => writeln!(story, "hook over").unwrap(),
                 AgentEvent::SentBack { hook, said } => writeln!(story, "sent back by {hook}: {said}").unwrap(),
                 AgentEvent::PermissionModeRefused { why } => writeln!(story, "permission mode refused: {why}").unwrap(),
+                AgentEvent::SandboxMissing => writeln!(story, "runs without its sandbox").unwrap(),
                 AgentEvent::PermissionMode(mode) => writeln!(story, "permission mode {mode}").unwrap(),
                 AgentEvent::Compacting(on) => writeln!(story, "compacting {on}").unwrap(),
                 AgentEvent::Waiting(WaitingFor::Background { open, .. }) => {
