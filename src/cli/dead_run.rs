@@ -80,10 +80,10 @@ pub(super) fn put_files_back(run: &RunDir, context: &Context) -> Result<(), CliE
     }
 }
 
-/// The same for all runs in the working tree of this directory, for a new run there.
+/// The same for all runs in the working tree of this directory, for what begins to work there.
 ///
 /// # Errors
-/// As [`put_files_back`].
+/// As [`put_files_back`], and while a check of a run that is at work there sees protected files.
 pub(super) fn put_files_back_in(cwd: &Path, context: &Context) -> Result<(), CliError> {
     let top_of = |dir: &Path| Repository::find(dir).and_then(|repository| repository.top);
     let pending = RunDir::all(&context.dirs()?.state).unwrap_or_default().into_iter();
@@ -95,6 +95,15 @@ pub(super) fn put_files_back_in(cwd: &Path, context: &Context) -> Result<(), Cli
     for run in pending {
         if protect::pending_in(run.path()).is_some_and(|there| there == top) {
             put_files_back(&run, context)?;
+            if protect::is_pending(run.path()) {
+                let message = format!(
+                    "a check of run {} is at work in {}, with protected files as they were when that run began",
+                    run.id(),
+                    top.display()
+                );
+                return Err(CliError::new(ErrorKind::Usage, message)
+                    .hint("type the same command again when the check has ended"));
+            }
         }
     }
     Ok(())

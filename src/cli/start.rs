@@ -364,6 +364,14 @@ fn lock_session(
 
 /// Allows one run per working tree: the git repository, or else the directory.
 fn lock_tree(plan: &Plan, request: &RunRequest<'_>, context: &Context) -> Result<FileLock, CliError> {
+    if request.share_tree && !plan.protect.is_empty() {
+        // Each run would exchange the files under the other one's agent and checks.
+        return Err(CliError::new(
+            ErrorKind::Usage,
+            "protected files (`protect`) cannot be had in a tree that is shared with another run",
+        )
+        .hint("leave out --share-tree; to work beside another run, in a tree of its own: ccc new"));
+    }
     let project = Project::find(Path::new(&plan.cwd));
     lock_working_tree(&context.dirs()?.state, project.root(), &this_run(plan), request.share_tree).map_err(|error| {
         match error {

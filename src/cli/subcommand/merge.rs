@@ -144,6 +144,12 @@ fn merge_all(agents: &[(RunDir, AgentRecord)], args: &MergeArgs, context: &Conte
                 break;
             }
             Ok(Attempt::NotMerged | Attempt::InTheWay) => failed.push(record.name.as_str()),
+            // It concerns this agent alone.
+            Err(error) if args.all => {
+                let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                context.printer.warn(format_args!("{}: {}{hint}", record.name, error.message));
+                failed.push(record.name.as_str());
+            }
             // What was merged before is pushed all the same.
             Err(error) => {
                 fault = Some(error);
@@ -187,6 +193,8 @@ enum Attempt {
 fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context) -> Result<Attempt, CliError> {
     let name = &record.name;
     dead_run::put_files_back(dir, context)?;
+    // The merge may change the files of the user's tree, in which a run may be at work.
+    dead_run::put_files_back_in(&record.project, context)?;
     let checks = checks(dir, record, args, context)?;
     let strategy = if args.rebase { Strategy::Rebase } else { Strategy::Merge };
     let uncommitted = agent_tree::uncommitted(record, context)?;

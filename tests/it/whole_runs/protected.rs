@@ -227,6 +227,8 @@ fn a_check_during_which_the_agents_version_comes_back_does_not_count_as_passed()
     let running = world.start(&["--check", &check, "--protect", "tests/**", "--max-iterations", "1"]);
     until_checking(&world);
     world.ground.write("tests/t.sh", BENT);
+    let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(world.ground.project().join("tests/t.sh"), runs).expect("as the agent has it");
     world.ground.write("../home/checked", "");
     let ended = running.wait();
     ended.assert_code(4);
@@ -235,6 +237,29 @@ fn a_check_during_which_the_agents_version_comes_back_does_not_count_as_passed()
     assert!(ended.stdout.contains(summary), "{}", ended.stdout);
     assert_eq!(ended.result()["protected"]["written_meanwhile"], json!(["tests/t.sh"]));
     assert_eq!(world.ground.read("tests/t.sh"), BENT);
+}
+
+#[test]
+fn while_a_check_sees_protected_files_nothing_else_begins_in_the_tree() {
+    let (world, check) = in_check(&play());
+    let running = world.start(&["--check", &check, "--protect", "tests/**"]);
+    until_checking(&world);
+    let other = world.start(&["--share-tree"]).end();
+    other.assert_code(2);
+    assert!(
+        other.stderr.contains("is at work in") && other.stderr.contains("with protected files"),
+        "{}",
+        other.stderr
+    );
+    let shared = world.start(&["--share-tree", "--check", "true", "--protect", "tests/**"]).end();
+    shared.assert_code(2);
+    assert_eq!(world.ground.read("tests/t.sh"), TEST, "nothing was put back under the check");
+    running.signal(rustix::process::Signal::INT);
+    assert_eq!(running.wait().status.code(), Some(130));
+    assert_eq!(state(&world.ground), bent());
+    let shared = world.start(&["--share-tree", "--check", "true", "--protect", "tests/**"]).end();
+    shared.assert_code(2);
+    assert!(shared.stderr.contains("cannot be had in a tree that is shared"), "{}", shared.stderr);
 }
 
 #[test]

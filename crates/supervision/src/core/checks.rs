@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CheckEnd, CheckId, CheckResult, MeasureId, Tick, TreeFact};
+use super::{CheckId, CheckResult, MeasureId, Tick, TreeFact};
 
 /// The checks of a run.
 #[derive(Debug, Clone, Default)]

@@ -11,8 +11,8 @@ use super::stop_under_review::StopUnderReview;
 use super::tree::Tree;
 use super::work::{RESET_TO_COME, describe_exit};
 use super::{
-    Action, Bound, CheckEnd, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId,
-    RestKind, Send, Show, Tick, TreeFact, TurnId, Verdict, derive_uuid,
+    Action, Bound, CheckId, CheckResult, Core, CriticPrompt, ExitFact, MeasureId, Needs, Outcome, ProcId, RestKind,
+    Send, Show, Tick, TreeFact, TurnId, Verdict, derive_uuid,
 };
 use crate::agent::brief::{Brief, check_failure, ended_with_protected, how_it_ended, summary};
 use crate::agent::{AgentEvent, FailureCause, Role, SessionOpen, StartedBy, TurnEnd, TurnKind, TurnOutcome};
