@@ -33,7 +33,7 @@ struct Repository {
 impl Repository {
     fn new() -> Repository {
         let dir = tempfile::tempdir().expect("a directory");
-        let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         for number in 0..DIRECTORIES * FILES_IN_EACH {
             let path = file(dir.path(), number);
             fs::create_dir_all(path.parent().expect("a directory")).expect("made");

@@ -48,9 +48,12 @@ impl ProtectedCheck {
             Err(error) => {
                 let why = format!("the protected files cannot be as they were when the run began: {error}");
                 let mut result = not_run(CheckEnd::NotStarted(self.text(&why, REASON_CHARS)));
+                let why = Some(self.text(&error.to_string(), REASON_CHARS));
+                let files = ProtectedFiles::default();
                 if error.leaves_files() {
-                    let not_put_back = Some(self.text(&error.to_string(), REASON_CHARS));
-                    result.protected = Some(Box::new(ProtectedFiles { not_put_back, ..ProtectedFiles::default() }));
+                    result.protected = Some(Box::new(ProtectedFiles { not_put_back: why, ..files }));
+                } else if !error.is_the_agents() {
+                    result.protected = Some(Box::new(ProtectedFiles { not_exchanged: why, ..files }));
                 }
                 result
             }
@@ -172,6 +175,7 @@ mod tests {
             why.contains("cannot be as they were when the run began") && why.contains("no git repository"),
             "{why}"
         );
-        assert_eq!(result.protected, None, "nothing was exchanged");
+        let told = result.protected.expect("the agent cannot mend it");
+        assert!(told.not_exchanged.is_some_and(|why| why.contains("no git repository")) && told.restored.is_empty());
     }
 }

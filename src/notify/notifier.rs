@@ -378,7 +378,7 @@ fn lane(
     }
 }
 
-/// Sends what a run has left in its outbox, and returns what was given up. Blocks for [`DELIVERY_LIMIT`] at most if receivers do not
+/// Sends what a run has left in its outbox, and returns what was given up. Blocks for five minutes at most if receivers do not
 /// answer; what is not sent then is left.
 #[must_use]
 pub fn deliver(run_dir: &Path, entries: &[NotifyEntry], courier: &Courier, now_unix_ms: i64) -> Vec<(String, String)> {

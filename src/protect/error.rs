@@ -16,6 +16,14 @@ pub enum ProtectError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The checkpoint of the run's beginning is gone.
+    #[error(
+        "the checkpoint of the run's beginning ({base}) is not in the repository any more; something has removed it"
+    )]
+    NoBase {
+        /// Its commit.
+        base: String,
+    },
     /// Something is in the place of a file.
     #[error("in the place of the protected file {} is {found}; make it a file again", path.display())]
     InTheWay {
@@ -81,6 +89,12 @@ impl ProtectError {
     #[must_use]
     pub fn leaves_files(&self) -> bool {
         matches!(self, Self::NotPutBack { .. })
+    }
+
+    /// Whether the agent can mend it, because it concerns the files themselves.
+    #[must_use]
+    pub fn is_the_agents(&self) -> bool {
+        matches!(self, Self::InTheWay { .. } | Self::TooMuch { .. } | Self::Changing { .. } | Self::File { .. })
     }
 
     /// Whether the user or the run gave git up.

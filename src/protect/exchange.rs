@@ -70,6 +70,9 @@ pub fn exchange(request: &Exchange<'_>) -> Result<Exchanged, ProtectError> {
     let cwd = request.cwd.canonicalize().map_err(|_| gone())?;
     let repository = Repository::find(&cwd).ok_or_else(gone)?;
     let top = repository.top.clone().ok_or_else(gone)?;
+    if repository.commit(request.git, request.base)?.is_none() {
+        return Err(ProtectError::NoBase { base: request.base.to_owned() });
+    }
     let below = cwd.strip_prefix(&top).unwrap_or(Path::new("")).to_owned();
     let (files, mut exchanged) = protected(request, &repository, &below)?;
     let mut tries = 1;

@@ -54,7 +54,7 @@ pub(super) fn of_tree(
     let as_committed = as_committed.map_or_else(|_| written.clone(), |as_committed| as_committed.tree);
     let mut lost: Vec<String> =
         left_out.iter().filter(|left| left.why.has_content()).map(ToString::to_string).collect();
-    lost.extend(submodules::own_work(git, &tree.repository, &record.base, &written)?);
+    lost.extend(submodules::own_work(git, &tree.repository, record, &written)?);
     let committed = match &tree.head {
         Some(head) => tree.repository.tree_of(git, head)?,
         None => None,

@@ -99,7 +99,7 @@ fn clone(git: &Git, record: &Worktree, submodule: &Submodule, source: &Path) -> 
 pub(super) fn own_work(
     git: &Git,
     repository: &Repository,
-    base: &str,
+    record: &Worktree,
     tree: &str,
 ) -> Result<Vec<String>, WorktreeError> {
     let Some(top) = &repository.top else { return Ok(Vec::new()) };
@@ -108,7 +108,7 @@ pub(super) fn own_work(
     if submodules.is_empty() {
         return Ok(Vec::new());
     }
-    let recorded = listed(&of(base)?);
+    let recorded = listed(&of(&record.base)?);
     let mut work = Vec::new();
     for submodule in submodules {
         let inner = top.join(&submodule.path);
@@ -129,7 +129,9 @@ pub(super) fn own_work(
         let recorded = recorded.iter().find(|recorded| recorded.path == submodule.path);
         let recorded = recorded.map(|recorded| recorded.commit.as_str());
         let tips = ["HEAD", "--branches", "--tags"];
-        if has_own_commits(git, &request.repository, &tips, recorded)? {
+        if has_own_commits(git, &request.repository, &tips, recorded)?
+            && !are_the_users(git, &request.repository, record, &submodule.path)?
+        {
             work.push(format!("{name} (a submodule with commits of its own)"));
         }
     }
@@ -145,6 +147,23 @@ fn has_own_commits(
 ) -> Result<bool, GitError> {
     let call = Call::new(["rev-list", "--max-count=1"]).args(tips).args(["--not", "--remotes"]);
     Ok(!git.run(&repository.place(), &call.args(recorded))?.is_empty())
+}
+
+/// Whether the repository at this path of the user's own tree has all that `HEAD`, branches and tags of this one have: a merge has
+/// named the command that brings it there.
+fn are_the_users(git: &Git, nested: &Repository, record: &Worktree, path: &Path) -> Result<bool, GitError> {
+    let at_user = record.source.as_ref().and_then(|top| git_dir(&record.common, &top.join(path)));
+    let Some(of_user) = at_user else { return Ok(false) };
+    let place = nested.place();
+    let named = git.text(&place, &Call::new(["for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags"]))?;
+    let head = git.ask(&place, &Call::new(["rev-parse", "-q", "--verify", "HEAD"]))?.text();
+    let of_user = Place::repository(&of_user);
+    for tip in named.lines().chain([head.as_str()]).filter(|tip| !tip.is_empty()) {
+        if !has(git, &of_user, tip)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A submodule or nested repository whose commit nobody but the agent has.

@@ -1088,6 +1088,8 @@ fn merged_after_the_command(fleet: &Fleet, path: &str, verb: &str) {
     assert!(matches!(outcome, MergeOutcome::Merged(_)), "{outcome:?}");
     assert_eq!(ground.git(&["status", "--porcelain", "--ignore-submodules=all"]), "");
     assert_eq!(fleet.merge("fox", Strategy::Merge), MergeOutcome::NothingToMerge);
+    // What the command has given to the user is not lost with the tree.
+    assert_eq!(fleet.remove("fox").salvage, None);
 }
 
 #[test]

@@ -290,6 +290,9 @@ pub struct ProtectedFiles {
     /// Patterns that match no file of the run's beginning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<String>,
+    /// Why the check could not have the files of the run's beginning, if the agent cannot mend that. The check was not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_exchanged: Option<String>,
     /// Why the agent's versions are not in the tree again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_put_back: Option<String>,
@@ -313,6 +316,9 @@ impl ProtectedFiles {
     pub fn at_end(&self, most: usize) -> String {
         if let Some(why) = &self.no_effect {
             return format!("without effect: {why}");
+        }
+        if let Some(why) = &self.not_exchanged {
+            return format!("a check could not have them as they were when the run began: {why}");
         }
         let unmatched =
             (!self.unmatched.is_empty()).then(|| format!("no file has the pattern {}", self.unmatched.join(", ")));

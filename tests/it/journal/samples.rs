@@ -182,6 +182,7 @@ fn protected() -> impl Strategy<Value = ProtectedFiles> {
         without_content: vec![path.clone()],
         written_meanwhile: vec![path.clone()],
         unmatched: vec![path],
+        not_exchanged: not_put_back.clone(),
         no_effect: not_put_back.clone(),
         not_put_back,
     })

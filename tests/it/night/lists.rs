@@ -55,7 +55,7 @@ fn a_dry_run_shows_the_tasks_and_starts_nothing() {
     {
         assert!(ended.stdout.contains(said), "{said}: {}", ended.stdout);
     }
-    assert!(ended.stderr.contains("no task: line 8"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not part of a task, and left out: line 8"), "{}", ended.stderr);
     assert!(nights.0.ground.runs().is_empty() && !nights.0.ground.state().join("nights").exists());
 }
 

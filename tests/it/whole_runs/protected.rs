@@ -262,6 +262,20 @@ fn while_a_check_sees_protected_files_nothing_else_begins_in_the_tree() {
 }
 
 #[test]
+fn without_the_checkpoint_of_its_beginning_a_run_ends_for_the_user() {
+    let forgets =
+        "git for-each-ref --format='delete %(refname)' refs/ccc | git update-ref --stdin; git gc -q --prune=now";
+    let play = json!({"agent": [[tool(&format!("{BENDS}; {forgets}")), {"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}]]});
+    let world = World::on(Ground::new().env("TZ", "UTC"), &play);
+    project(&world.ground);
+    let ended = world.start(&["--check", "sh tests/t.sh", "--protect", "tests/**"]).end();
+    ended.assert_code(3);
+    let reason = text(&ended.result()["reason"]);
+    assert!(reason.contains("is not in the repository any more") && reason.contains("ccc resume"), "{reason}");
+    assert_eq!(state(&world.ground), bent());
+}
+
+#[test]
 fn without_a_repository_it_is_said_that_nothing_is_protected() {
     let world = World::on(Ground::without_git(), &play());
     project(&world.ground);

@@ -159,11 +159,20 @@ impl Input {
 
 /// Passes the texts about protected files to `editor`.
 pub(super) fn edit_protected(protected: &mut ProtectedFiles, editor: &mut dyn TextEditor) {
-    let ProtectedFiles { restored, more: _, without_content, written_meanwhile, unmatched, not_put_back, no_effect } =
-        protected;
+    let ProtectedFiles {
+        restored,
+        more: _,
+        without_content,
+        written_meanwhile,
+        unmatched,
+        not_exchanged,
+        not_put_back,
+        no_effect,
+    } = protected;
     for texts in [restored, without_content, written_meanwhile, unmatched] {
         editor.texts(texts);
     }
+    editor.texts(not_exchanged.as_mut_slice());
     editor.texts(not_put_back.as_mut_slice());
     editor.texts(no_effect.as_mut_slice());
 }

@@ -211,6 +211,14 @@ impl Core {
         for written in &protected.written_meanwhile {
             self.tell_user(format!("a protected file was written while the check ran, and stays as it is: {written}; the check does not count as passed"));
         }
+        if let Some(why) = protected.not_exchanged.clone().filter(|_| protected.not_put_back.is_none()) {
+            let reason = format!(
+                "the checks cannot have the protected files as they were when the run began: {why}; when that is mended: ccc resume {}",
+                self.plan.run_id
+            );
+            self.close(Outcome::NeedsUser, &reason);
+            return;
+        }
         if let Some(why) = protected.not_put_back.clone() {
             self.close_not_put_back(&why);
         }

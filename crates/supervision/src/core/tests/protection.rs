@@ -219,6 +219,18 @@ fn files_that_cannot_be_put_back_end_the_run_and_name_the_command() {
 }
 
 #[test]
+fn files_that_the_agent_cannot_bring_back_end_the_run_for_the_user() {
+    let mut run = checking(protected());
+    let not_exchanged = Some("no space left".to_owned());
+    let files = ProtectedFiles { not_exchanged, ..ProtectedFiles::default() };
+    ended(&mut run, 1, CheckEnd::NotStarted("no space left".to_owned()), Some(files));
+    let actions = run.exited(1, 0, "");
+    let end = finish(&actions).expect("the end");
+    assert_eq!(end.outcome, Outcome::NeedsUser);
+    assert!(end.reason.contains("no space left") && end.reason.ends_with("ccc resume run"), "{}", end.reason);
+}
+
+#[test]
 fn a_protection_without_effect_is_told_at_the_start_and_at_the_end() {
     let none = CheckpointFact { none: true, ..CheckpointFact::default() };
     let fault = CheckpointFact { trouble: Some("no space".to_owned()), ..CheckpointFact::default() };
