@@ -202,11 +202,11 @@ mod tests {
             ("/etc/passwd", true),
         ] {
             let refused =
-                refuse_outside("--path ", &[PathBuf::from("ok"), PathBuf::from(path)], Path::new("/work/shop"));
+                refuse_outside("--path ", &[PathBuf::from("ok"), PathBuf::from(path)], Path::new("/srv/shop"));
             assert_eq!(refused.is_err(), is_out, "{path}");
             if let Err(error) = refused {
-                assert_eq!(error.message, format!("--path {path} does not name a file below /work/shop"));
-                assert!(error.hint.is_some_and(|hint| hint.contains("relative to /work/shop")));
+                assert_eq!(error.message, format!("--path {path} does not name a file below /srv/shop"));
+                assert!(error.hint.is_some_and(|hint| hint.contains("relative to /srv/shop")));
             }
         }
     }
