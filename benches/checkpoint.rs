@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use ccc::checkpoint::keep;
+use ccc::checkpoint::{Kept, keep};
 use ccc::git::Git;
 use ccc::process::{Cancel, become_subreaper};
 use divan::Bencher;
@@ -28,6 +28,7 @@ static KEPT: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
 struct Repository {
     dir: PathBuf,
     git: Git,
+    last: Option<Kept>,
 }
 
 impl Repository {
@@ -51,11 +52,13 @@ impl Repository {
         let git = Git::new(&env, "20261128-100000-aaaa", Cancel::new().expect("a pipe"));
         let path = dir.path().to_owned();
         KEPT.lock().expect("not poisoned").push(dir);
-        Repository { dir: path, git }
+        Repository { dir: path, git, last: None }
     }
 
-    fn keep(&self) {
-        keep(&self.git, &self.dir, "20261128-100000-aaaa", "bench").expect("a checkpoint");
+    /// As a run does, which knows its last checkpoint.
+    fn keep(&mut self) {
+        let kept = keep(&self.git, &self.dir, "20261128-100000-aaaa", "bench", self.last.as_ref());
+        self.last = Some(kept.expect("a checkpoint"));
     }
 }
 
@@ -66,15 +69,16 @@ fn file(top: &Path, number: usize) -> PathBuf {
 /// So many files are changed between two checkpoints.
 #[divan::bench(args = [0, 1, 20], sample_count = 50, sample_size = 1)]
 fn of_5_000_files_with_changes(bencher: Bencher<'_, '_>, changed: usize) {
-    let repository = Repository::new();
+    let mut repository = Repository::new();
     repository.keep();
+    let dir = repository.dir.clone();
     let mut round = 0;
     bencher
         .with_inputs(|| {
             round += 1;
             for number in 0..changed {
                 let text = format!("round {round} of file {number}\n").repeat(200);
-                fs::write(file(&repository.dir, number * 97), text).expect("written");
+                fs::write(file(&dir, number * 97), text).expect("written");
             }
         })
         .bench_local_values(|()| repository.keep());

@@ -45,31 +45,46 @@ pub struct Kept {
     pub number: u64,
     /// Its commit.
     pub commit: String,
+    /// Its tree.
+    pub tree: String,
+    /// `HEAD` at this time; `None` before the first commit.
+    pub parent: Option<String>,
     /// Whether it was made now. If not, neither the tree nor `HEAD` had changed since the last checkpoint.
     pub is_new: bool,
     /// What is not in it.
     pub left_out: Vec<LeftOut>,
 }
 
-/// Keeps the working tree that `dir` lies in as the next checkpoint of this run, unless the last one has it already.
+/// Keeps the working tree that `dir` lies in as the next checkpoint of this run, unless the last one has it already. `before` is
+/// the last one as far as the caller knows: with it git is asked for the others only when nothing seems to have changed, or when
+/// another process has taken the next number.
 ///
 /// # Errors
 /// See [`CheckpointError`]. Then the checkpoints are as they were.
-pub fn keep(git: &Git, dir: &Path, run_id: &str, why: &str) -> Result<Kept, CheckpointError> {
+pub fn keep(git: &Git, dir: &Path, run_id: &str, why: &str, before: Option<&Kept>) -> Result<Kept, CheckpointError> {
     let of = TreeRequest { untracked_limit_bytes: UNTRACKED_LIMIT_BYTES, verbatim: true, ..TreeRequest::of(git, dir)? };
     let place = of.repository.place();
     let WrittenTree { tree, left_out } = write_tree(git, &of)?;
-    let mut tries = 1;
+    let mut known = before.filter(|before| before.tree != tree || before.parent != of.head).map(|before| before.number);
+    // What the caller knows may be old, which is no lost race.
+    let mut tries = usize::from(known.is_none());
     loop {
-        let last = list(git, &place, run_id)?.pop();
-        if let Some(last) = last.as_ref().filter(|last| last.tree == tree && last.parent == of.head) {
-            return Ok(Kept { number: last.number, commit: last.commit.clone(), is_new: false, left_out });
-        }
-        let number = last.map_or(0, |last| last.number).saturating_add(1);
+        let last = match known.take() {
+            Some(number) => number,
+            None => {
+                let last = list(git, &place, run_id)?.pop();
+                if let Some(last) = last.as_ref().filter(|last| last.tree == tree && last.parent == of.head) {
+                    let (number, commit) = (last.number, last.commit.clone());
+                    return Ok(Kept { number, commit, tree, parent: of.head, is_new: false, left_out });
+                }
+                last.map_or(0, |last| last.number)
+            }
+        };
+        let number = last.saturating_add(1);
         let message = format!("{SUBJECT}{why}\n\nCheckpoint {number} of run {run_id}.\n");
         let commit = commit_tree(git, &of.repository, &tree, of.head.as_deref(), &message)?;
         match set_reference(git, &place, &reference(run_id, number), &commit, Expected::Absent) {
-            Ok(()) => return Ok(Kept { number, commit, is_new: true, left_out }),
+            Ok(()) => return Ok(Kept { number, commit, tree, parent: of.head, is_new: true, left_out }),
             Err(CheckpointError::ReferenceMoved { .. }) if tries < TRIES => tries += 1,
             Err(error) => return Err(error),
         }

@@ -74,12 +74,12 @@ impl TreeRequest {
     /// The working tree that `dir` lies in, as it is checked out, with the default limit.
     ///
     /// # Errors
-    /// When `dir` is in no repository or in a bare one, and when git fails.
+    /// When `dir` is in no working tree of a repository, and when git fails.
     pub fn of(git: &Git, dir: &Path) -> Result<Self, CheckpointError> {
         let Some(repository) = Repository::find(dir) else {
             return Err(CheckpointError::NoRepository { dir: dir.to_owned() });
         };
-        if repository.top.is_none() || repository.is_bare(git)? {
+        if repository.top.is_none() {
             return Err(CheckpointError::Bare { dir: repository.dirs.own });
         }
         let head = repository.commit(git, "HEAD")?;
@@ -123,14 +123,17 @@ pub fn take(git: &Git, request: &CheckpointRequest<'_>) -> Result<Checkpoint, Ch
 /// Writes a working tree as a tree of git. It changes nothing but git's objects.
 ///
 /// # Errors
-/// When git fails, or the temporary index cannot be written.
+/// When the repository is bare, when git fails, or when the temporary index cannot be written.
 pub fn write_tree(git: &Git, request: &TreeRequest) -> Result<WrittenTree, CheckpointError> {
     let place = request.repository.place();
     let Some(top) = request.repository.top.as_deref() else {
         return Err(CheckpointError::Bare { dir: request.repository.dirs.own.clone() });
     };
-    let index = TemporaryIndex::new(git, &place, request.index.as_deref(), request.head.as_deref())?;
     let configured = ContentSettings::read(git, &place)?;
+    if request.repository.is_bare(&configured) {
+        return Err(CheckpointError::Bare { dir: request.repository.dirs.own.clone() });
+    }
+    let index = TemporaryIndex::new(git, &place, request.index.as_deref(), request.head.as_deref())?;
     let settings = configured.without_programs();
     let &TreeRequest { file_limit_bytes, untracked_limit_bytes, .. } = request;
     let verbatim = request.verbatim.then(|| Verbatim::of(git, &place, request.head.as_deref())).transpose()?;

@@ -367,7 +367,7 @@ fn the_difference_is_told_as_a_patch_as_numbers_and_as_paths() {
 }
 
 fn kept(ground: &Ground, why: &str) -> Kept {
-    keep(&ground.ours(), &ground.project(), "run-1", why).expect("kept")
+    keep(&ground.ours(), &ground.project(), "run-1", why, None).expect("kept")
 }
 
 fn repository(ground: &Ground) -> crate::git::Repository {
@@ -412,6 +412,30 @@ fn the_checkpoints_of_a_run_are_numbered_and_one_that_would_be_the_same_is_the_l
 }
 
 #[test]
+fn what_is_known_of_the_last_checkpoint_saves_asking_and_is_not_trusted() {
+    let ground = Ground::new();
+    let again =
+        |why: &str, before: &Kept| keep(&ground.ours(), &ground.project(), "run-1", why, Some(before)).expect("kept");
+    let first = kept(&ground, "before the agent began");
+    let same = again("the agent stopped", &first);
+    assert_eq!((same.number, same.is_new, &same.commit), (1, false, &first.commit));
+    ground.write("src/a.rs", "two\n");
+    let second = again("the agent stopped", &same);
+    assert_eq!((second.number, second.is_new), (2, true));
+    // Another process has kept the third one meanwhile.
+    ground.write("src/a.rs", "three\n");
+    assert_eq!(kept(&ground, "restored").number, 3);
+    ground.write("src/a.rs", "four\n");
+    let fourth = again("the agent stopped", &second);
+    assert_eq!((fourth.number, fourth.is_new), (4, true));
+    // The references are gone: one that would be the same has to be made.
+    remove_all(&ground.ours(), &repository(&ground), "run-1").expect("removed");
+    let fresh = again("the agent stopped", &fourth);
+    assert_eq!((fresh.number, fresh.is_new, &fresh.tree), (1, true, &fourth.tree));
+    assert!(ground.git(&["for-each-ref", "refs/ccc"]).contains(&fresh.commit));
+}
+
+#[test]
 fn two_that_keep_at_once_both_get_a_number() {
     let ground = Ground::new();
     std::thread::scope(|scope| {
@@ -419,9 +443,13 @@ fn two_that_keep_at_once_both_get_a_number() {
             let ground = &ground;
             scope.spawn(move || {
                 let why = format!("thread {at}");
+                // Every other one goes by what it knows, which another thread has made old.
+                let mut last: Option<Kept> = None;
                 for round in 0..3 {
                     fs::write(ground.project().join(format!("{at}.txt")), format!("{round}")).expect("written");
-                    keep(&ground.ours(), &ground.project(), "run-1", &why).expect("kept");
+                    let before = last.as_ref().filter(|_| at % 2 == 0);
+                    let kept = keep(&ground.ours(), &ground.project(), "run-1", &why, before).expect("kept");
+                    last = Some(kept);
                 }
             });
         }
@@ -460,7 +488,7 @@ fn a_restore_writes_removes_and_brings_back_and_touches_nothing_else() {
     assert_eq!(read(&ground, "target/built").as_deref(), Some("ignored\n"));
     // And back: the restore itself is kept.
     let entries = list(&ground.ours(), &repository(&ground).shared(), "run-1").expect("listed");
-    let back = Kept { number: 2, commit: entries[1].commit.clone(), is_new: true, left_out: Vec::new() };
+    let back = Kept { number: 2, commit: entries[1].commit.clone(), ..first.clone() };
     restored(&ground, &back, &[]).expect("restored");
     assert_eq!(read(&ground, "dir/inside").as_deref(), Some("now a directory\n"));
     assert_eq!(read(&ground, "src/a.rs").as_deref(), Some("worse\n"));

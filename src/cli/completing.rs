@@ -226,7 +226,7 @@ mod tests {
         let git = crate::cli::agent_tree::git(run.id(), &context).expect("git");
         for number in 1..=3 {
             std::fs::write(project.join("file"), number.to_string()).expect("written");
-            crate::checkpoint::keep(&git, &project, run.id(), "a stop").expect("kept");
+            crate::checkpoint::keep(&git, &project, run.id(), "a stop", None).expect("kept");
         }
         assert_eq!(offered(&context, &["restore", "login", ""]).first().map(String::as_str), Some("3"));
         assert_eq!(offered(&context, &["diff", "--stat", "login", "2"]), ["2"]);

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::child_env::ChildEnv;
-use crate::checkpoint::{self, CheckpointError};
+use crate::checkpoint::{self, CheckpointError, Kept};
 use crate::core::{CheckpointAt, CheckpointFact};
 use crate::git::Git;
 use crate::process::Cancel;
@@ -17,26 +18,33 @@ const NAMED: usize = 20;
 pub(super) struct Checkpoints {
     git: Git,
     run_id: String,
+    /// The last one of this process.
+    last: Mutex<Option<Kept>>,
 }
 
 impl Checkpoints {
     /// Those of this run. `give_up` kills a running git.
     pub(super) fn of(run_id: &str, env: &ChildEnv, give_up: Cancel) -> Checkpoints {
         let env: &[(OsString, OsString)] = &env.0;
-        Checkpoints { git: Git::new(env, run_id, give_up), run_id: run_id.to_owned() }
+        Checkpoints { git: Git::new(env, run_id, give_up), run_id: run_id.to_owned(), last: Mutex::new(None) }
     }
 
     /// Keeps the working tree that `dir` lies in.
     pub(super) fn keep(&self, dir: &Path, at: CheckpointAt) -> CheckpointFact {
-        match checkpoint::keep(&self.git, dir, &self.run_id, reason(at)) {
-            Ok(kept) => CheckpointFact {
-                number: Some(kept.number),
-                commit: Some(kept.commit),
-                is_new: kept.is_new,
-                more_left_out: kept.left_out.len().saturating_sub(NAMED) as u64,
-                left_out: kept.left_out.iter().take(NAMED).map(ToString::to_string).collect(),
-                ..CheckpointFact::default()
-            },
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match checkpoint::keep(&self.git, dir, &self.run_id, reason(at), last.as_ref()) {
+            Ok(kept) => {
+                let fact = CheckpointFact {
+                    number: Some(kept.number),
+                    commit: Some(kept.commit.clone()),
+                    is_new: kept.is_new,
+                    more_left_out: kept.left_out.len().saturating_sub(NAMED) as u64,
+                    left_out: kept.left_out.iter().take(NAMED).map(ToString::to_string).collect(),
+                    ..CheckpointFact::default()
+                };
+                *last = Some(kept);
+                fact
+            }
             Err(CheckpointError::NoRepository { .. } | CheckpointError::Bare { .. }) => {
                 CheckpointFact { none: true, ..CheckpointFact::default() }
             }

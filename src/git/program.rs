@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::call::{Call, Place};
 use super::error::{GitError, GitFault};
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, Cookie, run_command};
+use crate::process::{
+    Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, Cookie, EndedWithCcc, run_command,
+};
 
 /// The timeout of a command that reads. A listing of 300,000 files on a cold disk takes far less.
 const READ_LIMIT: Duration = Duration::from_secs(20);
@@ -217,6 +219,8 @@ impl Git {
             errors: CommandErrors::Apart { tail_limit_bytes: ERRORS_LIMIT_BYTES },
             cookie: self.cookie.clone(),
             walls: None,
+            // Git is kept from starting what would run on: no hooks, no collection of garbage in the background.
+            ended_with_ccc: EndedWithCcc::Command,
         };
         let result = run_command(&spec, &self.give_up).map_err(|error| GitError::failed(error.to_string()))?;
         answered(name, call.limit, result)

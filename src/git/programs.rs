@@ -22,6 +22,7 @@ pub struct Programs {
 pub struct ContentSettings {
     programs: Programs,
     converts: bool,
+    bare: bool,
 }
 
 impl ContentSettings {
@@ -30,7 +31,7 @@ impl ContentSettings {
     /// # Errors
     /// When git cannot read the configuration.
     pub fn read(git: &Git, place: &Place) -> Result<Self, GitError> {
-        let pattern = r"^((filter|merge)\..*\.|core\.(autocrlf|attributesfile)$)";
+        let pattern = r"^((filter|merge)\..*\.|core\.(bare|autocrlf|attributesfile)$)";
         let answer = git.ask(place, &Call::new(["config", "-z", "--get-regexp", pattern]))?;
         // Git exits with 1 when there is no such setting.
         if answer.code > 1 {
@@ -43,7 +44,11 @@ impl ContentSettings {
                 .map_or((setting, None), |end| (&setting[..end], Some(&setting[end + 1..])));
             let Some(first) = memchr::memchr(b'.', key) else { continue };
             if &key[..first] == b"core" {
-                found.converts |= !matches!(value, Some(b"false" | b"no" | b"off" | b"0"));
+                match &key[first + 1..] {
+                    // The last one counts, as in git.
+                    b"bare" => found.bare = is_true(value),
+                    _ => found.converts |= !matches!(value, Some(b"false" | b"no" | b"off" | b"0")),
+                }
                 continue;
             }
             let Some(last) = memchr::memrchr(b'.', key).filter(|last| *last > first) else { continue };
@@ -73,6 +78,11 @@ impl ContentSettings {
         settings
     }
 
+    /// Whether it calls the repository bare; see [`super::Repository::is_bare`].
+    pub(super) fn says_bare(&self) -> bool {
+        self.bare
+    }
+
     /// Whether line ends may be converted without any attribute, or a further file of attributes counts.
     #[must_use]
     pub fn may_convert(&self) -> bool {
@@ -94,6 +104,14 @@ pub fn programs(git: &Git, place: &Place) -> Result<Programs, GitError> {
 /// As [`ContentSettings::read`].
 pub fn settings_without_programs(git: &Git, place: &Place) -> Result<Vec<(OsString, OsString)>, GitError> {
     Ok(ContentSettings::read(git, place)?.without_programs())
+}
+
+/// What git takes a truth value for: a setting without a value is true, an empty one is not.
+fn is_true(value: Option<&[u8]>) -> bool {
+    let Some(value) = value else { return true };
+    let number = || std::str::from_utf8(value).ok()?.parse::<i64>().ok();
+    ["true", "yes", "on"].iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+        || number().is_some_and(|n| n != 0)
 }
 
 fn key(kind: &str, name: &OsStr, end: &str) -> OsString {

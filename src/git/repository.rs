@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::call::{Call, Place};
 use super::error::GitError;
 use super::program::Git;
+use super::programs::ContentSettings;
 use crate::config::GitDirs;
 
 /// A repository, and the working tree through which it was found.
@@ -47,16 +48,11 @@ impl Repository {
         Place::repository(&self.dirs.common)
     }
 
-    /// Whether this is a bare repository: it has no working tree of its own. Its linked working trees are not bare.
-    ///
-    /// # Errors
-    /// When git cannot read the configuration.
-    pub fn is_bare(&self, git: &Git) -> Result<bool, GitError> {
-        if self.dirs.own != self.dirs.common {
-            return Ok(false);
-        }
-        let call = Call::new(["config", "--type=bool", "--get", "core.bare"]);
-        Ok(self.top.is_none() || git.ask(&self.shared(), &call)?.text() == "true")
+    /// Whether this is a bare repository: it has no working tree of its own. Its linked working trees are not bare. `settings` are
+    /// those of this repository.
+    #[must_use]
+    pub fn is_bare(&self, settings: &ContentSettings) -> bool {
+        self.dirs.own == self.dirs.common && (self.top.is_none() || settings.says_bare())
     }
 
     /// The commit that this name stands for here; `None` when there is none.

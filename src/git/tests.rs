@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Call, Git, Place, Repository, programs, settings_without_programs};
+use super::{Call, ContentSettings, Git, Place, Repository, programs, settings_without_programs};
 use crate::process::Cancel;
 
 /// A directory with a home of its own and a repository `project`.
@@ -246,7 +246,8 @@ fn a_repository_is_found_from_each_of_its_directories() {
     ground.git_in(&ground.at(""), &["clone", "-q", "--bare", "project", "bare.git"]);
     let git = ground.ours();
     let common = ground.project().join(".git");
-    for (dir, top, common, is_bare) in [
+    let is_bare = |found: &Repository| found.is_bare(&ContentSettings::read(&git, &found.place()).expect("read"));
+    for (dir, top, common, bare) in [
         (ground.project(), Some(ground.project()), common.clone(), false),
         (ground.project().join("src"), Some(ground.project()), common.clone(), false),
         (tree.clone(), Some(tree.clone()), common.clone(), false),
@@ -255,13 +256,22 @@ fn a_repository_is_found_from_each_of_its_directories() {
     ] {
         let found = Repository::find(&dir).expect("found");
         assert_eq!((&found.top, &found.dirs.common), (&top, &common), "{}", dir.display());
-        assert_eq!(found.is_bare(&git).expect("read"), is_bare, "{}", dir.display());
+        assert_eq!(is_bare(&found), bare, "{}", dir.display());
     }
     assert_eq!(Repository::find(&ground.at("home")), None);
+    // The spellings that git takes, among settings that say nothing of it.
+    let project = Repository::find(&ground.project()).expect("found");
+    ground.git(&["config", "core.autocrlf", "input"]);
+    for (spelling, bare) in
+        [("true", true), ("Yes", true), ("on", true), ("1", true), ("no", false), ("0", false), ("", false)]
+    {
+        ground.git(&["config", "core.bare", spelling]);
+        assert_eq!(is_bare(&project), bare, "{spelling:?}");
+    }
     ground.git(&["config", "core.bare", "true"]);
     let linked = Repository::find(&tree).expect("found");
-    assert!(!linked.is_bare(&git).expect("read"), "a linked tree of a bare repository has files");
-    assert!(Repository::find(&ground.project()).expect("found").is_bare(&git).expect("read"));
+    assert!(!is_bare(&linked), "a linked tree of a bare repository has files");
+    assert!(is_bare(&project));
 }
 
 #[test]

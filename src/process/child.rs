@@ -11,7 +11,7 @@ use rustix::process::Signal as RawSignal;
 
 use super::error::{SpawnError, StdinError};
 use super::input::Input;
-use super::launch::{Order, Stdios, launch};
+use super::launch::{Order, Stdios, Watched, launch};
 use super::leftovers::LeftRunning;
 use super::output::{Reader, STDERR_BUFFER_BYTES, STDOUT_BUFFER_BYTES, pump};
 use super::pty::{Ptys, SystemPtys};
@@ -215,7 +215,7 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
         stderr: stderr_write.into(),
         controlling,
         reports: None,
-        kept: false,
+        watched: Watched::Not,
         marks: marks.into_iter().flatten().collect(),
     };
     let scope = scoped.is_some().then(|| spec.scope.as_ref().map(ScopeOfChild::of)).flatten();

@@ -12,7 +12,7 @@ use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, isatty, tc
 
 use super::child::{Exit, abandon, thread_of};
 use super::error::SpawnError;
-use super::launch::{Order, Stdios, launch};
+use super::launch::{Order, Stdios, Watched, launch};
 use super::monitor::Report;
 use super::output::{Reader, STDOUT_BUFFER_BYTES, pump};
 use super::pty::{Ptys, open_like};
@@ -176,7 +176,7 @@ pub fn spawn_interactive(
         stderr: stream(isatty(rustix::stdio::stderr())).map_err(no_descriptors)?,
         controlling: pair.is_some(),
         reports: Some(reports_write.into()),
-        kept: false,
+        watched: Watched::Not,
         marks: pair.iter().map(|pair| pair.name.clone().into_os_string()).collect(),
     };
     let order = Order {

@@ -28,6 +28,17 @@ pub(super) struct Order<'a> {
     pub(super) walls: Option<&'a Walls>,
 }
 
+/// Who ends a program when ccc is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// Nobody, or the monitor.
+    Not,
+    /// A keeper process between ccc and the program, with all descendants.
+    ByKeeper,
+    /// The kernel, as soon as the thread that has started the program is gone: it must wait for the end.
+    ByKernel,
+}
+
 /// A child's first three descriptors.
 pub(super) struct Stdios {
     pub(super) stdin: Stdio,
@@ -37,8 +48,8 @@ pub(super) struct Stdios {
     pub(super) controlling: bool,
     /// The write end for the monitor's reports, if a monitor process runs between ccc and the program.
     pub(super) reports: Option<OwnedFd>,
-    /// Whether a keeper process runs between ccc and the program, which ends the program when ccc is killed.
-    pub(super) kept: bool,
+    /// Who ends the program when ccc is killed.
+    pub(super) watched: Watched,
     /// The names of the child's ends in `/proc/PID/fd`: a process that holds one of them belongs to this child.
     pub(super) marks: Vec<OsString>,
 }
@@ -72,7 +83,8 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .stdout(stdios.stdout)
         .stderr(stdios.stderr);
     let controlling = stdios.controlling;
-    let keeper_of = stdios.kept.then(std::process::id);
+    let watched = stdios.watched;
+    let ccc = std::process::id();
     // Keep it open until the child has its copy.
     let reports = stdios.reports;
     let reports_fd = reports.as_ref().map(AsRawFd::as_raw_fd);
@@ -88,8 +100,10 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
             if let Some(reports) = reports_fd {
                 monitor::split(reports, controlling)?;
             }
-            if let Some(ccc) = keeper_of {
-                system::split(ccc)?;
+            match watched {
+                Watched::Not => {}
+                Watched::ByKeeper => system::split(ccc)?,
+                Watched::ByKernel => system::die_with(ccc)?,
             }
             close_others_on_exec();
             raise.as_ref().map_or(Ok(()), system::Raise::raise)

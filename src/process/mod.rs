@@ -109,7 +109,7 @@ pub use interactive::{
 pub use keys::{KeySink, Keys};
 pub use leftovers::LeftRunning;
 pub use lookup::{is_executable, missing_program, on_path};
-pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
+pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, EndedWithCcc, run_command};
 pub use other_host::Apart;
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use peer::{ancestors, is_inside, knows_ancestors, marks_above, own_mark};

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -17,13 +18,13 @@ use rustix::io::Errno;
 
 use super::child::{Exit, abandon, pipe_mark, thread_of};
 use super::error::SpawnError;
-use super::launch::{Order, Stdios, launch};
+use super::launch::{Order, Stdios, Watched, launch};
 use super::output::DRAIN_LIMIT_BYTES;
 use super::registry::{self, Registered};
 use super::signal::Signal;
 use super::spec::{Cookie, Names};
 use super::sweep;
-use super::system::Walls;
+use super::system::{self, Walls};
 use super::wake::{Wake, now, poll};
 
 /// The default grace period from SIGTERM to SIGKILL, in milliseconds.
@@ -53,6 +54,16 @@ pub enum CommandErrors {
     },
 }
 
+/// What is ended at once when ccc itself is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedWithCcc {
+    /// The command and all its descendants, by a process of its own that watches over them.
+    Tree,
+    /// The command alone, by a signal that Linux sends. It saves a fork, for a program that starts no others, or only such as end
+    /// by themselves when it has ended. Another system sends no signal.
+    Command,
+}
+
 /// A command with a timeout. Its stdin is empty by default, stdout and stderr are one stream by default, and it has its own session
 /// without a terminal.
 #[derive(Clone, PartialEq, Eq)]
@@ -79,6 +90,8 @@ pub struct CommandSpec {
     pub cookie: Cookie,
     /// The walls around it, if there are any.
     pub walls: Option<Arc<Walls>>,
+    /// What is ended when ccc is killed.
+    pub ended_with_ccc: EndedWithCcc,
 }
 
 impl CommandSpec {
@@ -96,6 +109,7 @@ impl CommandSpec {
             errors: CommandErrors::WithOutput,
             cookie: Cookie { run_id: String::new(), attempt: 0 },
             walls: None,
+            ended_with_ccc: EndedWithCcc::Tree,
         }
     }
 }
@@ -115,6 +129,7 @@ impl fmt::Debug for CommandSpec {
             .field("errors", &self.errors)
             .field("cookie", &self.cookie)
             .field("walls", &self.walls)
+            .field("ended_with_ccc", &self.ended_with_ccc)
             .finish()
     }
 }
@@ -203,7 +218,6 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
             (Some(errors), write)
         }
     };
-    let ended = Arc::new(Wake::new().map_err(failed)?);
     let order = Order {
         program: &spec.program,
         args: &spec.args,
@@ -220,23 +234,18 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         stderr: again.into(),
         controlling: false,
         reports: None,
-        kept: true,
+        watched: match spec.ended_with_ccc {
+            EndedWithCcc::Tree => Watched::ByKeeper,
+            EndedWithCcc::Command => Watched::ByKernel,
+        },
     };
     let started = now();
     let registered = launch(&order, stdios)?;
     if let Some(write) = input {
         give(write, spec.input.clone());
     }
-    let waiter = {
-        let (registered, ended) = (registered.clone(), Arc::clone(&ended));
-        thread_of("end of", &registered.clone(), move || {
-            let status = registry::wait_unreaped(&registered);
-            ended.wake();
-            status
-        })
-    };
-    let waiter = match waiter {
-        Ok(waiter) => waiter,
+    let end = match End::of(&registered) {
+        Ok(end) => end,
         Err(error) => {
             abandon(&registered);
             return Err(failed(error));
@@ -249,7 +258,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         ending: CommandEnding::Exited,
         paused: registry::paused(),
     };
-    let over = watch.until_over(&mut output, errors.as_mut(), &ended, cancel);
+    let over = watch.until_over(&mut output, errors.as_mut(), end.fd(), cancel);
     let exit = match over {
         Over::Exited => {
             let swept = sweep::sweep_child(&registered);
@@ -257,7 +266,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
             if let Some(errors) = &mut errors {
                 errors.drain();
             }
-            let status = waiter.join().unwrap_or_default();
+            let status = end.status(&registered);
             registry::reap(&registered);
             Exit::new(status, swept)
         }
@@ -294,6 +303,46 @@ fn stdin(input: &[u8]) -> io::Result<(Stdio, Option<PipeWriter>)> {
 fn give(mut write: PipeWriter, input: Vec<u8>) {
     let body = move || drop(write.write_all(&input));
     let _ = std::thread::Builder::new().name("input".to_owned()).stack_size(INPUT_STACK_BYTES).spawn(body);
+}
+
+/// A descriptor that becomes readable when the command has exited.
+enum End {
+    /// The system's own.
+    Pidfd(OwnedFd),
+    /// On a system without one a thread waits.
+    Thread { ended: Arc<Wake>, waiter: JoinHandle<registry::Ended> },
+}
+
+impl End {
+    fn of(registered: &Registered) -> io::Result<Self> {
+        // The command is unreaped, so its pid is still its own.
+        if let Ok(Some(pidfd)) = system::open_pidfd(registered.pid) {
+            return Ok(Self::Pidfd(pidfd));
+        }
+        let ended = Arc::new(Wake::new()?);
+        let (waited_for, wake) = (registered.clone(), Arc::clone(&ended));
+        let waiter = thread_of("end of", registered, move || {
+            let status = registry::wait_unreaped(&waited_for);
+            wake.wake();
+            status
+        })?;
+        Ok(Self::Thread { ended, waiter })
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Pidfd(pidfd) => pidfd.as_fd(),
+            Self::Thread { ended, .. } => ended.fd(),
+        }
+    }
+
+    /// How the command has exited.
+    fn status(self, registered: &Registered) -> registry::Ended {
+        match self {
+            Self::Pidfd(_) => registry::wait_unreaped(registered),
+            Self::Thread { waiter, .. } => waiter.join().unwrap_or_default(),
+        }
+    }
 }
 
 enum Over {
@@ -349,14 +398,14 @@ impl Watch<'_> {
         &mut self,
         output: &mut TailStream,
         mut errors: Option<&mut TailStream>,
-        ended: &Wake,
+        ended: BorrowedFd<'_>,
         cancel: &Cancel,
     ) -> Over {
         loop {
             let left = self.stage.deadline().map(|at| at.saturating_duration_since(now()));
             let running = matches!(self.stage, Stage::Running(_));
             let wanted = [
-                Some((ended.fd(), PollFlags::IN)),
+                Some((ended, PollFlags::IN)),
                 output.wanted(),
                 errors.as_deref().and_then(TailStream::wanted),
                 running.then(|| (cancel.shared.end.fd(), PollFlags::IN)),

@@ -61,6 +61,8 @@ pub(super) struct Registry {
     /// pid and start time of processes that belong to no run of this process, see [`super::apart`].
     apart: Vec<(u32, u64)>,
     starts: u64,
+    /// When this process started, once it was looked up; see [`Process::start_ticks`].
+    own_start_ticks: Option<u64>,
     /// The records of descendants, by the run's id.
     records: BTreeMap<String, Arc<Mutex<Record>>>,
     /// When the children were stopped together with ccc, and for how long they were stopped before.
@@ -72,6 +74,7 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
     entries: Vec::new(),
     apart: Vec::new(),
     starts: 0,
+    own_start_ticks: None,
     records: BTreeMap::new(),
     still_since: None,
     paused: Duration::ZERO,
@@ -120,7 +123,8 @@ pub(super) fn register(
     let mut registry = lock();
     registry.starts += 1;
     let us = std::process::id();
-    let our_start = system::look_up(us).map_or(0, |process| process.start_ticks);
+    let our_start =
+        *registry.own_start_ticks.get_or_insert_with(|| system::look_up(us).map_or(0, |process| process.start_ticks));
     let spawn_id = format!("{us}.{our_start}.{}", registry.starts);
     let number = start(&spawn_id)?;
     let pid = i32::try_from(number)

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::said;
 use super::target::Target;
 use crate::config::Env;
-use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, Cookie, run_command};
+use crate::process::{
+    Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, Cookie, EndedWithCcc, run_command,
+};
 
 /// How long a push may take, with the user's hooks.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -116,6 +118,7 @@ pub(super) fn run(
         errors: CommandErrors::Apart { tail_limit_bytes: OUTPUT_LIMIT_BYTES },
         cookie: Cookie { run_id: String::new(), attempt: 0 },
         walls: None,
+        ended_with_ccc: EndedWithCcc::Tree,
     };
     let cancel = Cancel::new().map_err(|error| format!("cannot be run: {error}"))?;
     let result = run_command(&spec, &cancel).map_err(|error| format!("cannot be run: {error}"))?;

@@ -87,7 +87,7 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     let question = format!("Make {} in {at} those of checkpoint {} of {id}?", files(&plan), entry.number);
     agreed(args.yes, &question, "restore", context)?;
     let why = format!("before restoring checkpoint {}", entry.number);
-    let before = checkpoint::keep(&kept.git, tree, id, &why).map_err(|error| refused(&error))?;
+    let before = checkpoint::keep(&kept.git, tree, id, &why, None).map_err(|error| refused(&error))?;
     // What was kept is what is restored from: a file that was written meanwhile is in it.
     let plan = plan_from(&before.commit)?;
     checkpoint::restore(&kept.git, &kept.repository, &before.commit, &plan).map_err(|error| {

@@ -60,6 +60,12 @@ pub(in crate::process) fn is_subreaper() -> bool {
 
 pub(in crate::process) fn end_with_parent() {}
 
+/// No signal comes: the program runs on when ccc is killed.
+#[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+pub(in crate::process) fn die_with(_: u32) -> io::Result<()> {
+    Ok(())
+}
+
 /// Sends SIGKILL to the process that has this pid now.
 ///
 /// # Errors

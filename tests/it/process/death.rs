@@ -72,20 +72,9 @@ fn a_sweep_spares_itself_and_its_ancestors_even_if_they_carry_the_dead_runs_id()
     assert!(text.contains("the parent survived\n"), "{text}");
 }
 
-/// A command and what it starts write their pids; then we are killed as nobody can be warned of.
-#[test]
-fn our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environment_that_has() {
-    if let Some(dir) = part() {
-        let line = format!(
-            "cd '{dir}'; (trap '' TERM HUP; echo $$ >plain; exec sleep 5001) & setsid sh -c 'echo $$ >session; exec sleep 5002' &
-             env -i setsid sh -c 'echo $$ >bare; exec sleep 5003' & (setsid sh -c 'echo $$ >orphan; exec sleep 5004' &)
-             while ! [ -s session -a -s bare -a -s orphan ]; do sleep 0.02; done; echo ready >fifo; sleep 5005"
-        );
-        let mut spec = ccc::process::CommandSpec::shell(&line, std::env::temp_dir());
-        spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
-        drop(ccc::process::run_command(&spec, &ccc::process::Cancel::new().unwrap()));
-        return;
-    }
+/// Starts this test as `part`, which runs a command that writes pids into these files of a directory and `ready` into its FIFO; then
+/// kills it, as nobody can be warned of, and sees that all of them end.
+fn all_die_with_us(test: &str, files: &[&str]) {
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     rustix::fs::mknodat(
@@ -96,13 +85,12 @@ fn our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environ
         0,
     )
     .unwrap();
-    let name = "our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environment_that_has";
-    let mut supervisor = again(name, dir.path().to_str().unwrap()).stdout(Stdio::null()).spawn().unwrap();
+    let mut supervisor = again(test, dir.path().to_str().unwrap()).stdout(Stdio::null()).spawn().unwrap();
     std::fs::read_to_string(dir.path().join("fifo")).unwrap();
-    let pids = ["session", "bare", "orphan"].map(|file| {
-        let text = std::fs::read_to_string(dir.path().join(file)).unwrap();
-        text.trim().parse::<u32>().unwrap()
-    });
+    let pids: Vec<u32> = files
+        .iter()
+        .map(|file| std::fs::read_to_string(dir.path().join(file)).unwrap().trim().parse().unwrap())
+        .collect();
     assert!(pids.iter().all(|pid| super::observer::alive(*pid)), "the premise: {pids:?}");
     supervisor.kill().unwrap();
     supervisor.wait().unwrap();
@@ -113,4 +101,37 @@ fn our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environ
     });
     assert!(gone, "they live on: {pids:?}");
     reap_orphans();
+}
+
+/// A command with this line, which runs until its end.
+fn run_a_command(line: &str, ended_with_ccc: ccc::process::EndedWithCcc) {
+    let mut spec = ccc::process::CommandSpec::shell(line, std::env::temp_dir());
+    spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+    spec.ended_with_ccc = ended_with_ccc;
+    drop(ccc::process::run_command(&spec, &ccc::process::Cancel::new().unwrap()));
+}
+
+#[test]
+fn our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environment_that_has() {
+    if let Some(dir) = part() {
+        let line = format!(
+            "cd '{dir}'; (trap '' TERM HUP; echo $$ >plain; exec sleep 5001) & setsid sh -c 'echo $$ >session; exec sleep 5002' &
+             env -i setsid sh -c 'echo $$ >bare; exec sleep 5003' & (setsid sh -c 'echo $$ >orphan; exec sleep 5004' &)
+             while ! [ -s session -a -s bare -a -s orphan ]; do sleep 0.02; done; echo ready >fifo; sleep 5005"
+        );
+        return run_a_command(&line, ccc::process::EndedWithCcc::Tree);
+    }
+    let name = "our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environment_that_has";
+    all_die_with_us(name, &["session", "bare", "orphan"]);
+}
+
+/// Only Linux has the signal.
+#[test]
+#[cfg(target_os = "linux")]
+fn our_death_ends_a_command_that_has_no_watching_process() {
+    if let Some(dir) = part() {
+        let line = format!("cd '{dir}'; trap '' TERM HUP; echo $$ >pid; echo ready >fifo; exec sleep 5006");
+        return run_a_command(&line, ccc::process::EndedWithCcc::Command);
+    }
+    all_die_with_us("our_death_ends_a_command_that_has_no_watching_process", &["pid"]);
 }

@@ -247,6 +247,16 @@ pub(in crate::process) fn end_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::HUP));
 }
 
+/// Called between fork and exec: the kernel kills this process when the thread that has forked it is gone, and so when ccc is.
+///
+/// # Errors
+/// `SRCH`: ccc has ended already.
+pub(in crate::process) fn die_with(ccc: u32) -> std::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
+    if parent == Some(ccc) { Ok(()) } else { Err(Errno::SRCH.into()) }
+}
+
 /// A descriptor of this process that never refers to a later process with the same pid. `None` before Linux 5.3, in some
 /// sandboxes, and without a free descriptor; then only the start time protects against a reused pid.
 ///
