@@ -12,6 +12,7 @@ use super::continue_interactively::continue_interactively;
 use super::credentials::RunTokens;
 use super::family::RunFamily;
 use super::presentation::Presentation;
+use super::run_places::RunPlaces;
 use super::{
     CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, detach, native, notifying, protected_files,
     reporting, serving, survivors, telling,
@@ -491,7 +492,7 @@ fn prepare(
             run_dir.path().display()
         ));
     }
-    let env = if of_repository(&plan) { bare_env.clone() } else { whole };
+    let env = if of_repository(&plan, &run_dir) { bare_env.clone() } else { whole };
     let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
     let hub = Hub::new(life.n);
     hub.is_bounded_by(&plan.budgets);
@@ -918,12 +919,11 @@ fn child_env(request: &RunRequest<'_>, run_dir: &RunDir, context: &Context) -> C
 }
 
 /// Whether the agent's program is in the repository. Such a program gets the token meant for it and no other credential.
-fn of_repository(plan: &Plan) -> bool {
-    let project = Project::find(Path::new(&plan.cwd));
-    match (Path::new(&plan.agent_program).canonicalize(), project.root().canonicalize()) {
-        (Ok(program), Ok(root)) => program.starts_with(root),
-        (Err(_), _) | (_, Err(_)) => false,
-    }
+fn of_repository(plan: &Plan, run_dir: &RunDir) -> bool {
+    let places = RunPlaces::of(run_dir, Path::new(&plan.cwd));
+    let Ok(program) = Path::new(&plan.agent_program).canonicalize() else { return false };
+    let roots = [places.works.root(), places.configured.root()];
+    roots.into_iter().filter_map(|root| root.canonicalize().ok()).any(|root| program.starts_with(root))
 }
 
 /// The environment without any credential, those of other providers included.

@@ -1,6 +1,7 @@
 //! Agents of the fleet: the built program with the scripted agent, in real git repositories.
 
 mod agents;
+mod configured;
 mod faults;
 mod managers;
 mod memory;
