@@ -231,7 +231,7 @@ impl Unmade<'_> {
         let has_ended = RunSummary::read(&self.run_dir.summary()).is_ok_and(|run| run.outcome.is_some());
         let waits = if has_ended { Ok(()) } else { self.set_phase(plan, QUEUED_PHASE) };
         for error in [cleared, unported, written, waits].into_iter().filter_map(Result::err) {
-            self.context.printer.warn(error.message);
+            self.context.printer.warn(error.with_hint());
         }
     }
 

@@ -282,6 +282,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         )
         .hint(how_to_restore(&run_dir, context)));
     }
+    check_tree(&run_dir, &args, context)?;
     if !Path::new(&plan.agent_program).exists() {
         return Err(CliError::new(
             ErrorKind::Environment,
@@ -397,6 +398,20 @@ fn refuse_changes(args: &ResumeArgs, run_dir: &RunDir) -> Result<(), CliError> {
         format!("the agent of run {id} has not started yet: it starts with the task and the settings of `ccc new`"),
     )
     .hint(format!("to start it at once: ccc resume {id}; to start another one instead: ccc kill {id}")))
+}
+
+/// Refuses to continue an agent in a worktree that git cannot read: there would be no checkpoints, and nothing to merge. The keeper,
+/// whose user is away, continues it, because the agent may mend what it has broken.
+fn check_tree(run: &RunDir, args: &ResumeArgs, context: &Context) -> Result<(), CliError> {
+    let tree = AgentRecord::read(run).ok().flatten().and_then(|record| record.tree);
+    let Some(tree) = tree.filter(|tree| tree.path.is_dir()) else { return Ok(()) };
+    match agent_tree::check(&tree) {
+        Err(error) if args.unless_kept_down => {
+            context.printer.warn(error.with_hint());
+            Ok(())
+        }
+        checked => checked,
+    }
 }
 
 /// How the user has the run's directory again.

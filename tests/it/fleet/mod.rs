@@ -8,3 +8,4 @@ mod memory;
 mod published;
 mod queue;
 mod relatives;
+mod unreadable;
