@@ -178,6 +178,11 @@ impl<'a> Night<'a> {
     pub(in crate::cli) fn run(mut self) -> Result<ExitCode, CliError> {
         self.tell_of_outside();
         if self.dry_run {
+            self.take_up();
+            // With the warnings of the start.
+            if let Err(error) = self.check() {
+                self.context.printer.warn(format_args!("the list would not be begun: {}", error.with_hint()));
+            }
             return Ok(self.show_plan());
         }
         let lock = self.dir.take_lock(driver::unix_ms()).map_err(|error| self.in_use(&error))?;
@@ -247,7 +252,10 @@ impl<'a> Night<'a> {
                 )
                 .hint("correct `cwd` in the list"));
             }
-            if place == cwd {
+            if place == cwd && self.dry_run {
+                // Nobody is asked for an agreement.
+                self.settings = Some(self.options.check(task, &self.context.in_directory(&cwd))?);
+            } else if place == cwd {
                 self.settings = Some(self.options.check(task, self.context)?);
             } else {
                 self.options.check(task, &self.context.in_directory(&place))?;
