@@ -18,7 +18,7 @@ use super::{
     reporting, serving, survivors, telling,
 };
 use crate::agent::Role;
-use crate::config::{Env, Notify, OutputFormat, Project, Transport};
+use crate::config::{Env, Glob, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
 use crate::core::shell::words;
@@ -435,6 +435,9 @@ fn prepare(
             tell_of_what_is_not_seen(&plan, &bare_env, context);
         }
         tell_of_missing_programs(&plan, &bare_env, &redactor, context);
+        if !life.resumed {
+            tell_of_patterns_without_files(&plan, &redactor, context);
+        }
         tell_of_checks_without_rule(&plan, &redactor, context);
         tell_of_production_credentials(&plan, &whole, context);
     };
@@ -859,13 +862,33 @@ fn banner(
 /// Warns about checks whose programs are missing, because the run would end for that reason at its first stop.
 fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, context: &Context) {
     let path = env.0.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
+    let cwd = Path::new(&plan.cwd);
     for check in &plan.checks {
-        if let Some(program) = process::missing_program(&check.command, &path, Path::new(&plan.cwd)) {
+        if let Some(program) = process::missing_program(&check.command, &path, cwd) {
             context.printer.warn(format_args!(
                 "the check `{}` cannot be run: there is no program {program}; if it is still missing at the first stop, the run ends",
                 redactor.text(&check.command)
             ));
         }
+    }
+}
+
+/// Warns about patterns of protected files that name none, because the checks then see the agent's.
+fn tell_of_patterns_without_files(plan: &Plan, redactor: &Redactor, context: &Context) {
+    let patterns: Vec<Glob> = plan.protect.iter().filter_map(|pattern| pattern.parse().ok()).collect();
+    if patterns.is_empty() || plan.checks.is_empty() {
+        return;
+    }
+    let unmatched =
+        agent_tree::git(&plan.run_id, context).map(|git| protect::unmatched(&git, Path::new(&plan.cwd), &patterns));
+    // Without a repository the first check says why nothing is protected.
+    let Ok(Ok(unmatched)) = unmatched else { return };
+    if !unmatched.is_empty() {
+        context.printer.warn(format_args!(
+            "`protect` names no file in {}: {}; a file that is made later is not protected",
+            plan.cwd,
+            redactor.text(&unmatched.join(", "))
+        ));
     }
 }
 
