@@ -40,7 +40,7 @@ use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, ScopeLi
 use crate::protect;
 use crate::tokens::{AgentSettings, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format;
-use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style};
+use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style, stdio_is_one_place};
 use redaction::Redactor;
 
 /// The size of the agent's terminal. It is not shown, and wide so that the CLI's own output does not wrap.
@@ -678,6 +678,7 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
             diff: report.as_ref().and_then(|report| report.diff.as_deref()),
             restore: report.as_ref().and_then(|report| report.restore.as_deref()),
             journal_missing: journal_missing.as_deref(),
+            labels_result: stdio_is_one_place(),
         };
         for piece in printer.finish(tick, &ending) {
             if screen.put(piece).is_err() {
@@ -859,11 +860,20 @@ fn banner(
     }
 }
 
-/// Warns about checks whose programs are missing, because the run would end for that reason at its first stop.
+/// Warns about checks whose programs are missing: the run would end for that reason at its first stop, or its agent would look for
+/// a fault of its own.
 fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, context: &Context) {
     let path = env.0.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
     let cwd = Path::new(&plan.cwd);
     for check in &plan.checks {
+        if let Some(program) = process::unmade_program(&check.command, &path, cwd) {
+            context.printer.warn(format_args!(
+                "the check `{}` cannot be run yet: there is no program {program} in {}; unless the agent is to make it, give another \
+                 check",
+                redactor.text(&check.command),
+                cwd.display()
+            ));
+        }
         if let Some(program) = process::missing_program(&check.command, &path, cwd) {
             context.printer.warn(format_args!(
                 "the check `{}` cannot be run: there is no program {program}; if it is still missing at the first stop, the run ends",
