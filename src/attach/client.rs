@@ -676,7 +676,12 @@ impl<'a> Session<'a> {
             (true, false) if self.outcome == Some(Outcome::Completed) => {
                 format!("to give it more to do: ccc resume {id} -p \"TEXT\"")
             }
-            (true, false) => format!("to continue the run: ccc resume {id}"),
+            // The run has written down what it needs before it tells its end.
+            (true, false) => {
+                let summary = RunSummary::read(&self.setup.run.summary()).ok();
+                let going_on = summary.as_ref().and_then(RunSummary::going_on).map(str::to_owned);
+                format!("to continue the run: {}", going_on.unwrap_or_else(|| format!("ccc resume {id}")))
+            }
         };
         self.tell(News::Ended(text));
     }

@@ -101,6 +101,7 @@ impl<'a> NewAgent<'a> {
             manager: self.manager.as_ref().map(|manager| manager.id.clone()),
             depth: self.manager.as_ref().map_or(0, |manager| manager.depth.saturating_add(1)),
             ignore_usage: self.wish.ignore_usage,
+            cwd: Some(project.cwd.clone()),
             ..AgentRecord::new(&plan.run_id, &name, self.wish.role, driver::unix_ms(), project.root())
         };
         record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;

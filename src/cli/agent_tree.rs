@@ -411,7 +411,7 @@ pub(super) fn error_of(error: &WorktreeError) -> CliError {
     let text = error.to_string();
     match error {
         WorktreeError::Damaged { command, .. } => CliError::new(ErrorKind::Failed, text)
-            .hint(format!("to mend it, type: {command}; then type the same command again")),
+            .hint(format!("to mend it, type this, and then the same command again: {command}")),
         WorktreeError::Forgotten { .. } => CliError::new(ErrorKind::Failed, text)
             .hint("to keep the files that are not committed, copy them away before the agent is removed"),
         WorktreeError::NoRepository { .. }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use secrecy::SecretString;
 
 use super::credentials;
+use super::run_places::RunPlaces;
 use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
 use crate::config::{Project, Provider, Settings};
@@ -85,7 +86,7 @@ fn gather(
     context: &Context,
 ) -> Result<Gathered, CliError> {
     match agent_of(provider).filter(|_| by_name(program) == Some(provider)) {
-        Some(agent) => credentials::gather(context, project, settings, agent, &[]),
+        Some(agent) => credentials::gather(context, &RunPlaces::same(project), settings, agent, &[]),
         None => credentials::gather_for_program(context, project, &settings.tokens, provider),
     }
 }

@@ -17,7 +17,7 @@ use super::kept::KeptRun;
 use super::subcommand::runs::Outcomes;
 use super::{Cli, Context};
 use crate::config::env::CCC_COMPLETE;
-use crate::config::{Flags, Settings, resolve};
+use crate::config::{Flags, Settings};
 use crate::journal::{RunDir, RunNames, RunSummary};
 use crate::ui::clean;
 
@@ -123,9 +123,8 @@ impl Sources {
 
     /// The settings, without a warning.
     fn settings(&self) -> Option<Settings> {
-        let (project, consents) = (self.context.project().ok()?, self.context.consents().ok()?);
-        let resolved = resolve(self.context.dirs().ok()?, &project, &self.context.env, &consents, Flags::default());
-        Some(resolved.ok()?.settings)
+        let project = self.context.project().ok()?;
+        Some(self.context.settings_of(&project, Flags::default()).ok()?.settings)
     }
 
     fn providers(&self) -> Vec<String> {

@@ -124,12 +124,12 @@ impl Context {
         Style::decide(stream.is_terminal(), text(NO_COLOR), text("TERM"), crate::driver::terminal_columns())
     }
 
-    /// What the user has agreed to, out of what the project's files ask for.
+    /// What the user has agreed to, out of what the files of this project ask for.
     ///
     /// # Errors
-    /// When there is no current directory or no home directory.
-    pub fn consents(&self) -> Result<Consents, CliError> {
-        Ok(ConsentStore::new(&self.dirs()?.state).of(self.project()?.root()))
+    /// When there is no home directory.
+    pub fn consents(&self, project: &Project) -> Result<Consents, CliError> {
+        Ok(ConsentStore::new(&self.dirs()?.state).of(project.root()))
     }
 
     /// The settings, overridden by these flags; warnings go to stderr. Settings of the project's file that lack the
@@ -138,11 +138,19 @@ impl Context {
     /// # Errors
     /// When the configuration cannot be understood.
     pub fn settings(&self, flags: Flags) -> Result<Resolved, CliError> {
-        let resolved = resolve(self.dirs()?, &self.project()?, &self.env, &self.consents()?, flags)?;
+        let resolved = self.settings_of(&self.project()?, flags)?;
         for warning in &resolved.warnings {
             self.printer.warn_of_settings(warning);
         }
         Ok(resolved)
+    }
+
+    /// As [`Self::settings`], of another project and without the warnings.
+    ///
+    /// # Errors
+    /// As [`Self::settings`].
+    pub fn settings_of(&self, project: &Project, flags: Flags) -> Result<Resolved, CliError> {
+        Ok(resolve(self.dirs()?, project, &self.env, &self.consents(project)?, flags)?)
     }
 
     /// The agent's program as a person types it, to continue the session of this run; empty for a demonstration, whose session

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::thread;
 
+use super::run_places::RunPlaces;
 use super::{CliError, Context, ErrorKind};
 use crate::agent::AgentKind;
 use crate::config::{Env, Project, Provider, Settings, TokenEntry, UsageSettings};
@@ -23,13 +24,13 @@ const LOGIN: &str = "login";
 /// How many requests are sent at the same time.
 const ASKED_AT_ONCE: usize = 8;
 
-/// The tokens that the agent's CLI may get in this project, with these arguments of the user.
+/// The tokens that the agent's CLI may get in these places, with these arguments of the user.
 ///
 /// # Errors
 /// When the agent's arguments cannot be used, or a file of tokens is missing.
 pub(super) fn gather(
     context: &Context,
-    project: &Project,
+    RunPlaces { configured: project, works, .. }: &RunPlaces,
     settings: &Settings,
     agent: AgentKind,
     agent_args: &[String],
@@ -41,7 +42,7 @@ pub(super) fn gather(
     let dirs = context.dirs()?;
     let files = SettingsPlaces {
         dirs,
-        cwd: &project.cwd,
+        cwd: &works.cwd,
         argument: args.settings.as_deref(),
         sources: args.setting_sources.as_deref(),
         managed: Path::new(MANAGED_SETTINGS),

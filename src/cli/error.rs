@@ -48,6 +48,13 @@ pub struct CliError {
 }
 
 impl CliError {
+    /// The message with its hint, for a warning.
+    #[must_use]
+    pub fn with_hint(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("; {hint}"));
+        format!("{}{}", self.message, hint.unwrap_or_default())
+    }
+
     /// An error without a hint.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: in_words(&message.into()), hint: None }

@@ -352,6 +352,7 @@ fn ended(
         diff: diff.as_deref(),
         restore: restore.as_deref(),
         journal_missing: missing.as_deref(),
+        labels_result: false,
     };
     let outputs = printer.finish(tick, &ending);
     outputs.iter().filter(|output| output.stream == Stream::Err).map(|output| output.text.as_str()).collect()

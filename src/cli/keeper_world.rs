@@ -1,15 +1,16 @@
 //! What the keeper needs of the program around it: the user's settings, the tokens of the agents, and a log.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::credentials::{self, at_once, gather, in_keychain};
+use super::run_places::RunPlaces;
 use super::{CliError, Context, detach, zone};
 use crate::config::{Consents, Flags, MemorySize, Project, Settings, resolve};
 use crate::driver;
-use crate::keeper::{Ensured, World, ensure};
+use crate::keeper::{AgentPlace, Ensured, World, ensure};
 use crate::tokens::usage::{Ask, Identity, OTHERS_WAIT, Usage, UsageCache};
 use crate::tokens::{Credential, SharedTokens};
 use crate::upkeep::{Memory, RoomLimits, Rules, TokenUsage, WindowUse};
@@ -72,7 +73,8 @@ pub(crate) fn rules(context: &Context, now_unix_ms: i64) -> Rules {
 
 /// What is known about the usage of the tokens that agents in this place get. Asks the provider where that is due.
 pub(super) fn usage_in(place: &Path, context: &Context, now_unix_ms: i64) -> Vec<TokenUsage> {
-    KeeperWorld::new(context, false, None).usage(&[place.to_owned()], now_unix_ms)
+    let place = AgentPlace { configured_in: place.to_owned(), works_in: place.to_owned() };
+    KeeperWorld::new(context, false, None).usage(&[place], now_unix_ms)
 }
 
 /// Makes sure that a keeper works, for a command that starts an agent. That none could be started is only said: no agent depends
@@ -106,14 +108,13 @@ impl<'a> KeeperWorld<'a> {
     }
 
     /// The tokens that agents in this place get, and the client that asks about them at the hosts that are used there.
-    fn tokens_in(&self, place: &Path, shared: &SharedTokens) -> Result<(Vec<Credential>, Usage), CliError> {
-        let dirs = self.context.dirs()?;
-        let context = self.context.at(place);
-        let project = Project::find(place);
+    fn tokens_in(&self, place: &AgentPlace, shared: &SharedTokens) -> Result<(Vec<Credential>, Usage), CliError> {
+        let context = self.context.at(&place.works_in);
+        let places = RunPlaces::between(place.configured_in.clone(), &place.works_in);
         // What the user has not agreed to is not used, and nobody is here who could.
-        let settings = resolve(dirs, &project, &context.env, &context.consents()?, Flags::default())?.settings;
+        let settings = context.settings_of(&places.configured, Flags::default())?.settings;
         let agent = settings.agent.kind.0;
-        let mut credentials = gather(&context, &project, &settings, agent, &[])?.pool.credentials().to_vec();
+        let mut credentials = gather(&context, &places, &settings, agent, &[])?.pool.credentials().to_vec();
         let found = in_keychain(agent, &credentials, driver::unix_ms(), &context)?;
         credentials.extend(found.ok().flatten());
         let usage = credentials::usage(&settings.usage, shared.clone(), &context)?;
@@ -140,11 +141,11 @@ impl World for KeeperWorld<'_> {
         rules
     }
 
-    fn usage(&mut self, projects: &[PathBuf], now_unix_ms: i64) -> Vec<TokenUsage> {
+    fn usage(&mut self, places: &[AgentPlace], now_unix_ms: i64) -> Vec<TokenUsage> {
         let Ok(dirs) = self.context.dirs() else { return Vec::new() };
         let (cache, shared) = (UsageCache::new(&dirs.state), SharedTokens::new(&dirs.state));
         let mut asked: Vec<(Credential, Usage)> = Vec::new();
-        for place in projects {
+        for place in places {
             match self.tokens_in(place, &shared) {
                 Ok((credentials, usage)) => {
                     let new =
@@ -152,7 +153,9 @@ impl World for KeeperWorld<'_> {
                     let new: Vec<Credential> = new.collect();
                     asked.extend(new.into_iter().map(|credential| (credential, usage.clone())));
                 }
-                Err(error) => self.log(&format!("{}: its tokens are not asked about: {error}", place.display())),
+                Err(error) => {
+                    self.log(&format!("{}: its tokens are not asked about: {error}", place.works_in.display()))
+                }
             }
         }
         let ask = Ask { thorough: false, wait: OTHERS_WAIT };

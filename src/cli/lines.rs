@@ -40,7 +40,7 @@ ccc's own commands:
 /model NAME     the agent's model
 /rotate         take another token
 /detach         leave; the run continues (Ctrl-D, Ctrl-C)
-/quit           end the run; its session is kept
+/quit, /exit    end the run; its session is kept
 Every other command with / is the agent's own.";
 
 /// An event for the main thread.

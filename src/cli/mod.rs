@@ -58,6 +58,7 @@ mod redacted_texts;
 mod removal;
 mod reporting;
 mod run_in_short;
+mod run_places;
 mod serving;
 mod settled;
 mod spooled;

@@ -10,9 +10,10 @@ use super::agent::{record_error, record_of};
 use super::credentials::{self, RunTokens};
 use super::presentation::Presentation;
 use super::queue::{QUEUED_PHASE, queued_error};
+use super::run_places::RunPlaces;
 use super::start::{Claimed, RunRequest, prepare_new};
 use super::{CliError, Context, ErrorKind, ExitCode, agent_tree, detach, keeper_world, limit_check, trust};
-use crate::config::{Flags, Layer, Project, Settings, resolve};
+use crate::config::{Flags, Layer, Project, Settings};
 use crate::core::Plan;
 use crate::driver;
 use crate::files::TimedLock;
@@ -81,7 +82,8 @@ pub(super) fn start(
     refuse_gone(&queued, context)?;
     let project = Project::find(&queued.cwd);
     let settings = settings(&queued.plan, &project, starting.layer, &place)?;
-    let gathered = credentials::gather(&place, &project, &settings, queued.plan.agent, &queued.plan.agent_args)?;
+    let gathered =
+        credentials::gather(&place, &RunPlaces::same(&project), &settings, queued.plan.agent, &queued.plan.agent_args)?;
     if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
         return Err(refusal);
     }
@@ -182,12 +184,12 @@ fn settings(plan: &Plan, project: &Project, layer: &Layer, context: &Context) ->
     let mut flags: Flags = given.unwrap_or_default();
     Presentation::leave_out(&mut flags.layer);
     flags.layer.output_format = layer.output_format;
-    let resolved = resolve(context.dirs()?, project, &context.env, &context.consents()?, flags)?;
+    let resolved = context.settings_of(project, flags.clone())?;
     let warnings = resolved.warnings.clone();
     for warning in &warnings {
         context.printer.warn(warning);
     }
-    trust::require_tokens(resolved, true, project, context)
+    trust::require_tokens(resolved, flags, true, project, context)
 }
 
 /// What is made for the agent at its start.
@@ -229,7 +231,7 @@ impl Unmade<'_> {
         let has_ended = RunSummary::read(&self.run_dir.summary()).is_ok_and(|run| run.outcome.is_some());
         let waits = if has_ended { Ok(()) } else { self.set_phase(plan, QUEUED_PHASE) };
         for error in [cleared, unported, written, waits].into_iter().filter_map(Result::err) {
-            self.context.printer.warn(error.message);
+            self.context.printer.warn(error.with_hint());
         }
     }
 

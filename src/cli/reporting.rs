@@ -169,6 +169,7 @@ fn commands(
         diff: None,
         restore: None,
         journal_missing: None,
+        labels_result: false,
     };
     (ending.go_on(tick), ending.session())
 }

@@ -12,12 +12,13 @@ use super::continue_interactively::continue_interactively;
 use super::credentials::RunTokens;
 use super::family::RunFamily;
 use super::presentation::Presentation;
+use super::run_places::RunPlaces;
 use super::{
     CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, detach, native, notifying, protected_files,
     reporting, serving, survivors, telling,
 };
 use crate::agent::Role;
-use crate::config::{Env, Notify, OutputFormat, Project, Transport};
+use crate::config::{Env, Glob, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
 use crate::core::shell::words;
@@ -39,7 +40,7 @@ use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, ScopeLi
 use crate::protect;
 use crate::tokens::{AgentSettings, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format;
-use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style};
+use crate::ui::{Banner, Ending, Form, Limits, Printer, Screen, ScreenError, Style, stdio_is_one_place};
 use redaction::Redactor;
 
 /// The size of the agent's terminal. It is not shown, and wide so that the CLI's own output does not wrap.
@@ -434,6 +435,9 @@ fn prepare(
             tell_of_what_is_not_seen(&plan, &bare_env, context);
         }
         tell_of_missing_programs(&plan, &bare_env, &redactor, context);
+        if !life.resumed {
+            tell_of_patterns_without_files(&plan, &redactor, context);
+        }
         tell_of_checks_without_rule(&plan, &redactor, context);
         tell_of_production_credentials(&plan, &whole, context);
     };
@@ -491,7 +495,7 @@ fn prepare(
             run_dir.path().display()
         ));
     }
-    let env = if of_repository(&plan) { bare_env.clone() } else { whole };
+    let env = if of_repository(&plan, &run_dir) { bare_env.clone() } else { whole };
     let typing = if printer.is_live() { TypedEcho::find() } else { TypedEcho::none() };
     let hub = Hub::new(life.n);
     hub.is_bounded_by(&plan.budgets);
@@ -674,6 +678,7 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
             diff: report.as_ref().and_then(|report| report.diff.as_deref()),
             restore: report.as_ref().and_then(|report| report.restore.as_deref()),
             journal_missing: journal_missing.as_deref(),
+            labels_result: stdio_is_one_place(),
         };
         for piece in printer.finish(tick, &ending) {
             if screen.put(piece).is_err() {
@@ -855,16 +860,45 @@ fn banner(
     }
 }
 
-/// Warns about checks whose programs are missing, because the run would end for that reason at its first stop.
+/// Warns about checks whose programs are missing: the run would end for that reason at its first stop, or its agent would look for
+/// a fault of its own.
 fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, context: &Context) {
     let path = env.0.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
+    let cwd = Path::new(&plan.cwd);
     for check in &plan.checks {
-        if let Some(program) = process::missing_program(&check.command, &path, Path::new(&plan.cwd)) {
+        if let Some(program) = process::unmade_program(&check.command, &path, cwd) {
+            context.printer.warn(format_args!(
+                "the check `{}` cannot be run yet: there is no program {program} in {}; unless the agent is to make it, give another \
+                 check",
+                redactor.text(&check.command),
+                cwd.display()
+            ));
+        }
+        if let Some(program) = process::missing_program(&check.command, &path, cwd) {
             context.printer.warn(format_args!(
                 "the check `{}` cannot be run: there is no program {program}; if it is still missing at the first stop, the run ends",
                 redactor.text(&check.command)
             ));
         }
+    }
+}
+
+/// Warns about patterns of protected files that name none, because the checks then see the agent's.
+fn tell_of_patterns_without_files(plan: &Plan, redactor: &Redactor, context: &Context) {
+    let patterns: Vec<Glob> = plan.protect.iter().filter_map(|pattern| pattern.parse().ok()).collect();
+    if patterns.is_empty() || plan.checks.is_empty() {
+        return;
+    }
+    let unmatched =
+        agent_tree::git(&plan.run_id, context).map(|git| protect::unmatched(&git, Path::new(&plan.cwd), &patterns));
+    // Without a repository the first check says why nothing is protected.
+    let Ok(Ok(unmatched)) = unmatched else { return };
+    if !unmatched.is_empty() {
+        context.printer.warn(format_args!(
+            "`protect` names no file in {}: {}; a file that is made later is not protected",
+            plan.cwd,
+            redactor.text(&unmatched.join(", "))
+        ));
     }
 }
 
@@ -918,12 +952,11 @@ fn child_env(request: &RunRequest<'_>, run_dir: &RunDir, context: &Context) -> C
 }
 
 /// Whether the agent's program is in the repository. Such a program gets the token meant for it and no other credential.
-fn of_repository(plan: &Plan) -> bool {
-    let project = Project::find(Path::new(&plan.cwd));
-    match (Path::new(&plan.agent_program).canonicalize(), project.root().canonicalize()) {
-        (Ok(program), Ok(root)) => program.starts_with(root),
-        (Err(_), _) | (_, Err(_)) => false,
-    }
+fn of_repository(plan: &Plan, run_dir: &RunDir) -> bool {
+    let places = RunPlaces::of(run_dir, Path::new(&plan.cwd));
+    let Ok(program) = Path::new(&plan.agent_program).canonicalize() else { return false };
+    let roots = [places.works.root(), places.configured.root()];
+    roots.into_iter().filter_map(|root| root.canonicalize().ok()).any(|root| program.starts_with(root))
 }
 
 /// The environment without any credential, those of other providers included.

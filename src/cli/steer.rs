@@ -147,6 +147,12 @@ pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Clien
     })
 }
 
+/// The command that continues a run that has ended, with what it needs: the run has written it down at its end.
+pub(super) fn going_on(run: &RunDir) -> String {
+    let written = RunSummary::read(&run.summary()).ok().and_then(|summary| summary.going_on().map(str::to_owned));
+    written.unwrap_or_else(|| format!("ccc resume {}", run.id()))
+}
+
 /// As [`unreachable`], for this run: one that has completed is continued only with more to do.
 pub(super) fn of_run(run: &RunDir, error: &ClientError) -> CliError {
     let is_completed =
@@ -156,7 +162,18 @@ pub(super) fn of_run(run: &RunDir, error: &ClientError) -> CliError {
         return CliError::new(ErrorKind::Usage, format!("run {id} is not running: it has completed"))
             .hint(format!("to give it more to do: ccc resume {id} -p \"TEXT\""));
     }
-    unreachable(error)
+    match error {
+        ClientError::NotRunning { run: id } => not_running(error, id, &going_on(run)),
+        ClientError::Unreachable { .. }
+        | ClientError::Refused { .. }
+        | ClientError::OtherVersion { .. }
+        | ClientError::Lost { .. } => unreachable(error),
+    }
+}
+
+fn not_running(error: &ClientError, run: &str, going_on: &str) -> CliError {
+    CliError::new(ErrorKind::Usage, error.to_string())
+        .hint(format!("to continue it: {going_on}; to see why it ended: ccc explain {run}"))
 }
 
 /// Connects to a run. One that is just starting is waited for: it can be reached as soon as its working tree is made.
@@ -185,8 +202,7 @@ fn is_starting(run: &RunDir) -> bool {
 /// The error for a run that cannot be reached, with a hint.
 pub(super) fn unreachable(error: &ClientError) -> CliError {
     match error {
-        ClientError::NotRunning { run } => CliError::new(ErrorKind::Usage, error.to_string())
-            .hint(format!("to continue it: ccc resume {run}; to see why it ended: ccc explain {run}")),
+        ClientError::NotRunning { run } => not_running(error, run, &format!("ccc resume {run}")),
         ClientError::Unreachable { pid, .. } => CliError::new(ErrorKind::Environment, error.to_string())
             .hint(format!("a run that an older ccc started has no control socket; to end it: kill {pid}")),
         ClientError::Refused { fault, .. } => CliError::new(ErrorKind::Environment, fault.message.clone()),

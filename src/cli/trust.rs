@@ -75,19 +75,21 @@ pub(super) fn require(wishes: &[Wish], project: &Project, context: &Context) -> 
     Err(refusal(wishes, project, context))
 }
 
-/// As [`require`], for a command that uses only the tokens of the project's configuration. Returns the settings.
+/// As [`require`], for a command that uses only the tokens of the project's configuration, resolved with these flags. Returns the
+/// settings.
 ///
 /// # Errors
 /// As [`require`].
 pub(super) fn require_tokens(
     resolved: Resolved,
+    flags: Flags,
     tokens_are_used: bool,
     project: &Project,
     context: &Context,
 ) -> Result<Settings, CliError> {
     let wishes: Vec<Wish> = resolved.not_agreed.iter().filter(|wish| wish.key == "tokens").cloned().collect();
     if tokens_are_used && require(&wishes, project, context)? {
-        return Ok(context.settings(Flags::default())?.settings);
+        return Ok(context.settings_of(project, flags)?.settings);
     }
     Ok(resolved.settings)
 }

@@ -79,9 +79,38 @@ impl FromStr for Glob {
     }
 }
 
-/// Whether the pattern, or the first alternative of its braces that does, begins at the root.
+/// Whether the pattern, or an alternative of the braces at its beginning, begins at the root.
 fn is_absolute(pattern: &str) -> bool {
-    pattern.starts_with('/') || (pattern.starts_with('{') && (pattern.contains("{/") || pattern.contains(",/")))
+    // For each open brace, whether its alternatives begin the pattern.
+    let mut open: Vec<bool> = Vec::new();
+    let mut is_first = true;
+    let mut rest = pattern.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '/' if is_first => return true,
+            '{' => {
+                open.push(is_first);
+                continue;
+            }
+            ',' if !open.is_empty() => {
+                is_first = open.last().is_some_and(|begins| *begins);
+                continue;
+            }
+            '}' => drop(open.pop()),
+            '\\' => drop(rest.next()),
+            '[' => {
+                while rest.next_if(|c| matches!(c, '!' | '^')).is_some() {}
+                let _ = rest.next();
+                while rest.next().is_some_and(|c| c != ']') {}
+            }
+            _ => {}
+        }
+        is_first = false;
+        if open.iter().all(|begins| !begins) {
+            return false;
+        }
+    }
+    false
 }
 
 /// Checks what the library takes for a pattern that nothing matches.
@@ -169,6 +198,9 @@ mod tests {
     #[test]
     fn a_pattern_stands_for_the_paths_that_it_says() {
         for (pattern, yes, no) in [
+            ("{a,b}/x,/y", vec!["a/x,/y", "b/x,/y"], vec!["a/x"]),
+            ("{a,b[,/]}/{c,d}", vec!["a/c", "b,/d"], vec!["/c"]),
+            ("{a\\,/b,c}", vec!["a,/b", "c"], vec!["a"]),
             ("tests/**", vec!["tests/a.rs", "tests/a/b.rs"], vec!["tests", "src/tests/a.rs", "tests.rs", "testsx/a"]),
             ("tests", vec!["tests", "tests/a/b.rs"], vec!["a/tests", "tests.rs"]),
             ("./tests/", vec!["tests/a.rs"], vec!["a/tests/b"]),
@@ -202,6 +234,8 @@ mod tests {
             ("!a", "begins with `!`"),
             ("/etc/*", "begins with `/`"),
             ("{/etc,a}", "begins with `/`"),
+            ("{a,/etc}/b", "begins with `/`"),
+            ("{b,{a,/etc}}", "begins with `/`"),
             ("a/../../b", "leads out"),
             ("a[b", "`[` is not closed"),
             ("a[b-", "`[` is not closed"),

@@ -47,6 +47,7 @@ impl World {
                     diff: None,
                     restore: None,
                     journal_missing: None,
+                    labels_result: false,
                 };
                 ending.resume(self.run.clock.now())
             }

@@ -72,6 +72,9 @@ pub struct AgentRecord {
     pub created_unix_ms: i64,
     /// The project: the working tree in which `ccc new` was typed.
     pub project: PathBuf,
+    /// The directory in which `ccc new` was typed. Records of earlier versions lack it; see [`AgentRecord::configured_in`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
     /// Its own working tree; `None` if it works in the project's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<AgentTree>,
@@ -99,11 +102,25 @@ impl AgentRecord {
             depth: 0,
             created_unix_ms,
             project: project.to_owned(),
+            cwd: None,
             tree: None,
             ports: Vec::new(),
             removed_unix_ms: None,
             ignore_usage: false,
         }
+    }
+
+    /// Where the project's configuration and the critic's prompt are looked for, for an agent that works in this directory: where
+    /// `ccc new` was typed. Its worktree lacks what is not committed.
+    #[must_use]
+    pub fn configured_in(&self, works_in: &Path) -> PathBuf {
+        let Some(tree) = &self.tree else { return works_in.to_owned() };
+        let below = || {
+            works_in
+                .strip_prefix(&tree.path)
+                .map_or_else(|_| self.project.clone(), |below| self.project.join(below).components().collect())
+        };
+        self.cwd.clone().unwrap_or_else(below)
     }
 
     /// The record of a run; `None` for a run that is not an agent of the fleet.
@@ -126,4 +143,37 @@ impl AgentRecord {
 
 fn file_of(run: &Path) -> PathBuf {
     run.join(AGENT_FILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_configured_where_it_was_asked_for() {
+        let project = Path::new("/home/me/shop");
+        let mut record = AgentRecord::new("20261128-100000-aaaa", "fox", Role::Worker, 1, project);
+        // In the project's tree it works where it was asked for.
+        assert_eq!(record.configured_in(Path::new("/home/me/shop/src")), Path::new("/home/me/shop/src"));
+        record.tree = Some(AgentTree {
+            path: PathBuf::from("/state/worktrees/shop/fox"),
+            branch: "agent/fox".to_owned(),
+            base: String::new(),
+            onto: None,
+            repository: project.to_owned(),
+            common_dir: project.join(".git"),
+        });
+        // A record of an earlier version.
+        for (works_in, expected) in [
+            ("/state/worktrees/shop/fox", "/home/me/shop"),
+            ("/state/worktrees/shop/fox/src", "/home/me/shop/src"),
+            ("/elsewhere", "/home/me/shop"),
+        ] {
+            let found = record.configured_in(Path::new(works_in));
+            assert_eq!(found.as_os_str(), expected, "{works_in}");
+        }
+        // A directory that is not committed is not in the worktree.
+        record.cwd = Some(project.join("new"));
+        assert_eq!(record.configured_in(Path::new("/state/worktrees/shop/fox")), project.join("new"));
+    }
 }

@@ -144,6 +144,13 @@ impl RunSummary {
         }
     }
 
+    /// The command of ccc that continues the run, with what it needs; `None` when there is nothing to continue: then `resume`
+    /// continues the session.
+    #[must_use]
+    pub fn going_on(&self) -> Option<&str> {
+        self.resume.as_deref().filter(|command| command.starts_with("ccc "))
+    }
+
     /// Reads a `run.json`. Unknown fields are ignored; an unknown outcome, kind or phase of a newer ccc is kept as text.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ mod store;
 
 pub use ensure::{EnsureError, Ensured, ensure, ensure_from_run, holder, log_file, open_bell, start, take_lock};
 pub use notes::Notes;
-pub use perform::{KeepError, World, keep};
+pub use perform::{AgentPlace, KeepError, World, keep};
 pub use queue::{gate, load, room_for_one_more, waiting};
 pub use store::{Kept, Store};
 

@@ -34,15 +34,24 @@ const SHORTEST_WAIT_MS: i64 = 50;
 /// The phase of a run that is ending.
 const ENDING: &str = "ending";
 
+/// Where the tokens and settings of an agent are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AgentPlace {
+    /// Where it is configured: see [`AgentRecord::configured_in`](crate::fleet::AgentRecord::configured_in).
+    pub configured_in: PathBuf,
+    /// Where its CLI works.
+    pub works_in: PathBuf,
+}
+
 /// What the keeper needs of the program around it.
 pub trait World {
     /// The present time, unix milliseconds.
     fn now_unix_ms(&self) -> i64;
     /// The rules in force now.
     fn rules(&mut self, now_unix_ms: i64) -> Rules;
-    /// Asks about the usage of the tokens that agents in these projects use, each token once, and returns what is known. Blocks for
+    /// Asks about the usage of the tokens that agents in these places use, each token once, and returns what is known. Blocks for
     /// as long as the providers take.
-    fn usage(&mut self, projects: &[PathBuf], now_unix_ms: i64) -> Vec<TokenUsage>;
+    fn usage(&mut self, places: &[AgentPlace], now_unix_ms: i64) -> Vec<TokenUsage>;
     /// Writes a line to the log.
     fn log(&mut self, line: &str);
 }
@@ -169,17 +178,17 @@ impl Keeper<'_> {
     fn perform(&mut self, act: Act, seen: &Seen, rules: &Rules) {
         match act {
             Act::AskUsage => {
-                let mut projects: Vec<PathBuf> = seen
+                let mut places: Vec<AgentPlace> = seen
                     .agents
                     .iter()
                     .filter(|agent| agent.state.is_active() || agent.state == State::Queued)
                     .map(place)
                     .collect();
-                projects.extend(seen.agents.iter().filter(|agent| self.is_down_by_us(&agent.record.id)).map(place));
-                projects.sort();
-                projects.dedup();
+                places.extend(seen.agents.iter().filter(|agent| self.is_down_by_us(&agent.record.id)).map(place));
+                places.sort();
+                places.dedup();
                 let now = self.world.now_unix_ms();
-                let usage = self.world.usage(&projects, now);
+                let usage = self.world.usage(&places, now);
                 self.upkeep.heard(usage);
             }
             Act::Tell { notice, run, text } => {
@@ -320,10 +329,11 @@ fn shares_tree(agent: &Agent, seen: &Seen) -> bool {
     agent.record.tree.is_none() && seen.agents.iter().any(works_there)
 }
 
-/// Where the tokens and settings of an agent are looked for.
-fn place(agent: &Agent) -> PathBuf {
-    let tree = agent.record.tree.as_ref().map(|tree| &tree.path);
-    tree.filter(|path| path.is_dir()).unwrap_or(&agent.record.project).clone()
+fn place(agent: &Agent) -> AgentPlace {
+    let record = &agent.record;
+    let tree = record.tree.as_ref().map(|tree| &tree.path);
+    let works_in = tree.filter(|path| path.is_dir()).unwrap_or(&record.project).clone();
+    AgentPlace { configured_in: record.configured_in(&works_in), works_in }
 }
 
 fn connect(agent: &Agent) -> Result<Client, ClientError> {

@@ -32,11 +32,25 @@ pub fn is_executable(path: &Path) -> bool {
 /// agent can create it. Doubtful cases do not count either.
 #[must_use]
 pub fn missing_program(line: &str, path: &OsStr, cwd: &Path) -> Option<String> {
-    let separators: &[char] = &['|', ';', '\n'];
     let line = line.replace("&&", ";");
-    let commands = line.split(separators);
+    simple_commands(&line).filter_map(program).find(|program| is_missing(program, path, cwd)).map(str::to_owned)
+}
+
+/// The first program that a command line names, that is not there yet, and that something in the working directory `cwd` can make.
+/// `None` where the line goes to another directory before.
+#[must_use]
+pub fn unmade_program(line: &str, path: &OsStr, cwd: &Path) -> Option<String> {
+    let line = line.replace("&&", ";");
+    let stays = |command: &&str| !matches!(command.split_whitespace().next(), Some("cd" | "pushd"));
+    let mut programs = simple_commands(&line).take_while(stays).filter_map(program);
+    programs.find(|program| is_unmade(program, path, cwd)).map(str::to_owned)
+}
+
+/// The simple commands of a line; of one that only a shell can interpret, the first.
+fn simple_commands(line: &str) -> impl Iterator<Item = &str> {
+    let separators: &[char] = &['|', ';', '\n'];
     let seen = if line.contains(NOT_PLAIN) { 1 } else { usize::MAX };
-    commands.take(seen).filter_map(program).find(|program| is_missing(program, path, cwd)).map(str::to_owned)
+    line.split(separators).take(seen)
 }
 
 /// The program of a simple command; `None` if there is none or it cannot be determined.
@@ -54,8 +68,20 @@ fn is_missing(program: &str, path: &OsStr, cwd: &Path) -> bool {
         let file = Path::new(program);
         return file.is_absolute() && !file.starts_with(cwd) && !is_executable(file);
     }
-    let can_be_made = |dir: &PathBuf| dir.is_relative() || dir.starts_with(cwd);
-    on_path(OsStr::new(program), path, cwd).is_none() && !std::env::split_paths(path).any(|dir| can_be_made(&dir))
+    on_path(OsStr::new(program), path, cwd).is_none() && !is_on_path_of(cwd, path)
+}
+
+fn is_unmade(program: &str, path: &OsStr, cwd: &Path) -> bool {
+    if program.contains('/') {
+        let file = cwd.join(program);
+        return file.starts_with(cwd) && !is_executable(&file);
+    }
+    on_path(OsStr::new(program), path, cwd).is_none() && is_on_path_of(cwd, path)
+}
+
+/// Whether programs below `cwd` are found by their names.
+fn is_on_path_of(cwd: &Path, path: &OsStr) -> bool {
+    std::env::split_paths(path).any(|dir| dir.is_relative() || dir.starts_with(cwd))
 }
 
 #[cfg(test)]
@@ -63,7 +89,7 @@ mod tests {
     use std::ffi::OsStr;
     use std::path::Path;
 
-    use super::missing_program;
+    use super::{missing_program, unmade_program};
 
     #[test]
     fn a_program_that_is_nowhere_is_named_and_what_the_agent_could_make_is_not() {
@@ -107,5 +133,26 @@ mod tests {
             "it may be installed"
         );
         assert_eq!(missing_program("vitest run", OsStr::new("bin:/usr/bin"), Path::new("/nowhere/project")), None);
+    }
+
+    #[test]
+    fn a_program_that_only_the_agent_could_make_is_named_until_it_is_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cwd = dir.path();
+        let script = cwd.join("check.sh");
+        let unmade = |line: &str| unmade_program(line, OsStr::new("/usr/bin:/bin"), cwd);
+        for line in ["./check.sh", "  ./check.sh --all 2>&1", "true; ./check.sh", "CI=1 ./check.sh | sh"] {
+            assert_eq!(unmade(line).as_deref(), Some("./check.sh"), "{line}");
+        }
+        assert_eq!(unmade(&script.display().to_string()), Some(script.display().to_string()));
+        for line in ["", "sh check.sh", "cd sub && ./check.sh", "carg test", "/no/such/tool", "true '' && ./check.sh"] {
+            assert_eq!(unmade(line), None, "{line}");
+        }
+        std::fs::write(&script, "").expect("written");
+        assert_eq!(unmade("./check.sh").as_deref(), Some("./check.sh"), "it may not be executed");
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+        assert_eq!(unmade("./check.sh"), None);
+        let in_project = std::env::join_paths([&cwd.join("node_modules/.bin"), Path::new("/usr/bin")]).expect("a path");
+        assert_eq!(unmade_program("vitest run", &in_project, cwd).as_deref(), Some("vitest"));
     }
 }

@@ -108,7 +108,7 @@ pub use interactive::{
 };
 pub use keys::{KeySink, Keys};
 pub use leftovers::LeftRunning;
-pub use lookup::{is_executable, missing_program, on_path};
+pub use lookup::{is_executable, missing_program, on_path, unmade_program};
 pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, EndedWithCcc, run_command};
 pub use other_host::Apart;
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};

@@ -15,7 +15,7 @@ use super::record::{Bytes, Entry, Record, Version, copy, temporary};
 use crate::checkpoint::{CheckpointFile, FileForm, Pointer, contents_of, differing, files_of};
 use crate::config::Glob;
 use crate::files::{AtPath, DirTree, FileRights, make_private_dir, open_private};
-use crate::git::{Git, Repository};
+use crate::git::{Call, Git, Repository};
 
 /// How many files are exchanged at most, and how many bytes the commit's versions and the others may have each.
 const FILES_LIMIT: usize = 10_000;
@@ -102,6 +102,29 @@ pub fn exchange(request: &Exchange<'_>) -> Result<Exchanged, ProtectError> {
             }
         }
     }
+}
+
+/// The patterns that name no file of the working tree of this directory which a checkpoint would keep.
+///
+/// # Errors
+/// When git fails.
+pub fn unmatched(git: &Git, cwd: &Path, patterns: &[Glob]) -> Result<Vec<String>, ProtectError> {
+    let gone = || ProtectError::NoRepository { dir: cwd.to_owned() };
+    let cwd = cwd.canonicalize().map_err(|_| gone())?;
+    let repository = Repository::find(&cwd).ok_or_else(gone)?;
+    let top = repository.top.clone().ok_or_else(gone)?;
+    let below = cwd.strip_prefix(&top).unwrap_or(Path::new("")).to_owned();
+    let listed = Call::new(["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard"]);
+    let listed = git.run(&repository.place(), &listed)?;
+    let mut named = vec![false; patterns.len()];
+    for file in listed.split(|byte| *byte == 0) {
+        let Ok(seen) = Path::new(OsStr::from_bytes(file)).strip_prefix(&below) else { continue };
+        let seen = seen.to_string_lossy();
+        for (glob, named) in patterns.iter().zip(&mut named).filter(|(_, named)| !**named) {
+            *named = glob.matches(&seen);
+        }
+    }
+    Ok(patterns.iter().zip(named).filter(|(_, named)| !named).map(|(glob, _)| glob.to_string()).collect())
 }
 
 /// The commit's files that a pattern names, and the patterns that name none.

@@ -16,7 +16,7 @@ mod put_back;
 mod record;
 
 pub use error::ProtectError;
-pub use exchange::{Exchange, Exchanged, exchange};
+pub use exchange::{Exchange, Exchanged, exchange, unmatched};
 pub use put_back::{PutBack, is_pending, pending_in, put_back, written_since};
 
 #[cfg(test)]

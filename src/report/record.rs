@@ -441,7 +441,7 @@ impl Recorder {
                 self.enter();
             }
             Show::Denied { role, tool, target } => self.was_denied(*role, tool, target),
-            Show::Check { command, passed, summary, duration_ms, tail, setup } => {
+            Show::Check { command, passed, summary, duration_ms, tail, setup, not_run: _ } => {
                 let title = format!("{} {command}: {summary}", if *setup { "setup" } else { "check" });
                 let body = self.body(tail);
                 let entry = self.entry(EntryKind::Check, None, &title, body);

@@ -91,7 +91,8 @@ fn arguments(needs: &Needs, plan: &Plan, complaint: &str) -> String {
             let instead = plan.agent.amended_args(&plan.agent_args, proven, complaint).instead;
             match (instead.as_slice(), falls_back) {
                 ([], true) => String::new(),
-                ([], false) => " -- OPTIONS".to_owned(),
+                // Which ones are wrong is not known, so it continues without them.
+                ([], false) => " --replace-args".to_owned(),
                 (instead, _) => format!(" --{}", words(instead)),
             }
         }
@@ -224,8 +225,8 @@ mod tests {
                 " -- --permission-mode acceptEdits",
             ),
             ("--model m --xyzzy", 3, "--model m", true, "error: unknown option '--xyzzy'", ""),
-            ("--xyzzy", 1, "", false, "error: unknown option '--xyzzy'", " -- OPTIONS"),
-            ("--model m --mcp-config x", 4, "", false, "Invalid MCP configuration:", " -- OPTIONS"),
+            ("--xyzzy", 1, "", false, "error: unknown option '--xyzzy'", " --replace-args"),
+            ("--model m --mcp-config x", 4, "", false, "Invalid MCP configuration:", " --replace-args"),
             ("--xyzzy --model m", 2, "--xyzzy", false, "error: unknown option '--xyzzy'", " --reload"),
         ];
         for (all, given, proven, falls_back, complaint, advice) in rows {

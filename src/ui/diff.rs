@@ -20,22 +20,26 @@ const LINES_MAX: usize = 2_000;
 /// The most bytes of either side for which a diff is computed.
 const SIDE_BYTES_MAX: usize = 256 * 1024;
 
-/// How many lines are removed and added.
+/// How many lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     added: usize,
-    removed: usize,
+    /// How many were there before, without those that stay; `None` while that is unknown: a whole file was given.
+    removed: Option<usize>,
 }
 
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "+{} -{}", self.added, self.removed)
+        match self.removed {
+            Some(removed) => write!(f, "+{} -{removed}", self.added),
+            None => f.write_str(&count(self.added, "line")),
+        }
     }
 }
 
 /// A change, compared if it is within the bounds.
 pub(super) enum Change<'a> {
-    /// There was no text before.
+    /// The whole text is given, and what was there before is unknown.
     New(&'a str),
     /// Too big to compare.
     Big(&'a Edit),
@@ -76,22 +80,19 @@ impl<'a> Change<'a> {
     /// How many lines change. If the change is too big to compare, how many lines there were and will be.
     pub(super) fn size(&self) -> Size {
         match self {
-            Change::New(text) => Size { added: text.lines().count(), removed: 0 },
-            Change::Big(edit) => Size { added: edit.new.lines().count(), removed: edit.old.lines().count() },
+            Change::New(text) => Size { added: text.lines().count(), removed: None },
+            Change::Big(edit) => Size { added: edit.new.lines().count(), removed: Some(edit.old.lines().count()) },
             Change::Compared(diff) => {
-                let mut size = Size { added: 0, removed: 0 };
-                for op in diff.ops() {
-                    if op.tag() != similar::DiffTag::Equal {
-                        size.added += op.new_range().len();
-                        size.removed += op.old_range().len();
-                    }
+                let changed = || diff.ops().iter().filter(|op| op.tag() != similar::DiffTag::Equal);
+                Size {
+                    added: changed().map(|op| op.new_range().len()).sum(),
+                    removed: Some(changed().map(|op| op.old_range().len()).sum()),
                 }
-                size
             }
             Change::Placed(hunks) => {
                 let count =
                     |sign| hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| line.starts_with(sign)).count();
-                Size { added: count('+'), removed: count('-') }
+                Size { added: count('+'), removed: Some(count('-')) }
             }
         }
     }
@@ -230,5 +231,15 @@ mod tests {
         );
         let known = [(' ', 9), (' ', 10), ('-', 11), ('+', 11), ('+', 12), (' ', 13), ('@', 41), ('-', 40)];
         assert_eq!(numbers(change).into_iter().skip(1).collect::<Vec<_>>(), known.map(|(sign, at)| (sign, Some(at))));
+    }
+
+    #[test]
+    fn of_a_whole_file_only_what_is_known_is_counted() {
+        let edit = |old: &str| Edit { path: "/f".to_owned(), old: old.to_owned(), new: "a\nb\n".to_owned() };
+        let size = |edit: &Edit, hunks: &[Hunk]| Change::made(edit, hunks).size().to_string();
+        assert_eq!(size(&edit(""), &[]), "2 lines");
+        assert_eq!(size(&edit("a\nc\n"), &[]), "+1 -1");
+        let lines = [" a", "-c", "-d", "+b"].map(str::to_owned).to_vec();
+        assert_eq!(size(&edit(""), &[Hunk { old_start: 1, new_start: 1, lines }]), "+1 -2");
     }
 }

@@ -31,6 +31,8 @@ pub struct Ending<'a> {
     pub restore: Option<&'a str>,
     /// What the journal lacks and why, if it is not complete.
     pub journal_missing: Option<&'a str>,
+    /// Whether the result and the rest are shown at one place, so that the result needs a label.
+    pub labels_result: bool,
 }
 
 impl Ending<'_> {
@@ -140,8 +142,16 @@ impl Ending<'_> {
         (!named.is_empty()).then(|| format!("changed: {}{more}", named.join(", ")))
     }
 
-    /// The final block for people. `denied`: how many of the agent's calls were denied.
-    pub(super) fn text(&self, tick: Tick, denied: u32, style: Style, zone: &TimeZone) -> String {
+    /// The final block for people. `denied`: how many of the agent's calls were denied; `not_run`: the checks of which the shell did
+    /// not run something, each with the reason.
+    pub(super) fn text(
+        &self,
+        tick: Tick,
+        denied: u32,
+        not_run: &[(String, String)],
+        style: Style,
+        zone: &TimeZone,
+    ) -> String {
         let finish = self.finish;
         let words = finish.outcome.in_words();
         let (first, rest) = words.split_at(1);
@@ -158,18 +168,26 @@ impl Ending<'_> {
             line("waited", &seconds(finish.waited_ms));
         }
         line("cost", &money(finish.cost_usd));
+        // The reason names those for which the run has ended.
+        for (check, why) in
+            not_run.iter().filter(|(check, _)| !finish.reason.contains(check.as_str())).take(NAMED_CHECKS)
+        {
+            line("not run", &format!("a command of the check `{check}` {why}"));
+        }
         if let Some(tests) = self.touched_tests() {
             line("tests", &tests);
         }
         if let Some(protected) = finish.protected.as_deref() {
             line("protected", &protected.at_end(NAMED_TESTS));
         }
-        line("journal", self.run_dir);
+        // Paths are copied, as commands are.
+        out.push_str(&command(style, "journal", self.run_dir));
+        let mut line = |label: &str, value: &str| out.push_str(&labelled(style, label, value, VALUE_CHARS));
         if let Some(missing) = self.journal_missing {
             line("incomplete", &format!("{missing}; `ccc resume`, `report` and `explain` know only what it has"));
         }
         if let Some(report) = self.report {
-            line("report", report);
+            out.push_str(&command(style, "report", report));
         }
         if finish.needs == Some(Needs::Agreement) {
             out.push_str(&command(style, "review it", &format!("cd {} && ccc trust", quoted(&self.plan.cwd))));
@@ -209,6 +227,9 @@ fn sentence(style: Style, words: &str, ink: Ink, text: &str) -> String {
 /// How many characters of the reason are shown.
 const REASON_CHARS: usize = 4_000;
 
+/// How many checks that were not run are named.
+const NAMED_CHECKS: usize = 3;
+
 /// How many changed tests are named.
 const NAMED_TESTS: usize = 3;
 
@@ -227,11 +248,42 @@ fn ink_of(outcome: Outcome) -> Ink {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_end_says_how_many_calls_were_denied_and_names_the_commands_that_show_and_undo() {
+    fn plan() -> Plan {
         let journal = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/runs/demo/journal.jsonl");
         let reader = crate::journal::JournalReader::open(std::path::Path::new(journal)).expect("a journal");
-        let plan = reader.plan().expect("a plan");
+        reader.plan().expect("a plan")
+    }
+
+    #[test]
+    fn a_path_at_the_end_stands_whole_on_one_line_with_as_much_room_as_there_is() {
+        let (plan, finish) = (plan(), Finish::new(Outcome::Completed, ""));
+        let beside = "/state/runs/20261129-134655-q3px/report.html";
+        let below = "/home/me/.local/state/ccc/runs/20261129-134655-q3px/report-of-it.html";
+        let whole = "/home/me/projects/of the user/.local/state/ccc/runs/20261129-134655-q3px/report.html";
+        for (path, row) in [(beside, ""), (below, "\n    "), (whole, "\n")] {
+            let ending = Ending {
+                finish: &finish,
+                plan: &plan,
+                run_dir: path,
+                agent: "",
+                left_out: &[],
+                report: Some(path),
+                diff: None,
+                restore: None,
+                journal_missing: None,
+                labels_result: false,
+            };
+            let text = ending.text(Tick::ZERO, 0, &[], Style::in_rows(false, Some(80)), &TimeZone::UTC);
+            for label in ["journal", "report"] {
+                let gap = if row.is_empty() { " ".repeat(11 - label.len()) } else { row.to_owned() };
+                assert!(text.contains(&format!("  {label}{gap}{path}\n")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_says_how_many_calls_were_denied_and_names_the_commands_that_show_and_undo() {
+        let plan = plan();
         let told = |reason: &str, needs, denied| {
             let finish = Finish { needs, ..Finish::new(Outcome::Completed, reason) };
             let ending = Ending {
@@ -244,8 +296,10 @@ mod tests {
                 diff: Some("ccc diff r1"),
                 restore: Some("ccc restore r1 1"),
                 journal_missing: Some("the journal lacks its last entries, because they could not be written (full)"),
+                labels_result: false,
             };
-            ending.text(Tick::ZERO, denied, Style::in_rows(false, Some(80)), &TimeZone::UTC)
+            let not_run = [("./chekc.sh".to_owned(), "was not found".to_owned())];
+            ending.text(Tick::ZERO, denied, &not_run, Style::in_rows(false, Some(80)), &TimeZone::UTC)
         };
         let text = told("the critic agrees", None, 2);
         assert!(text.starts_with("Completed: the critic agrees; 2 tool calls were denied\n"), "{text}");
@@ -257,6 +311,8 @@ mod tests {
         let lacks =
             text.split_once("  incomplete the journal lacks its last entries, because").expect("a row of its own");
         assert!(lacks.0.contains("  journal    /state/r1\n") && lacks.1.contains("(full)"), "{text}");
+        assert!(text.contains("  not run    a command of the check `./chekc.sh` was not found\n"), "{text}");
+        assert!(!told("`./chekc.sh` failed with exit code 127", None, 0).contains("not run"), "it is said");
         assert!(told("the critic agrees", None, 0).starts_with("Completed: the critic agrees\n"));
         assert!(told("Write was denied 2 times", None, 2).starts_with("Completed: Write was denied 2 times\n"));
     }

@@ -137,7 +137,7 @@ impl StreamJson {
             Show::Denied { role, tool, target } => {
                 self.opened("denied", tick).field("role", role).field("tool", tool).field("target", target)
             }
-            Show::Check { command, passed, summary, duration_ms, tail, setup } => self
+            Show::Check { command, passed, summary, duration_ms, tail, setup, not_run: _ } => self
                 .opened(if *setup { "setup" } else { "check" }, tick)
                 .field("command", command)
                 .field("passed", passed)

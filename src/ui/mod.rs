@@ -128,7 +128,7 @@ pub use output::{ERASE, OutputKind, ScreenOutput, Stream};
 pub use plain::Plain;
 pub use printer::{Form, Printer};
 pub use requests::{Words as RequestWords, block as request_block, filled_form};
-pub use screen::{Flushed, Limits, Screen, ScreenError};
+pub use screen::{Flushed, Limits, Screen, ScreenError, stdio_is_one_place};
 pub use status::Awaited;
 pub use style::Style;
 

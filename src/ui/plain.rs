@@ -84,6 +84,8 @@ pub struct Plain {
     denials: Denials,
     /// How many of the agent's calls were denied.
     tools_denied: u32,
+    /// The checks of which the shell did not run something when they ran last, each with the reason.
+    not_run: Vec<(String, String)>,
     /// The wall clock at a tick, when it is known.
     wall: Option<(Tick, i64)>,
     /// The directory the agent works in, with a `/` at its end; empty while unknown.
@@ -104,6 +106,9 @@ pub struct Plain {
     line_by_line: bool,
 }
 
+/// What stands above the result of a run.
+const RESULT: &str = "The agent's last message:";
+
 impl Plain {
     /// A printer that has shown nothing yet.
     #[must_use]
@@ -114,6 +119,7 @@ impl Plain {
             streamed: Streamed::default(),
             denials: Denials::default(),
             tools_denied: 0,
+            not_run: Vec::new(),
             wall: None,
             directory: String::new(),
             critic_said: String::new(),
@@ -247,10 +253,13 @@ impl Plain {
             if !result.ends_with('\n') {
                 result.push('\n');
             }
+            if ending.labels_result {
+                outputs.push(must_arrive(format!("{}\n", self.style.paint(Ink::Dim, RESULT))));
+            }
             outputs.push(ScreenOutput::data(result));
         }
         let gap = if self.style.live { "\n" } else { "" };
-        let block = ending.text(tick, self.tools_denied, self.style, &self.zone);
+        let block = ending.text(tick, self.tools_denied, &self.not_run, self.style, &self.zone);
         outputs.push(must_arrive(format!("{gap}{block}")));
         outputs
     }
@@ -340,7 +349,9 @@ impl Plain {
                 };
                 self.row("⊘ ", Ink::Warn, &format!("{whom}{tool} {target}"))
             }
-            Show::Check { command, passed, summary, duration_ms, tail, setup } => {
+            Show::Check { command, passed, summary, duration_ms, tail, setup, not_run } => {
+                self.not_run.retain(|(known, _)| known != command);
+                self.not_run.extend(not_run.clone().map(|why| (command.clone(), why)));
                 self.check(command, *passed, summary, *duration_ms, tail, *setup)
             }
             Show::Verdict { verdict, text, iteration } => self.verdict(verdict, text, *iteration),

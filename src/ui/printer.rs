@@ -134,6 +134,8 @@ impl Printer {
         match self {
             Printer::Plain(plain) => plain.finish(tick, ending),
             Printer::Json(json, plain) => {
+                // The result is a field of the object.
+                let ending = &Ending { labels_result: false, ..*ending };
                 let talk = plain.finish(tick, ending).into_iter().filter(|output| output.stream == Stream::Err);
                 talk.chain([json.finish(tick, ending)]).collect()
             }

@@ -11,7 +11,7 @@ const LABEL: usize = 13;
 const COMMAND_INDENT: usize = 4;
 
 /// How a command to be copied begins, besides an agent's program. Such a command ends a line, after a colon.
-const PROGRAMS: [&str; 6] = ["cd ", "kill ", "npm ", "chmod ", "sudo ", "mv "];
+const PROGRAMS: [&str; 8] = ["cd ", "kill ", "npm ", "chmod ", "sudo ", "mv ", "rm ", "echo "];
 
 /// The commands of ccc. A sentence may begin with the program's name, too: `ccc has found no credential`.
 pub(crate) const COMMANDS: &[&str] = &[

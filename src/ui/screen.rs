@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::fstat;
 
 use super::{ERASE, OutputKind, ScreenOutput, Stream};
 
@@ -102,6 +103,15 @@ struct State {
     sleeping: bool,
     ending: bool,
     ended: bool,
+}
+
+/// Whether stdout and stderr lead to one place: a terminal, or a file or pipe that a shell has made both (`2>&1`).
+#[must_use]
+pub fn stdio_is_one_place() -> bool {
+    match (fstat(io::stdout()), fstat(io::stderr())) {
+        (Ok(out), Ok(err)) => (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino),
+        (Err(_), _) | (_, Err(_)) => false,
+    }
 }
 
 impl Screen {

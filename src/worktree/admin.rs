@@ -7,6 +7,9 @@ use super::error::WorktreeError;
 use crate::core::shell::quoted;
 use crate::files::{self, GIT_STATE};
 
+/// How many names are tried for what is moved away.
+const NAMES: usize = 100;
+
 /// The directory that git keeps for the working tree at `path`, which may be gone.
 pub(super) fn of(common: &Path, path: &Path) -> Option<PathBuf> {
     let link = path.join(".git");
@@ -42,23 +45,38 @@ pub fn check(common: &Path, path: &Path, branch: &str) -> Result<(), WorktreeErr
     let shares = read(&shared).and_then(|text| real(admin.join(text.trim_end_matches('\n'))));
     let is_commit = |text: &str| text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_head = |text: &str| text.strip_prefix("ref: refs/").is_some_and(|name| !name.is_empty()) || is_commit(text);
-    let written = |text: String, file: &Path| {
-        let words = [text, file.display().to_string()].map(|word| quoted(&word));
-        format!("echo {} > {}", words[0], words[1])
-    };
     let mut damaged = Vec::new();
     if leads.is_none() || leads != real(admin.clone()) {
-        damaged.push((written(format!("gitdir: {}", admin.display()), &link), link));
+        damaged.push((mending(&format!("gitdir: {}", admin.display()), &link, path), link));
     }
     if shares.is_none() || shares != real(common.to_owned()) {
-        damaged.push((written("../..".to_owned(), &shared), shared));
+        damaged.push((mending("../..", &shared, &shared), shared));
     }
     if !read(&head).is_some_and(|text| is_head(text.trim_end())) {
-        damaged.push((written(format!("ref: refs/heads/{branch}"), &head), head));
+        damaged.push((mending(&format!("ref: refs/heads/{branch}"), &head, &head), head));
     }
     let Some((_, file)) = damaged.first().cloned() else { return Ok(()) };
     let commands: Vec<String> = damaged.into_iter().map(|(command, _)| command).collect();
     Err(WorktreeError::Damaged { dir: path.to_owned(), file, command: commands.join(" && ") })
+}
+
+/// The command that makes this file one with this text, whatever stands there. A directory, which may be a repository that the agent
+/// has made, is kept beside `at`.
+fn mending(text: &str, file: &Path, at: &Path) -> String {
+    let [text, name] = [text.to_owned(), file.display().to_string()].map(|word| quoted(&word));
+    let before = match fs::symlink_metadata(file) {
+        Ok(meta) if meta.is_dir() => format!("mv {name} {} && ", quoted(&free_beside(at).display().to_string())),
+        // What is written to a link is written elsewhere.
+        Ok(_) => format!("rm -f {name} && "),
+        Err(_) => String::new(),
+    };
+    format!("{before}echo {text} > {name}")
+}
+
+/// A path beside this one at which nothing stands.
+fn free_beside(at: &Path) -> PathBuf {
+    let named = |n: usize| PathBuf::from(format!("{}.replaced-{n}", at.display()));
+    (1..NAMES).map(named).find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| named(NAMES))
 }
 
 /// Whether the working tree is locked.

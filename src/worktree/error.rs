@@ -23,8 +23,8 @@ pub enum WorktreeError {
         /// The working tree.
         dir: PathBuf,
     },
-    /// A file that git keeps about the working tree was overwritten, mostly by the agent.
-    #[error("{} was overwritten, so git cannot read the worktree {}", file.display(), dir.display())]
+    /// A file that git keeps about the working tree was removed, overwritten or replaced, mostly by the agent.
+    #[error("{} was removed or overwritten, so git cannot read the worktree {}", file.display(), dir.display())]
     Damaged {
         /// The working tree.
         dir: PathBuf,

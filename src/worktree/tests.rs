@@ -1024,6 +1024,10 @@ fn a_worktree_whose_git_files_were_overwritten_is_named_with_the_command_that_me
         ("commondir", "/tmp\n"),
         ("HEAD", "nothing\n"),
         (".git", "gitdir: /tmp\n"),
+        (".git", "a directory"),
+        (".git", "a link"),
+        (".git", "a link to nothing"),
+        (".git", "removed"),
         ("both", ""),
     ] {
         let (fleet, tree) = with_work();
@@ -1035,7 +1039,22 @@ fn a_worktree_whose_git_files_were_overwritten_is_named_with_the_command_that_me
             "both" => vec![admin.join("commondir"), admin.join("HEAD")],
             file => vec![admin.join(file)],
         };
-        files.iter().for_each(|file| fs::write(file, text).expect("written"));
+        let pointed_to = ground.at("pointed-to");
+        fs::write(&pointed_to, "gitdir: /tmp\n").expect("written");
+        let replace = |file: &PathBuf| match text {
+            "a directory" => {
+                fs::remove_file(file).expect("removed");
+                ground.git_in(&tree, &["init", "-q"]);
+            }
+            "a link" | "a link to nothing" => {
+                fs::remove_file(file).expect("removed");
+                let to = if text == "a link" { pointed_to.clone() } else { ground.at("nothing") };
+                std::os::unix::fs::symlink(to, file).expect("linked");
+            }
+            "removed" => fs::remove_file(file).expect("removed"),
+            text => fs::write(file, text).expect("written"),
+        };
+        files.iter().for_each(replace);
         let (git, found) =
             (ground.ours(), Worktrees::new(&fleet.state).expect("worktrees").find("fox").expect("found"));
         let of_work = work(&git, &found).expect_err("damaged");
@@ -1049,6 +1068,9 @@ fn a_worktree_whose_git_files_were_overwritten_is_named_with_the_command_that_me
         assert!(typed.success(), "{command}");
         work(&git, &found).expect("mended");
         assert!(fleet.remove("fox").salvage.is_some(), "what is not committed is kept");
+        assert_eq!(fs::read_to_string(&pointed_to).expect("read"), "gitdir: /tmp\n", "what a link names stays");
+        let aside = PathBuf::from(format!("{}.replaced-1", tree.display()));
+        assert_eq!(aside.join("HEAD").exists(), text == "a directory", "a repository of the agent's is kept");
     }
 }
 

@@ -178,6 +178,11 @@ impl<'a> Night<'a> {
     pub(in crate::cli) fn run(mut self) -> Result<ExitCode, CliError> {
         self.tell_of_outside();
         if self.dry_run {
+            self.take_up();
+            // With the warnings of the start.
+            if let Err(error) = self.check() {
+                self.context.printer.warn(format_args!("the list would not be begun: {}", error.with_hint()));
+            }
             return Ok(self.show_plan());
         }
         let lock = self.dir.take_lock(driver::unix_ms()).map_err(|error| self.in_use(&error))?;
@@ -247,7 +252,10 @@ impl<'a> Night<'a> {
                 )
                 .hint("correct `cwd` in the list"));
             }
-            if place == cwd {
+            if place == cwd && self.dry_run {
+                // Nobody is asked for an agreement.
+                self.settings = Some(self.options.check(task, &self.context.in_directory(&cwd))?);
+            } else if place == cwd {
                 self.settings = Some(self.options.check(task, self.context)?);
             } else {
                 self.options.check(task, &self.context.in_directory(&place))?;
@@ -400,11 +408,8 @@ impl<'a> Night<'a> {
     }
 
     fn ended(&mut self, at: usize, found: &Found) {
-        if std::mem::take(&mut self.gives_way) {
-            self.record.agenda.gave_way(at, found, driver::unix_ms());
-        } else {
-            self.record.agenda.ended(at, found, driver::unix_ms());
-        }
+        self.gives_way = false;
+        self.record.agenda.ended(at, found, driver::unix_ms());
         self.keep();
     }
 
@@ -470,7 +475,7 @@ impl<'a> Night<'a> {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if patience.is_none() => {
-                    if self.gives_way_now() {
+                    if self.gives_way_now(run) {
                         Foreground::end(pid);
                     }
                 }
@@ -486,9 +491,15 @@ impl<'a> Night<'a> {
     }
 
     /// Whether the run at work has used what is not kept for the user; then it gives way.
-    fn gives_way_now(&mut self) -> bool {
-        let Headroom::Reserved { full, .. } = self.headroom(driver::unix_ms()) else { return false };
+    fn gives_way_now(&mut self, run: &str) -> bool {
+        let Headroom::Reserved { full, again_unix_ms } = self.headroom(driver::unix_ms()) else { return false };
         self.gives_way = true;
+        // Written down first, because its end says only that it was asked to end.
+        let tasks = &self.record.agenda.tasks;
+        if let Some(at) = tasks.iter().position(|task| task.run.as_deref() == Some(run)) {
+            self.record.agenda.gives_way(at, again_unix_ms);
+            self.keep();
+        }
         self.context.printer.talk(format_args!(
             "{:.0} % of the window {} of {} are used, and the rest is kept for you: the run is ended, and continued later",
             full.percent, full.window, full.token

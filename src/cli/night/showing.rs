@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::looking::as_it_stands;
-use crate::agenda::{End, EndWhy, Stage, Task};
+use crate::agenda::{End, EndWhy, GaveWay, Stage, Task};
 use crate::cli::start::state_hint;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, zone};
 use crate::core::{bound_in_words, shell};
@@ -120,6 +120,18 @@ impl Shown<'_> {
         }
     }
 
+    /// Why a task is not completed; of a run that gave way, also when it is continued.
+    fn why(&self, task: &Task) -> Option<String> {
+        let why = task.why.clone()?;
+        let Some(GaveWay { again_unix_ms }) = task.gave_way else { return Some(why) };
+        let (now, zone) = (driver::unix_ms(), zone::of_process());
+        Some(match (self.working_since, again_unix_ms) {
+            (None, _) => format!("{why}; it is continued when the work on the list goes on"),
+            (Some(_), Some(at)) if at > now => format!("{why}; it is continued at {}", format::due(at, now, &zone)),
+            (Some(_), Some(_) | None) => format!("{why}; it is continued when there is room again"),
+        })
+    }
+
     /// As one JSON object.
     pub(super) fn as_json(&self, pid: Option<u32>) -> Value {
         let agenda = &self.record.agenda;
@@ -132,7 +144,8 @@ impl Shown<'_> {
                 "state": self.stage(task, summary.as_ref()),
                 "run": task.run,
                 "outcome": task.outcome.map(crate::core::Outcome::as_str),
-                "reason": task.why,
+                "reason": self.why(task),
+                "gave_way": task.gave_way,
                 "cost_usd": cost_of(task, summary.as_ref()),
                 "tools_denied": summary.and_then(|summary| summary.tools_denied),
             })
@@ -205,6 +218,7 @@ impl Shown<'_> {
             // The outcome says more than that the task failed.
             let stands = match (task.stage, task.outcome) {
                 (Stage::Failed, Some(outcome)) => outcome.in_words(),
+                (Stage::Broken, _) if task.gave_way.is_some() => "gave way",
                 (
                     Stage::Failed
                     | Stage::Queued
@@ -223,7 +237,7 @@ impl Shown<'_> {
             let cost = cost_of(task, summary.as_ref());
             let mut parts: Vec<String> = Vec::new();
             parts.extend(task.run.as_ref().map(|run| format!("run {run}, {}", format::money(cost))));
-            parts.extend(task.why.as_ref().map(|why| one_line(why, SHOWN_CHARS)));
+            parts.extend(self.why(task).map(|why| one_line(&why, SHOWN_CHARS)));
             let is_about_it = task.why.as_ref().is_some_and(|why| why.contains("denied"));
             let denied = summary.and_then(|summary| summary.tools_denied).unwrap_or(0);
             parts.extend(format::denied(denied).filter(|_| !is_about_it));

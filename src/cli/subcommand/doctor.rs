@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::agent::AgentKind;
 use crate::cli::context::state_fault;
+use crate::cli::run_places::RunPlaces;
 use crate::cli::{CliError, Context, ExitCode, Paint, Printer, keeper_world, logout, pruning};
 use crate::cli::{credentials, trust};
 use crate::config::agent::{self, Tested, VERSION_TIMEOUT};
@@ -123,7 +124,7 @@ fn print(finding: &Finding, printer: &Printer) {
 }
 
 fn examine(context: &Context, dirs: &Dirs, project: &Project, offline: bool) -> Vec<Finding> {
-    let consents = context.consents().unwrap_or_default();
+    let consents = context.consents(project).unwrap_or_default();
     let resolved = resolve(dirs, project, &context.env, &consents, Flags::default());
     let settings = resolved.as_ref().ok().map(|resolved| &resolved.settings);
     let defaults = Settings::default();
@@ -231,7 +232,7 @@ fn credential(
     project: &Project,
 ) -> Finding {
     const SUBJECT: &str = "token";
-    let gathered = match credentials::gather(context, project, settings, kind, agent_args) {
+    let gathered = match credentials::gather(context, &RunPlaces::same(project), settings, kind, agent_args) {
         Ok(gathered) => gathered,
         Err(error) => return Finding::error(SUBJECT, error),
     };
@@ -276,7 +277,7 @@ fn credential(
 fn provider(settings: &Settings, context: &Context, project: &Project) -> Vec<Finding> {
     const SUBJECT: &str = "provider";
     let kind = settings.agent.kind.0;
-    let gathered = credentials::gather(context, project, settings, kind, &settings.agent.args);
+    let gathered = credentials::gather(context, &RunPlaces::same(project), settings, kind, &settings.agent.args);
     let (Ok(gathered), Ok(dirs)) = (gathered, context.dirs()) else { return Vec::new() };
     let shared = SharedTokens::new(&dirs.state);
     let Ok(usage) = credentials::usage(&settings.usage, shared, context) else { return Vec::new() };

@@ -45,8 +45,7 @@ pub fn run(args: GcArgs, context: &Context) -> Result<ExitCode, CliError> {
     inside::refuse("gc", context)?;
     let roster = Roster::read_all(&context.dirs()?.state).map_err(|error| state_error(&error))?;
     for (_, error) in &roster.damaged {
-        let error = record_error(error);
-        context.printer.warn(error.message);
+        context.printer.warn(record_error(error).with_hint());
     }
     let mut failed = Vec::new();
     for agent in roster.agents.iter().filter(|agent| agent.record.tree.is_some()) {
@@ -54,7 +53,7 @@ pub fn run(args: GcArgs, context: &Context) -> Result<ExitCode, CliError> {
             Ok(Some(why)) => why,
             Ok(None) => continue,
             Err(error) => {
-                context.printer.warn(error);
+                context.printer.warn(format_args!("{}: {}", agent.record.name, error.with_hint()));
                 continue;
             }
         };

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::agent::{record_of, roster};
 use crate::cli::publishing::{self, Again, Proposal};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, inside, steer};
-use crate::config::{CheckEntry, Flags, Settings};
+use crate::config::{CheckEntry, Flags, Project, Settings};
 use crate::control::Client;
 use crate::control::protocol::{Hello, Request};
 use crate::core::Outcome;
@@ -312,7 +312,10 @@ fn checks(
     if args.no_checks {
         return Ok(Vec::new());
     }
-    let settings: Settings = context.at(&record.project).settings(Flags::default())?.settings;
+    let works_in = record.tree.as_ref().map_or(&record.project, |tree| &tree.path);
+    let configured = Some(record.configured_in(works_in)).filter(|dir| dir.is_dir());
+    let project = Project::find(&configured.unwrap_or_else(|| record.project.clone()));
+    let settings: Settings = context.settings_of(&project, Flags::default())?.settings;
     let limit = settings.tool_timeout;
     let timed = |entry: &CheckEntry| {
         let timeout = entry.timeout().unwrap_or(limit);

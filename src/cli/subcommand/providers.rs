@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::agent::InterfaceArgs;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, Printer, credentials, inside, misuse, trust};
-use crate::config::{EnvValue, Flags, NamedProvider, Project, Settings, TokenPlace, agent, resolve};
+use crate::config::{EnvValue, Flags, NamedProvider, Project, Settings, TokenPlace, agent};
 use crate::driver;
 use crate::files::replace_json;
 use crate::guard::{CurrentProvider, SettingsOfAgent};
@@ -392,11 +392,9 @@ pub(in crate::cli) fn with_option(
         return Ok(args);
     };
     // Without directories there are no providers.
-    let (Ok(dirs), Ok(project), Ok(consents)) = (context.dirs(), context.project(), context.consents()) else {
-        return Ok(args);
-    };
+    let (Ok(_), Ok(project)) = (context.dirs(), context.project()) else { return Ok(args) };
     // The next reader of the configuration prints its warnings.
-    let providers = resolve(dirs, &project, &context.env, &consents, Flags::default())?.settings.providers;
+    let providers = context.settings_of(&project, Flags::default())?.settings.providers;
     if providers.get(&word).is_some() {
         args.splice(1..2, ["--provider".into(), word.into()]);
         return Ok(args);

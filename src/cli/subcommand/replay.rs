@@ -193,6 +193,7 @@ pub(in crate::cli) fn outputs(
                 diff: None,
                 restore: None,
                 journal_missing: None,
+                labels_result: false,
             };
             for output in printer.finish(tick, &ending) {
                 if output.stream == Stream::Err {

@@ -15,6 +15,7 @@ use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
 use crate::cli::queued_start::{self, Starting};
 use crate::cli::redacted_texts::{RedactedTexts, is_redacted};
+use crate::cli::run_places::RunPlaces;
 use crate::cli::settled::overlaid;
 use crate::cli::start::{
     Continuation, RunRequest, go_on, keep_critic_settings, keep_interface_settings, keep_prompt, lock_error,
@@ -24,7 +25,7 @@ use crate::cli::{
     CliError, Context, ErrorKind, ExitCode, agent, agent_tree, detach, inside, limit_check, native, notifying, steer,
     telling, trust,
 };
-use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt, resolve};
+use crate::config::{AgentName, CheckEntry, Flags, Project, Settings, Span, Warning, overlay, prompt};
 use crate::core::{
     Action, AgentArguments, Bound, CheckPlan, Core, Finish, Input, Needs, OperatorInput, Outcome, Plan, shell,
 };
@@ -281,6 +282,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
         )
         .hint(how_to_restore(&run_dir, context)));
     }
+    check_tree(&run_dir, &args, context)?;
     if !Path::new(&plan.agent_program).exists() {
         return Err(CliError::new(
             ErrorKind::Environment,
@@ -293,26 +295,32 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     if let Some(refusal) = gaps(&plan, &args).and_said(unsaid).refusal(run_dir.id()) {
         return Err(refusal);
     }
-    // The agent starts in the run's directory, so the settings of that directory are used.
-    let project = Project::find(Path::new(&plan.cwd));
-    let present = Present::find(&plan, given_before(&plan), args.reload, &project, context)?;
+    let places = RunPlaces::of(&run_dir, Path::new(&plan.cwd));
+    if let Some(gone) = places.gone.as_ref().filter(|_| args.reload) {
+        return Err(CliError::new(
+            ErrorKind::Environment,
+            format!("{} does not exist any more, so the run's configuration cannot be read again", gone.display()),
+        )
+        .hint(format!("to continue with the settings that it has: ccc resume {}", run_dir.id())));
+    }
+    let present = Present::find(&plan, given_before(&plan), args.reload, &places.configured, context)?;
     for warning in &present.warnings {
         context.printer.warn_of_settings(warning);
     }
-    let changed = changed_plan(&plan, &args, &present, &run_dir, context)?;
+    let changed = changed_plan(&plan, &args, &present, &run_dir, &places, context)?;
     let changed = changed.or_else(|| (plan != recorded).then(|| plan.clone()));
     let settings = present.settings;
     let agent_args = changed.as_ref().map_or(&plan.agent_args, |changed| &changed.agent_args).clone();
-    let gathered = credentials::gather(context, &project, &settings, plan.agent, &agent_args)?;
+    let gathered = credentials::gather(context, &places, &settings, plan.agent, &agent_args)?;
     if let Some(refusal) = credentials::refusal(&gathered.conflicts) {
         return Err(refusal);
     }
-    let settings_of_agent = trust::require_agent_settings(plan.agent, &agent_args, &project, context)?;
+    let settings_of_agent = trust::require_agent_settings(plan.agent, &agent_args, &places.works, context)?;
     for warning in &gathered.warnings {
         context.printer.warn_of_settings(warning);
     }
     credentials::warn_of_none(plan.agent, &gathered.pool, context)?;
-    let ask = credentials::ask(context, &project, &settings.usage)?;
+    let ask = credentials::ask(context, &places.works, &settings.usage)?;
     limit_check::ask_where_all_are_limited(&gathered.pool, &ask, context)?;
     let tokens = RunTokens::new(gathered.pool, state, plan.rotate_at, Some(ask));
     let real = Path::new(&plan.cwd).canonicalize().unwrap_or_default();
@@ -390,6 +398,20 @@ fn refuse_changes(args: &ResumeArgs, run_dir: &RunDir) -> Result<(), CliError> {
         format!("the agent of run {id} has not started yet: it starts with the task and the settings of `ccc new`"),
     )
     .hint(format!("to start it at once: ccc resume {id}; to start another one instead: ccc kill {id}")))
+}
+
+/// Refuses to continue an agent in a worktree that git cannot read: there would be no checkpoints, and nothing to merge. The keeper,
+/// whose user is away, continues it, because the agent may mend what it has broken.
+fn check_tree(run: &RunDir, args: &ResumeArgs, context: &Context) -> Result<(), CliError> {
+    let tree = AgentRecord::read(run).ok().flatten().and_then(|record| record.tree);
+    let Some(tree) = tree.filter(|tree| tree.path.is_dir()) else { return Ok(()) };
+    match agent_tree::check(&tree) {
+        Err(error) if args.unless_kept_down => {
+            context.printer.warn(error.with_hint());
+            Ok(())
+        }
+        checked => checked,
+    }
 }
 
 /// How the user has the run's directory again.
@@ -565,19 +587,17 @@ impl Present {
         let mut flags = given.clone().unwrap_or_default();
         // Presentation and transport are set anew each time.
         Presentation::leave_out(&mut flags.layer);
-        let dirs = context.dirs()?;
-        let read = |flags| resolve(dirs, project, &context.env, &context.consents()?, flags).map_err(CliError::from);
-        let mut resolved = read(flags.clone())?;
+        let mut resolved = context.settings_of(project, flags.clone())?;
         if all && trust::require(&resolved.not_agreed, project, context)? {
-            resolved = read(flags)?;
+            resolved = context.settings_of(project, flags.clone())?;
         }
         let (warnings, named) = (resolved.warnings.clone(), resolved.named_prompt.clone());
-        let mut settings = trust::require_tokens(resolved, true, project, context)?;
+        let mut settings = trust::require_tokens(resolved, flags, true, project, context)?;
         if given.is_none() {
             settings.agent.args.clone_from(&plan.agent_args);
         }
         settings.agent.kind = AgentName(plan.agent);
-        let prompt = prompt::find(named.as_ref(), project, dirs)?;
+        let prompt = prompt::find(named.as_ref(), project, context.dirs()?)?;
         Ok(Present { settings, prompt_origin: prompt.origin.place(), prompt: prompt.text, given, warnings })
     }
 
@@ -673,6 +693,7 @@ fn changed_plan(
     args: &ResumeArgs,
     present: &Present,
     run_dir: &RunDir,
+    places: &RunPlaces,
     context: &Context,
 ) -> Result<Option<Plan>, CliError> {
     let flags = args.flags();
@@ -682,12 +703,13 @@ fn changed_plan(
     }
     let mut changed = if args.reload {
         let given = given_now(present.given.as_ref(), args, plan.agent);
-        let project = Project::find(Path::new(&plan.cwd));
-        Present::find(plan, given, true, &project, context)?.plan(plan, context)?
+        Present::find(plan, given, true, &places.configured, context)?.plan(plan, context)?
     } else {
         // A change that the user made during the run is not a change of the files.
         let began = as_given(&run_dir.journal()).unwrap_or_else(|| plan.clone());
-        let news = differences(&began, &present.plan(&began, context)?, present.given.is_some());
+        let mut news = differences(&began, &present.plan(&began, context)?, present.given.is_some());
+        // What was read is not what the run began with.
+        news.retain(|_| places.gone.is_none());
         if !news.is_empty() {
             context.printer.talk(format_args!(
                 "changed since this run began: {}\nthe run keeps the old version; to use the new one:\n    ccc resume {} --reload",

@@ -9,6 +9,7 @@ use crate::agent::AgentKind;
 use crate::cli::credentials::{self, RunTokens};
 use crate::cli::options::Options;
 use crate::cli::presentation::Presentation;
+use crate::cli::run_places::RunPlaces;
 use crate::cli::settled::overlaid;
 use crate::cli::start::{Made, RunRequest, begin, state_error};
 use crate::cli::subcommand::attach::{self, ConversationMode};
@@ -181,7 +182,7 @@ pub fn prepare(args: &RunArgs, example: &'static str, dashes: &str, context: &Co
     }
     let bare = without_credentials(&context.env, &settings.tokens);
     let agent = agent::find(kind, settings.agent.path.as_deref().map(Path::new), &bare, dirs, &project.cwd)?;
-    let tokens = credentials::gather(context, &project, settings, kind, &settings.agent.args)?;
+    let tokens = credentials::gather(context, &RunPlaces::same(&project), settings, kind, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&tokens.conflicts) {
         return Err(refusal);
     }

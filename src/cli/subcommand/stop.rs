@@ -99,7 +99,7 @@ pub fn run(args: StopArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     while let Some(event) = client.next_event().map_err(|error| steer::unreachable(&error))? {
         if let Event::End { .. } = event {
-            return done("ended", format!("the run has ended; to continue it: ccc resume {id}"));
+            return done("ended", format!("the run has ended; to continue it: {}", steer::going_on(&run)));
         }
     }
     Err(steer::died(&run))

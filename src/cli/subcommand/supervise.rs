@@ -146,7 +146,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     inside::refuse("supervise", context)?;
     let resolved = context.settings(Flags::default())?;
     let project = context.project()?;
-    let settings = trust::require_tokens(resolved, !args.no_tokens, &project, context)?;
+    let settings = trust::require_tokens(resolved, Flags::default(), !args.no_tokens, &project, context)?;
     let Some((program, rest)) = args.command.split_first() else {
         return Err(CliError::new(ErrorKind::Usage, "there is no command to supervise")
             .hint("put it after `--`, as in: ccc supervise -- make test"));

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::cli::run_places::RunPlaces;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials, inside, trust};
 use crate::config::{Provider, Settings};
 use crate::core::{TokenId, TokenKind, WindowFact};
@@ -248,7 +249,7 @@ fn pools(settings: &Settings, context: &Context) -> Result<Vec<Pool>, CliError> 
     let project = context.project()?;
     let mut pools = Vec::new();
     let agent = settings.agent.kind.0;
-    let agents = credentials::gather(context, &project, settings, agent, &settings.agent.args)?;
+    let agents = credentials::gather(context, &RunPlaces::same(&project), settings, agent, &settings.agent.args)?;
     if let Some(refusal) = credentials::refusal(&agents.conflicts) {
         context.printer.warn(refusal);
     }

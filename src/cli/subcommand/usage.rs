@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::cli::credentials::{self, at_once, gather, in_keychain};
+use crate::cli::run_places::RunPlaces;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, trust};
 use crate::config::UsageSettings;
 use crate::core::policy::{Choice, choose};
@@ -52,7 +53,7 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     let project = context.project()?;
     let settings = trust::settings_told(context)?;
     let agent = settings.agent.kind.0;
-    let gathered = gather(context, &project, &settings, agent, &[])?;
+    let gathered = gather(context, &RunPlaces::same(&project), &settings, agent, &[])?;
     for warning in &gathered.warnings {
         context.printer.warn(warning);
     }

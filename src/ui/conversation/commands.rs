@@ -36,6 +36,8 @@ const KNOWN: &[Known] = &[
     Known { name: "model", arguments: "NAME", about: "the agent's model" },
     Known { name: "detach", arguments: "", about: "leave; the run continues (Ctrl-D)" },
     Known { name: "quit", arguments: "", about: "end the run; its session is kept" },
+    // The name in the agent's own interface.
+    Known { name: "exit", arguments: "", about: "the same as /quit" },
 ];
 
 /// ccc's commands as completions.
@@ -125,7 +127,7 @@ pub fn read(message: &str, budgets: Option<&Budgets>, spans: Spans) -> Option<Co
     Some(match (name, arguments.as_slice()) {
         ("help", []) => Command::Help,
         ("detach", []) => Command::Detach,
-        ("quit", []) => Command::Quit,
+        ("quit" | "exit", []) => Command::Quit,
         ("pause", []) => order(OperatorInput::Pause, "the run starts nothing new until /continue"),
         ("continue", []) => order(OperatorInput::Continue, "the run continues"),
         ("critic", ["now"]) => order(OperatorInput::Judge, "the work is judged as soon as the agent stops"),
@@ -297,6 +299,7 @@ mod tests {
             ("fix /quit", None),
             ("/", None),
             ("/quit", Some(Command::Quit)),
+            ("/exit", Some(Command::Quit)),
             (" /detach ", Some(Command::Detach)),
         ] {
             assert_eq!(read(text, None, spans), expected, "{text}");
@@ -308,7 +311,7 @@ mod tests {
         assert_eq!(order("/supervisor off"), Some(OperatorInput::Set(Change::Supervisor(false))));
         assert_eq!(order("/model opus"), Some(OperatorInput::Set(Change::Model("opus".to_owned()))));
         assert_eq!(order("/critic now"), Some(OperatorInput::Judge));
-        for wrong in ["/supervisor maybe", "/model", "/budget cost", "/quit now", "/budget cost 5"] {
+        for wrong in ["/supervisor maybe", "/model", "/budget cost", "/quit now", "/exit now", "/budget cost 5"] {
             assert!(matches!(read(wrong, None, spans), Some(Command::Wrong(_))), "{wrong}");
         }
         for odd in ["/model", "/model opus please", "/model op\u{1b}[2Jus", "/model op\u{7f}us"] {

@@ -151,7 +151,7 @@ impl Conversation {
                 }
             }
             Show::Denied { .. } => {}
-            Show::Check { command, passed, summary, duration_ms, tail, setup } => {
+            Show::Check { command, passed, summary, duration_ms, tail, setup, not_run: _ } => {
                 self.printing.add(Piece::Check(Box::new(Check {
                     command,
                     passed,

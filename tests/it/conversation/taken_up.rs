@@ -77,7 +77,8 @@ fn without_a_terminal_or_with_words_a_run_is_resumed_as_ever() {
     tmux.until("/help");
     type_line(&tmux, "Fix the parser.");
     until_judged(&world);
-    type_line(&tmux, "/quit");
+    // As in the agent's own interface.
+    type_line(&tmux, "/exit");
     until_ended(&world);
     // The summary is written before the lock is released.
     let refused = look_until("the end of its ccc", || {

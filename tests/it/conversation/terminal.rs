@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::tmux::Tmux;
 use super::whole::{ccc, type_line};
 use crate::control::waits_for_go;
-use crate::ownfaults::world::{World, forever};
+use crate::ownfaults::world::{FEEDBACK, World, forever};
 use crate::scripted_api::{Message, Reply, ScriptedApi};
 use crate::supervise::tty::Tty;
 use crate::whole_runs::harness::{Ground, approval, cli, is_alive, look_until, script, send};
@@ -222,6 +222,23 @@ fn a_client_that_was_left_behind_when_the_run_ended_shows_the_rest_and_leaves() 
     let after = rows.get(last..).unwrap_or_default().join("\n");
     assert!(after.contains("interrupted") && after.contains("to continue the run: ccc resume"), "{after}");
     assert!(!tty.is_raw() && tty.echoes());
+}
+
+#[test]
+fn a_client_names_all_that_a_run_needs_which_has_ended_before_its_eyes() {
+    let world = World::new(&Value::Null);
+    let mut turns = vec![json!([waits_for_go(&world), {"say": "Done."}])];
+    turns.extend((0..5).map(|_| json!([{"say": "Done."}])));
+    world.play(&json!({"agent": turns, "critic": vec![json!([{"say": FEEDBACK}]); 6]}));
+    detached(&world);
+    let mut tty = Tty::start(&world.ccc(&["attach"]));
+    world.until_file("begun");
+    tty.until("Ctrl-D detaches");
+    std::fs::write(world.ground.home().join("go"), "").unwrap();
+    assert_eq!(tty.end(), 5, "{}", tty.text());
+    let id = world.run_id();
+    let rows = printed_rows(&tty.seen).join(" ");
+    assert!(rows.contains(&format!("to continue the run: ccc resume {id} -p \"TEXT\"")), "{rows}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{LIST, Nights};
 use crate::ownfaults::world::World;
-use crate::whole_runs::harness::Ground;
+use crate::whole_runs::harness::{Ground, Running};
 
 #[test]
 fn what_is_no_list_is_refused_before_anything_is_started() {
@@ -57,6 +57,31 @@ fn a_dry_run_shows_the_tasks_and_starts_nothing() {
     }
     assert!(ended.stderr.contains("not part of a task, and left out: line 8"), "{}", ended.stderr);
     assert!(nights.0.ground.runs().is_empty() && !nights.0.ground.state().join("nights").exists());
+}
+
+#[test]
+fn a_dry_run_warns_as_the_start_does_and_says_why_it_would_not_begin() {
+    let nights = Nights::new();
+    nights.list("one\n");
+    let warned = |args: &[&str]| {
+        let mut command = nights.command(args);
+        let ended = Running::spawn(&nights.0.ground, command.env("CCC_AGEN", "x")).wait();
+        ended.assert_code(0);
+        let said = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("CCC_AGEN has no effect"), "{}", ended.stderr);
+        assert!(said.contains("the agent may change no file"), "{}", ended.stderr);
+        ended.stdout.clone()
+    };
+    assert!(warned(&[LIST, "--dry-run"]).contains("1  one (start)"));
+    assert!(nights.0.ground.runs().is_empty());
+    warned(&[LIST]);
+    // What nobody has agreed to.
+    nights.0.ground.write(".ccc.json", r#"{"checks": ["make"]}"#);
+    let ended = nights.run(&[LIST, "--dry-run", "--again"]);
+    ended.assert_code(0);
+    let said = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("the list would not be begun: ") && said.contains("ccc trust"), "{}", ended.stderr);
+    assert!(ended.stdout.contains("1  one (start)"), "{}", ended.stdout);
 }
 
 #[test]

@@ -258,18 +258,18 @@ fn arguments_that_the_agent_refuses_at_the_start_can_be_corrected() {
     typed(&world, &advice).assert_code(0);
     world.assert_said_once(&[TASK, FEEDBACK]);
 
-    // What nobody can correct has a word in its place, which is refused as it stands.
+    // What nobody can correct is left out.
     let world = World::new(&two_turns());
     let ended = told(&world, &["--", "--xyzzy"]);
     let advice = advised(&ended.stderr, "continue");
-    assert_eq!(advice, format!("ccc resume {} -- OPTIONS", world.run_id()));
-    let pasted = typed(&world, &advice);
-    assert_eq!(pasted.status.code(), Some(2), "{}", pasted.stderr);
-    typed(&world, &advice.replace("OPTIONS", "--model one")).assert_code(0);
-    // And none at all is a choice, too.
+    assert_eq!(advice, format!("ccc resume {} --replace-args", world.run_id()));
+    typed(&world, &advice).assert_code(0);
+    assert_eq!(agent_args(&world), json!([]));
+    // Or replaced by others.
     let world = World::new(&two_turns());
     drop(told(&world, &["--", "--xyzzy"]));
-    world.run(&["resume", &world.run_id(), "--replace-args"]).assert_code(0);
+    world.run(&["resume", &world.run_id(), "--", "--model", "one"]).assert_code(0);
+    assert_eq!(agent_args(&world), json!(["--model", "one"]));
 }
 
 #[test]
@@ -318,4 +318,49 @@ fn a_mistyped_check_is_told_at_once_and_corrected_at_a_resume() {
     world.assert_said_once(&[TASK, FEEDBACK]);
     let last = fs::read_to_string(world.run_dir().join("journal.jsonl")).expect("a journal");
     assert!(last.contains(r#""command":"true""#) && last.contains("test -n 'a b'"), "the others stay");
+}
+
+#[test]
+fn a_check_that_the_shell_does_not_run_is_told_to_the_user_before_the_run_at_the_stop_and_at_the_end() {
+    let world = World::new(&two_turns());
+    let ended = told(&world, &["--check", "./chekc.sh --all", "--max-iterations", "1"]);
+    ended.assert_code(4);
+    let said = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let before =
+        said.find("warning: the check `./chekc.sh --all` cannot be run yet: there is no program ./chekc.sh in ");
+    let stop =
+        said.find("a command of the check `./chekc.sh --all` was not found; the agent is told so, but only you can");
+    let end = said.rfind("not run a command of the check `./chekc.sh --all` was not found");
+    assert!(before.is_some() && before < stop && stop < end, "{}", ended.stderr);
+    let id = world.run_id();
+    assert!(said.contains(&format!("ccc stop {id}; then: ccc resume {id} --check \"CMD\"")), "{}", ended.stderr);
+    // It is mended.
+    world.ground.script("chekc.sh", "true");
+    let script = world.ground.home().join("bin/chekc.sh").display().to_string();
+    let ended = world.run(&["resume", &id, "--check", &script, "--max-iterations", "5"]);
+    ended.assert_code(0);
+    assert!(!ended.stderr.contains("not run"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_last_message_of_the_agent_is_labelled_where_it_stands_above_the_outcome() {
+    let run = |args: &[&str]| {
+        let world = World::new(&two_turns());
+        let both = world.ground.home().join("both");
+        let file = fs::File::create(&both).expect("a file");
+        let mut command = world.ccc(&["--supervisor", "-p", TASK, "--agent"]);
+        command.arg(&world.agent).args(args);
+        command.stdout(file.try_clone().expect("a descriptor")).stderr(file);
+        assert!(command.status().expect("ccc runs").success());
+        fs::read_to_string(&both).expect("its output")
+    };
+    let both = run(&[]);
+    assert!(both.contains("\nThe agent's last message:\nSecond half done.\nCompleted: "), "{both}");
+    let json = run(&["--output-format", "json"]);
+    assert!(json.contains("\"result\":\"Second half done.\"") && !json.contains("last message"), "{json}");
+    // Where stdout goes elsewhere, it is the result alone.
+    let world = World::new(&two_turns());
+    let apart = told(&world, &[]);
+    assert_eq!(apart.stdout, "Second half done.\n");
+    assert!(!apart.stderr.contains("last message"), "{}", apart.stderr);
 }

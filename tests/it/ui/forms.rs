@@ -429,7 +429,7 @@ fn a_long_diff_is_bounded_and_counts_what_it_leaves_out() {
     let mut shown = |show: Show| printer.render(Tick::ZERO, &show).text;
     let ended = || super::whole_run::ended(ccc::agent::Role::Agent, "t2", false);
     let head = shown(super::whole_run::edit("a.txt", "", &new));
-    assert!(head.ends_with("● Edit a.txt +160 -0\n"), "{head}");
+    assert!(head.ends_with("● Edit a.txt 160 lines\n"), "{head}");
     let made = shown(ended());
     assert!(made.ends_with("    +line 40\n    … 120 more lines\n"), "{made}");
 
@@ -468,6 +468,7 @@ fn a_check_that_fails_shows_the_end_of_its_output() {
         duration_ms: 61_000,
         tail,
         setup: false,
+        not_run: None,
     };
     let live = Style { colour: false, live: true, wraps: true, columns: 80 };
     let shown = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;
@@ -489,6 +490,7 @@ fn the_last_line_of_a_failed_check_and_why_it_failed_are_shown_to_their_ends() {
             duration_ms: 61_000,
             tail: format!("{}\n{last}\n", "a row that is wider than the terminal ".repeat(4)),
             setup: false,
+            not_run: None,
         };
         let live = Style { colour: false, live: true, wraps: true, columns: 80 };
         let shown = Printer::new(Form::Text, live).render(Tick::ZERO, &show).text;

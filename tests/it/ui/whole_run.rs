@@ -131,6 +131,7 @@ pub(super) fn night() -> Vec<(u64, Show)> {
                 duration_ms: 12_345,
                 tail: "test sum ... ok\n\x1b[31mtest product ... FAILED\x1b[0m\n".into(),
                 setup: false,
+                not_run: None,
             },
         ),
         (32_600, turn(TurnKind::CheckFailure, "`cargo test` fails: …")),
@@ -169,6 +170,7 @@ pub(super) fn night() -> Vec<(u64, Show)> {
                 duration_ms: 9_000,
                 tail: String::new(),
                 setup: false,
+                not_run: None,
             },
         ),
         (
@@ -225,6 +227,7 @@ pub(super) fn ending<'a>(finish: &'a Finish, plan: &'a Plan) -> Ending<'a> {
         diff: None,
         restore: None,
         journal_missing: None,
+        labels_result: false,
     }
 }
 

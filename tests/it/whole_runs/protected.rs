@@ -65,6 +65,9 @@ fn a_bent_test_passes_without_protection_and_fails_with_it() {
     assert_eq!(result["iterations"], 2, "{result}");
     let told = "`protect` names no file that was there when the run began: spec/**";
     assert_eq!(ended.stdout.matches(told).count(), 1, "{}", ended.stdout);
+    let place = world.ground.project().canonicalize().expect("a path");
+    let warned = format!("warning: `protect` names no file in {}: spec/**; a file", place.display());
+    assert!(ended.stderr.contains(&warned), "also at the start: {}", ended.stderr);
     let journal = ended.journal();
     let sends: Vec<&Value> = journal.iter().filter_map(|entry| action(entry, "send")).collect();
     let said =

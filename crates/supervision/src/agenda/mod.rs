@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use decision::{End, EndWhy, Facts, Headroom, Step, WaitWhy};
 pub use key::TaskKey;
-pub use task::{Found, Listed, Stage, Task};
+pub use task::{Found, GaveWay, Listed, Stage, Task};
 
 use crate::core::Outcome;
 
@@ -124,7 +124,7 @@ impl Agenda {
         if let Some(task) = self.tasks.get_mut(at) {
             task.stage = Stage::Running;
             task.run = Some(run.to_owned());
-            (task.why, task.outcome) = (None, None);
+            (task.why, task.outcome, task.gave_way) = (None, None, None);
         }
     }
 
@@ -143,6 +143,8 @@ impl Agenda {
                 task.cost_usd = cost_usd.or(task.cost_usd);
                 match outcome {
                     Outcome::Completed => task.completed(),
+                    // As it was asked to.
+                    Outcome::Interrupted if task.gave_way.is_some() => {}
                     Outcome::Interrupted | Outcome::Limits if is_new => task.interrupted(*outcome, reason.as_deref()),
                     Outcome::Failed | Outcome::NeedsUser | Outcome::Stuck | Outcome::Budget if is_new => {
                         task.failed(*outcome, reason.as_deref());
@@ -184,6 +186,11 @@ impl Agenda {
                         task.interrupted(*outcome, reason);
                         false
                     }
+                    // As it was asked to.
+                    Outcome::Interrupted if task.gave_way.is_some() => {
+                        task.has_given_way();
+                        false
+                    }
                     Outcome::Interrupted => {
                         task.interrupted(*outcome, reason);
                         true
@@ -214,19 +221,11 @@ impl Agenda {
         }
     }
 
-    /// What became of the run that was asked to end, because the rest of the usage is kept for the user: it is continued when there
-    /// is room again.
-    pub fn gave_way(&mut self, at: usize, found: &Found, now_unix_ms: i64) {
-        match (found, self.tasks.get_mut(at)) {
-            (Found::Ended { outcome: Outcome::Interrupted, cost_usd, .. }, Some(task)) => {
-                task.cost_usd = cost_usd.or(task.cost_usd);
-                task.gave_way();
-                self.unbegun_in_a_row = 0;
-            }
-            // It had ended by itself, or has died.
-            (Found::Ended { .. } | Found::AtWork | Found::NotBegun { .. } | Found::Died { .. }, Some(_) | None) => {
-                self.ended(at, found, now_unix_ms)
-            }
+    /// The run of this task is being asked to end, because the rest of the usage is kept for the user: it is continued when there
+    /// is room again, and nothing has failed.
+    pub fn gives_way(&mut self, at: usize, again_unix_ms: Option<i64>) {
+        if let Some(task) = self.tasks.get_mut(at) {
+            task.gave_way = Some(GaveWay { again_unix_ms });
         }
     }
 

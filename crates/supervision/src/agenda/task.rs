@@ -119,6 +119,17 @@ pub struct Task {
     /// It is not tried again before this time.
     #[serde(default)]
     pub again_unix_ms: i64,
+    /// Its run was asked to end, because the rest of the usage is kept for the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_way: Option<GaveWay>,
+}
+
+/// A run that was asked to end, because the rest of the usage is kept for the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GaveWay {
+    /// When it is expected to be continued, unix milliseconds; `None` while no reset is known.
+    #[serde(default)]
+    pub again_unix_ms: Option<i64>,
 }
 
 impl Task {
@@ -138,6 +149,7 @@ impl Task {
             cost_before_usd: 0.0,
             tries: 0,
             again_unix_ms: 0,
+            gave_way: None,
         }
     }
 
@@ -159,14 +171,14 @@ impl Task {
 
     pub(super) fn completed(&mut self) {
         (self.stage, self.outcome, self.why) = (Stage::Completed, Some(Outcome::Completed), None);
-        self.tries = 0;
+        (self.tries, self.gave_way) = (0, None);
     }
 
     pub(super) fn failed(&mut self, outcome: Outcome, reason: Option<&str>) {
         self.stage = Stage::Failed;
         self.outcome = Some(outcome);
         self.why = reason.map(str::to_owned);
-        self.tries = 0;
+        (self.tries, self.gave_way) = (0, None);
     }
 
     pub(super) fn interrupted(&mut self, outcome: Outcome, reason: Option<&str>) {
@@ -174,9 +186,10 @@ impl Task {
         self.stage = Stage::Interrupted;
     }
 
-    pub(super) fn gave_way(&mut self) {
+    /// Its run has ended as it was asked to.
+    pub(super) fn has_given_way(&mut self) {
         (self.stage, self.outcome) = (Stage::Broken, None);
-        self.why = Some("the rest of the usage was kept for you".to_owned());
+        self.why = Some("it gave way, because the rest of the usage is kept for you".to_owned());
         self.tries = 0;
     }
 

@@ -325,9 +325,19 @@ fn a_run_that_gives_way_to_the_user_is_continued_and_nothing_has_failed() {
         };
         assert_eq!(task, 0);
         agenda.starts(task, "run-0");
-        agenda.gave_way(task, &ended(Outcome::Interrupted, 0.5), NOW);
+        assert_eq!(agenda.tasks[0].gave_way, None);
+        agenda.gives_way(task, Some(NOW + HOUR_MS));
+        agenda.ended(task, &ended(Outcome::Interrupted, 0.5), NOW);
     }
+    // However often its run is looked at.
+    agenda.found(0, &ended(Outcome::Interrupted, 0.75));
     assert_eq!(stages(&agenda), [Stage::Broken, Stage::Queued]);
+    let task = &stored(&agenda).tasks[0];
+    assert_eq!(task.gave_way, Some(GaveWay { again_unix_ms: Some(NOW + HOUR_MS) }));
+    assert_eq!(
+        (task.why.as_deref(), task.cost_usd),
+        (Some("it gave way, because the rest of the usage is kept for you"), Some(0.75))
+    );
     let full =
         Full { token: "t".into(), window: "five_hour".into(), percent: 85.0, resets_unix_ms: Some(NOW + HOUR_MS) };
     let headroom = Headroom::Reserved { full, again_unix_ms: Some(NOW + HOUR_MS) };
@@ -344,7 +354,8 @@ fn a_run_that_ends_by_itself_while_it_is_asked_to_give_way_counts_as_it_ended() 
             .enumerate()
     {
         agenda.starts(task, "run");
-        agenda.gave_way(task, &found, NOW);
-        assert_eq!(agenda.tasks[task].stage, stage);
+        agenda.gives_way(task, None);
+        agenda.ended(task, &found, NOW);
+        assert_eq!((agenda.tasks[task].stage, agenda.tasks[task].gave_way), (stage, None));
     }
 }

@@ -274,6 +274,9 @@ pub enum Show {
         tail: String,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         setup: bool,
+        /// Why the shell did not run something of it, if it says so by the exit code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_run: Option<String>,
     },
     /// The critic's verdict: completed, feedback, needs_user or unusable.
     Verdict { verdict: String, text: String, iteration: u32 },
@@ -329,13 +332,14 @@ impl Show {
         Some(match self {
             Show::Turn { kind, text } => Show::Turn { kind: *kind, text: redact(text) },
             Show::Settled { ask, how, words } => Show::Settled { ask: *ask, how: *how, words: redact(words) },
-            Show::Check { command, passed, summary, duration_ms, tail, setup } => Show::Check {
+            Show::Check { command, passed, summary, duration_ms, tail, setup, not_run } => Show::Check {
                 command: redact(command),
                 passed: *passed,
                 summary: summary.clone(),
                 duration_ms: *duration_ms,
                 tail: tail.clone(),
                 setup: *setup,
+                not_run: not_run.clone(),
             },
             Show::Queue { turns } => {
                 let turn = |turn: &QueuedTurn| QueuedTurn { key: turn.key.clone(), text: redact(&turn.text) };

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{CheckId, CheckResult, MeasureId, Tick, TreeFact};
+use super::{CheckEnd, CheckId, CheckResult, MeasureId, Tick, TreeFact};
+
+/// With which exit codes a shell says that it could not run a command, and why.
+const NOT_RUN: [(i32, &str); 2] = [(126, "may not be executed"), (127, "was not found")];
 
 /// The checks of a run.
 #[derive(Debug, Clone, Default)]
@@ -10,6 +13,8 @@ pub(super) struct Checks {
     begun: u32,
     /// The commands whose program was found at least once.
     runnable: BTreeSet<String>,
+    /// The commands of which the user was told that the shell did not run them.
+    told: BTreeSet<String>,
 }
 
 impl Checks {
@@ -17,6 +22,14 @@ impl Checks {
     pub(super) fn begin(&mut self) -> CheckId {
         self.begun += 1;
         CheckId(self.begun)
+    }
+
+    /// Why the shell did not run something of this check, if the user is to be told: the agent takes it for its own fault, and only
+    /// the user can correct a command. Once for each, and not if the run ends for it.
+    pub(super) fn not_run(&mut self, command: &str, result: &CheckResult) -> Option<&'static str> {
+        let why = why_not_run(result)?;
+        let ends_the_run = result.missing.is_some() && !self.runnable.contains(command);
+        (!ends_the_run && self.told.insert(command.to_owned())).then_some(why)
     }
 
     /// All checks of a stop have ended. Gives those whose program was never found, each with the program: there the command is
@@ -115,6 +128,12 @@ impl Checking {
     }
 }
 
+/// Why the shell did not run something of a check; `None` if it ran all.
+pub(super) fn why_not_run(result: &CheckResult) -> Option<&'static str> {
+    let CheckEnd::Exited(code) = result.end else { return None };
+    NOT_RUN.into_iter().find(|(not_run, _)| *not_run == code).map(|(_, why)| why)
+}
+
 /// The checks that did not pass.
 pub(super) fn failing(results: &[(String, CheckResult)]) -> Vec<&(String, CheckResult)> {
     results.iter().filter(|(_, result)| !result.passed()).collect()
@@ -153,6 +172,19 @@ mod tests {
         checking.measured(TreeFact::default());
         assert!(checking.tree().is_some());
         assert_eq!(checks.begin(), CheckId(3));
+    }
+
+    #[test]
+    fn a_check_that_the_shell_does_not_run_is_told_once_and_not_if_the_run_ends_for_it() {
+        let mut checks = Checks::default();
+        assert_eq!(checks.not_run("./chekc.sh", &result(127, None)), Some("was not found"));
+        assert_eq!(checks.not_run("./chekc.sh", &result(127, None)), None, "it was told");
+        assert_eq!(checks.not_run("./check.sh", &result(126, None)), Some("may not be executed"));
+        assert_eq!(checks.not_run("sh test.sh", &result(1, None)), None);
+        let missing = [("make".to_owned(), result(127, Some("make")))];
+        assert_eq!(checks.not_run("make", &missing[0].1), None);
+        checks.never_runnable(&[("make".to_owned(), result(2, None))]);
+        assert_eq!(checks.not_run("make", &missing[0].1), Some("was not found"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Judges a stop: the checks, then the critic, then what follows its verdict (design §6).
 
-use super::checks::{Checking, failing};
+use super::checks::{Checking, failing, why_not_run};
 use super::convergence::Trees;
 use super::doubt::{Finding, ReviewContext};
 use super::machine::Stage;
@@ -121,7 +121,15 @@ impl Core {
             duration_ms: result.duration_ms,
             tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
             setup: false,
+            not_run: why_not_run(&result).map(str::to_owned),
         });
+        if let Some(why) = self.checks.not_run(&command, &result) {
+            let run = &self.plan.run_id;
+            self.tell_user(format!(
+                "a command of the check `{command}` {why}; the agent is told so, but only you can correct the check itself: ccc stop \
+                 {run}; then: ccc resume {run} --check \"CMD\""
+            ));
+        }
         let more = at + 1 < self.plan.checks.len();
         if more && (self.judges_beside_workers() || self.judging_is_paused()) {
             return;

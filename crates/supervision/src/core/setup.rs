@@ -69,6 +69,7 @@ impl Core {
             duration_ms: result.duration_ms,
             tail: last_lines(&result.tail, SHOWN_CHECK_LINES),
             setup: true,
+            not_run: None,
         });
         // Only a second interrupt gets here with a cancelled command, and then the run is closing.
         if !passed {
