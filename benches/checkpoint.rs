@@ -67,7 +67,7 @@ fn file(top: &Path, number: usize) -> PathBuf {
 }
 
 /// So many files are changed between two checkpoints.
-#[divan::bench(args = [0, 1, 20], sample_count = 50, sample_size = 1)]
+#[divan::bench(args = [0, 1, 5, 20], sample_count = 50, sample_size = 1)]
 fn of_5_000_files_with_changes(bencher: Bencher<'_, '_>, changed: usize) {
     let mut repository = Repository::new();
     repository.keep();

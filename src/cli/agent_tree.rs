@@ -14,7 +14,7 @@ use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
     self, AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, MergeOutcome, MergeRequest, PortError, Ports,
-    RemoveRequest, Removed, Strategy, TreeFate, Unshared, Work, WorktreeError, Worktrees, add, remove,
+    RemoveRequest, Removed, Strategy, TreeFate, Unlanded, Unshared, Work, WorktreeError, Worktrees, add, remove,
 };
 
 /// Why git must not prune an agent's working tree, for `git worktree list`.
@@ -309,7 +309,7 @@ pub(super) fn merge(
     record: &AgentRecord,
     into: Option<&str>,
     strategy: Strategy,
-    check: &mut dyn FnMut(&Path) -> Result<(), String>,
+    check: &mut dyn FnMut(&Unlanded<'_>) -> Result<(), String>,
     context: &Context,
 ) -> Result<MergeOutcome, CliError> {
     if record.tree.is_none() {

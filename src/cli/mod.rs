@@ -37,6 +37,7 @@ mod kept;
 mod limit_check;
 mod lines;
 mod logout;
+mod merge_checks;
 mod misuse;
 mod native;
 mod new_from_inside;

@@ -11,7 +11,7 @@ use super::start::state_error;
 use super::{CliError, Context, ErrorKind, ExitCode};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
-use crate::core::{CheckPlan, Outcome, Plan};
+use crate::core::{Outcome, Plan};
 use crate::driver::unix_ms;
 use crate::fleet::{AgentRecord, Queued, State};
 use crate::journal::{FileLock, JournalReader, RunDir, RunDirError, RunSummary};
@@ -71,13 +71,8 @@ pub(super) fn newest_living(command: &str, context: &Context) -> Result<RunDir, 
 }
 
 /// The plan with which a run began, if its journal has it.
-fn plan(run: &RunDir) -> Option<Plan> {
+pub(super) fn plan(run: &RunDir) -> Option<Plan> {
     JournalReader::open(&run.journal()).ok()?.plan().ok()
-}
-
-/// The checks with which a run began.
-pub(super) fn checks_of(run: &RunDir) -> Vec<CheckPlan> {
-    plan(run).map(|plan| plan.checks).unwrap_or_default()
 }
 
 /// The directory in which a run began.

@@ -70,6 +70,15 @@ pub enum MergeOutcome {
     Refused(Refusal),
 }
 
+/// The result of a merge before the branch has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Unlanded<'a> {
+    /// The scratch tree that has the result. What is changed there is not merged.
+    pub tree: &'a Path,
+    /// The branch's commit before.
+    pub before: &'a str,
+}
+
 /// A merge that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
@@ -206,14 +215,14 @@ struct Landing {
     tree: Option<PathBuf>,
 }
 
-/// Merges an agent's branch. `check` gets the directory with the result, and says why it is not good.
+/// Merges an agent's branch. `check` gets the result, and says why it is not good.
 ///
 /// # Errors
 /// See [`WorktreeError`]. The merge can be repeated.
 pub fn merge(
     git: &Git,
     request: &MergeRequest<'_>,
-    check: &mut dyn FnMut(&Path) -> Result<(), String>,
+    check: &mut dyn FnMut(&Unlanded<'_>) -> Result<(), String>,
 ) -> Result<MergeOutcome, WorktreeError> {
     merge_with(git, request, check, &mut |_| Ok(()))
 }
@@ -222,7 +231,7 @@ pub fn merge(
 pub(super) fn merge_with(
     git: &Git,
     request: &MergeRequest<'_>,
-    check: &mut dyn FnMut(&Path) -> Result<(), String>,
+    check: &mut dyn FnMut(&Unlanded<'_>) -> Result<(), String>,
     after: &mut dyn FnMut(MergeStep) -> Result<(), WorktreeError>,
 ) -> Result<MergeOutcome, WorktreeError> {
     let trees = Worktrees::new(request.state_dir)?;
@@ -325,7 +334,7 @@ struct Merging<'a> {
 impl Merging<'_> {
     fn run(
         &self,
-        check: &mut dyn FnMut(&Path) -> Result<(), String>,
+        check: &mut dyn FnMut(&Unlanded<'_>) -> Result<(), String>,
         after: &mut dyn FnMut(MergeStep) -> Result<(), WorktreeError>,
     ) -> Result<MergeOutcome, WorktreeError> {
         let (git, common) = (self.git, &self.worktree.common);
@@ -371,7 +380,8 @@ impl Merging<'_> {
             &Call::new(["reset", "--hard", "-q", "--no-recurse-submodules", &commit]).settings(&settings),
         )?;
         after(MergeStep::Computed)?;
-        if let Err(why) = check(&self.dir.join(SCRATCH)) {
+        let unlanded = Unlanded { tree: &self.dir.join(SCRATCH), before: &before };
+        if let Err(why) = check(&unlanded) {
             return Ok(MergeOutcome::ChecksFailed { why });
         }
         after(MergeStep::Checked)?;

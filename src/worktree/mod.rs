@@ -78,7 +78,7 @@ pub use branch::is_branch_of_agent;
 pub use complete::{Completed, complete};
 pub use error::WorktreeError;
 pub use include::INCLUDE_FILE;
-pub use merge::{MergeOutcome, MergeRequest, Merged, Refusal, merge, uncommitted, unshared_in_words};
+pub use merge::{MergeOutcome, MergeRequest, Merged, Refusal, Unlanded, merge, uncommitted, unshared_in_words};
 pub use merged_tree::Strategy;
 pub use note::Note;
 pub use ports::{DEFAULT_RANGE, PortError, Ports, port_variables};

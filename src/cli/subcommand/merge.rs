@@ -1,29 +1,23 @@
 //! `ccc merge AGENT…`.
 
-use std::path::Path;
-
 use clap::Args;
 
 use crate::cli::agent::{record_of, roster};
+use crate::cli::merge_checks::MergeChecks;
 use crate::cli::publishing::{self, Again, Proposal};
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, inside, steer};
-use crate::config::{CheckEntry, Flags, Project, Settings};
 use crate::control::Client;
 use crate::control::protocol::{Hello, Request};
 use crate::core::Outcome;
 use crate::fleet::{AgentRecord, State};
 use crate::journal::{RunDir, Word};
-use crate::process::{Cancel, CommandEnding, CommandSpec, Cookie, run_command};
-use crate::ui::{clean, format};
-use crate::worktree::{MergeOutcome, Refusal, Strategy};
-
-/// How many lines of a failed check's output are shown.
-const CHECK_LINES: usize = 20;
+use crate::ui::format;
+use crate::worktree::{MergeOutcome, Refusal, Strategy, Unlanded};
 
 /// Merge the work of agents into the branch that they started from.
 ///
 /// The merge is made in a scratch worktree, and the checks of the configuration and those of the agent are run on the result.
-/// Only when they pass, the branch is set, and your working tree with it if the branch is checked out there and has no
+/// Protected files (`protect`) are for the checks as the branch has them. Only when they pass, the branch is set, and your working tree with it if the branch is checked out there and has no
 /// uncommitted changes. A conflict or a failed check changes nothing, and neither does a nested
 /// repository whose commit only the agent's worktree has. What an agent has not committed is not merged.
 ///
@@ -195,7 +189,7 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     dead_run::put_files_back(dir, context)?;
     // The merge may change the files of the user's tree, in which a run may be at work.
     dead_run::put_files_back_in(&record.project, context)?;
-    let checks = checks(dir, record, args, context)?;
+    let checks = MergeChecks::of(dir, record, &args.check, args.no_checks, context)?;
     let strategy = if args.rebase { Strategy::Rebase } else { Strategy::Merge };
     let uncommitted = agent_tree::uncommitted(record, context)?;
     for file in &uncommitted {
@@ -211,7 +205,7 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
             tree.branch
         ));
     }
-    let mut check = |place: &Path| checked(&checks, place, context);
+    let mut check = |result: &Unlanded<'_>| checks.run(result, context);
     let outcome = agent_tree::merge(record, args.into.as_deref(), strategy, &mut check, context)?;
     let (is_merged, word, what) = match &outcome {
         MergeOutcome::Merged(merged) => {
@@ -238,9 +232,15 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     } else if is_merged {
         context.printer.line(format_args!("{name}: {what}"));
         if matches!(outcome, MergeOutcome::Merged(_)) {
-            context.printer.talk(match checks.len() {
+            context.printer.talk(match checks.number() {
                 0 if args.no_checks => "no check was run on the result (--no-checks)".to_owned(),
                 0 => "no check was run on the result: none is configured, and the agent had none".to_owned(),
+                number if checks.protects() => {
+                    format!(
+                        "{} on the result, with the protected files of the branch: passed",
+                        format::count(number, "check")
+                    )
+                }
                 number => format!("{} on the result: passed", format::count(number, "check")),
             });
         }
@@ -299,65 +299,4 @@ fn tell_agent(dir: &RunDir, record: &AgentRecord, what: &str, context: &Context)
             crate::core::shell::quoted(&text)
         )),
     }
-}
-
-/// The checks to run on the result: those of the configuration, and those that the user gave the agent. What an agent has given its
-/// worker is run behind walls only.
-fn checks(
-    dir: &RunDir,
-    record: &AgentRecord,
-    args: &MergeArgs,
-    context: &Context,
-) -> Result<Vec<(String, std::time::Duration)>, CliError> {
-    if args.no_checks {
-        return Ok(Vec::new());
-    }
-    let works_in = record.tree.as_ref().map_or(&record.project, |tree| &tree.path);
-    let configured = Some(record.configured_in(works_in)).filter(|dir| dir.is_dir());
-    let project = Project::find(&configured.unwrap_or_else(|| record.project.clone()));
-    let settings: Settings = context.settings_of(&project, Flags::default())?.settings;
-    let limit = settings.tool_timeout;
-    let timed = |entry: &CheckEntry| {
-        let timeout = entry.timeout().unwrap_or(limit);
-        (entry.command().to_owned(), std::time::Duration::from_millis(timeout.as_ms()))
-    };
-    if args.check.is_empty() {
-        let mut checks: Vec<_> = settings.checks.iter().map(timed).collect();
-        for of_run in steer::checks_of(dir).into_iter().filter(|_| record.manager.is_none()) {
-            if !checks.iter().any(|(command, _)| *command == of_run.command) {
-                checks.push((of_run.command, std::time::Duration::from_millis(of_run.timeout_ms)));
-            }
-        }
-        return Ok(checks);
-    }
-    let limit = std::time::Duration::from_millis(limit.as_ms());
-    Ok(args.check.iter().map(|command| (command.clone(), limit)).collect())
-}
-
-/// Runs the checks in this directory; the error says which failed, and what it printed.
-fn checked(checks: &[(String, std::time::Duration)], place: &Path, context: &Context) -> Result<(), String> {
-    let bare = context.bare_env();
-    for (command, timeout) in checks {
-        let spec = CommandSpec {
-            env: bare.clone(),
-            timeout: *timeout,
-            cookie: Cookie { run_id: String::new(), attempt: 0 },
-            ..CommandSpec::shell(command, place.to_owned())
-        };
-        let cancel = Cancel::new().map_err(|error| format!("the check `{command}` cannot be run: {error}"))?;
-        let result =
-            run_command(&spec, &cancel).map_err(|error| format!("the check `{command}` cannot be run: {error}"))?;
-        let ended = match (result.ending, result.exit.code) {
-            (CommandEnding::Exited, Some(0)) => continue,
-            (CommandEnding::Exited, Some(code)) => format!("exited with {code}"),
-            (CommandEnding::Exited, None) => "was ended by a signal".to_owned(),
-            (CommandEnding::TimedOut, _) => format!("did not end within {}s", timeout.as_secs()),
-            (CommandEnding::Cancelled, _) => "was given up".to_owned(),
-        };
-        let text = clean::lines(&String::from_utf8_lossy(&result.tail));
-        let lines: Vec<&str> = text.lines().collect();
-        let shown = lines.get(lines.len().saturating_sub(CHECK_LINES)..).unwrap_or_default().join("\n");
-        return Err(format!("the check `{command}` {ended} on the result:\n{shown}"));
-    }
-    Ok(())
 }

@@ -234,6 +234,35 @@ fn an_agents_own_check_decides_over_its_merge_and_one_without_any_is_said() {
     assert!(anyway.stderr.contains("no check was run on the result (--no-checks)"), "{}", anyway.stderr);
 }
 
+/// What the agent makes of the protected test decides over nothing, and is merged as it is.
+#[test]
+fn the_checks_of_a_merge_see_protected_files_as_the_branch_has_them() {
+    for (work, bent, code) in [("bad", "true", 1), ("good", "false", 0)] {
+        let world = world(&json!([
+            bash(&format!(
+                "echo {work} > work.txt && echo {bent} > tests/t.sh && git add -A && \
+                 git -c user.name=a -c user.email=a@b commit -qm {work}"
+            )),
+            {"say": "Done."}
+        ]));
+        world.ground.write("tests/t.sh", "grep -q good work.txt\n");
+        world.ground.commit("a test");
+        let args = ["--name", "fox", "--check", "sh tests/t.sh", "--protect", "tests/**", "--max-iterations", "1"];
+        new(&world, &args).assert_code(0);
+        world.run(&["wait", "fox"]);
+        let merged = world.run(&["merge", "fox"]);
+        merged.assert_code(code);
+        let (said, test) = if code == 0 {
+            ("1 check on the result, with the protected files of the branch: passed", "false\n")
+        } else {
+            ("the check `sh tests/t.sh` exited with 1 on the result", "grep -q good work.txt\n")
+        };
+        assert!(merged.stderr.contains(said), "{}", merged.stderr);
+        let tests = std::fs::read_to_string(world.ground.project().join("tests/t.sh")).expect("read");
+        assert_eq!(tests, test);
+    }
+}
+
 #[test]
 fn commits_that_are_not_on_an_agents_branch_are_named_at_its_merge_and_at_its_end() {
     let world = world(&json!([
