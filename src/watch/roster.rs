@@ -220,6 +220,7 @@ fn of(depth: usize, agent: &Agent, waiting: &BTreeMap<String, String>) -> Listed
         cost_usd: summary.as_ref().and_then(|summary| summary.cost_usd),
         context: summary.as_ref().and_then(RunSummary::context),
         reason: summary.as_ref().and_then(|summary| summary.reason.clone()),
+        going_on: summary.as_ref().and_then(|summary| summary.going_on().map(str::to_owned)),
     }
 }
 

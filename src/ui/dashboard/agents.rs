@@ -85,6 +85,8 @@ pub struct Listed {
     pub context: Option<ContextUse>,
     /// Why it has ended.
     pub reason: Option<String>,
+    /// The command that continues it after it has ended, with what it needs.
+    pub going_on: Option<String>,
 }
 
 /// The number of an open request within its run.

@@ -4,9 +4,9 @@ use super::super::clean;
 use super::super::composer::Buffer;
 use super::super::conversation::editing::edit;
 use super::super::keys::{Code, Press, Typed};
-use super::agents::{Agent, OpenId, OpenRequest};
+use super::agents::{Agent, OpenId, OpenRequest, Standing};
 use super::{Dashboard, Errand, Job, Mode, Ordered, TypedFor, draft_of, help};
-use crate::core::OperatorInput;
+use crate::core::{OperatorInput, Outcome};
 
 /// An answer counts only when its request has been visible for this long.
 const SEEN_MS: u64 = 300;
@@ -177,12 +177,19 @@ impl Dashboard {
 
     /// The selected agent, if a ccc works on it; else says what can be done.
     fn running(&mut self, at: u64) -> Option<String> {
-        let (id, is_active) = self.selected().map(|agent| (agent.listed.id.clone(), agent.is_active()))?;
-        if is_active {
+        let agent = self.selected()?;
+        let (id, going_on) = (agent.listed.id.clone(), agent.listed.going_on.clone());
+        if agent.is_active() {
             return Some(id);
         }
+        let is_completed = matches!(agent.listed.standing, Standing::Ended { outcome: Some(Outcome::Completed), .. });
         let name = self.name_of(&id);
-        self.tell(at, format!("{name} is not running; to continue it: ccc resume {name}"));
+        let text = match going_on {
+            _ if is_completed => format!("to give it more to do: ccc resume {name} -p \"TEXT\""),
+            Some(going_on) => format!("to continue it: {going_on}"),
+            None => format!("to continue it: ccc resume {name}"),
+        };
+        self.tell(at, format!("{name} is not running; {text}"));
         None
     }
 

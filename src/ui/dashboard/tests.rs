@@ -35,6 +35,7 @@ fn listed(id: &str, name: &str, depth: usize, standing: Standing) -> Listed {
         cost_usd: None,
         context: None,
         reason: None,
+        going_on: None,
     }
 }
 
@@ -317,7 +318,13 @@ fn what_no_ccc_works_on_is_stopped_by_the_command_that_takes_it_out_of_the_queue
     screen.types("xy");
     assert_eq!(screen.last_job(), stop(queued));
     screen.types("jx");
-    assert!(screen.text().contains("docs is not running; to continue it: ccc resume docs"), "{}", screen.text());
+    assert!(screen.text().contains("docs is not running; to give it more to do: ccc resume docs -p"), "{}", screen.text());
+    // As the run has written it down, with what it needs.
+    let going_on = Some("ccc resume 20261120-175452-cccc -p \"TEXT\"".to_owned());
+    screen.tell(News::Agents(vec![Listed { going_on, ..ended(over, "docs", Outcome::Stuck) }]));
+    screen.types("x");
+    let told = "docs is not running; to continue it: ccc resume 20261120-175452-cccc -p \"TEXT\"";
+    assert!(screen.text().contains(told), "{}", screen.text());
 }
 
 #[test]
