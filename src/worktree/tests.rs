@@ -809,13 +809,14 @@ fn a_merge_is_checked_aside_and_brings_the_users_tree_along() {
         ground.write("untracked.rs", "of the user\n");
         ground.git_in(&tree, &["commit", "-q", "--amend", "--author", "A U Thor <a@example.invalid>", "--no-edit"]);
         let mut seen = Vec::new();
-        let outcome = merge(&ground.ours(), &fleet.merge_request("fox", strategy), &mut |dir| {
-            seen.push((dir.join("fox.rs").exists(), dir.join("main.rs").exists(), dir.join("untracked.rs").exists()));
+        let outcome = merge(&ground.ours(), &fleet.merge_request("fox", strategy), &mut |result| {
+            seen.push(["fox.rs", "main.rs", "untracked.rs"].map(|name| result.tree.join(name).exists()));
+            assert_eq!(result.before, before);
             assert_eq!(ground.git(&["rev-parse", "main"]), before, "not set before the check");
             Ok(())
         });
         let MergeOutcome::Merged(merged) = outcome.expect("merged") else { panic!("{strategy:?}") };
-        assert_eq!(seen, [(true, true, false)]);
+        assert_eq!(seen, [[true, true, false]]);
         assert_eq!((merged.into.as_str(), &merged.before), ("refs/heads/main", &before));
         assert_eq!(merged.tree, Some(ground.project()));
         assert_eq!(ground.git(&["rev-parse", "main"]), merged.commit);

@@ -246,7 +246,8 @@ fn the_checks_of_a_merge_see_protected_files_as_the_branch_has_them() {
             {"say": "Done."}
         ]));
         world.ground.write("tests/t.sh", "grep -q good work.txt\n");
-        world.ground.commit("a test");
+        world.ground.git(&["add", "-A"]);
+        world.ground.git(&["commit", "-qm", "a test"]);
         let args = ["--name", "fox", "--check", "sh tests/t.sh", "--protect", "tests/**", "--max-iterations", "1"];
         new(&world, &args).assert_code(0);
         world.run(&["wait", "fox"]);
