@@ -318,7 +318,11 @@ fn what_no_ccc_works_on_is_stopped_by_the_command_that_takes_it_out_of_the_queue
     screen.types("xy");
     assert_eq!(screen.last_job(), stop(queued));
     screen.types("jx");
-    assert!(screen.text().contains("docs is not running; to give it more to do: ccc resume docs -p"), "{}", screen.text());
+    assert!(
+        screen.text().contains("docs is not running; to give it more to do: ccc resume docs -p"),
+        "{}",
+        screen.text()
+    );
     // As the run has written it down, with what it needs.
     let going_on = Some("ccc resume 20261120-175452-cccc -p \"TEXT\"".to_owned());
     screen.tell(News::Agents(vec![Listed { going_on, ..ended(over, "docs", Outcome::Stuck) }]));
