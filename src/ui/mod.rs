@@ -47,7 +47,7 @@
 //! | `type` | further fields |
 //! |---|---|
 //! | `run` (always the first) | see below |
-//! | `phase` | `phase` `detail` `iteration` |
+//! | `phase` | `phase` `detail` `iteration` (the one under way: while the agent works, that of its next stop) |
 //! | `session` | `session_id` `model` `agent_version` `permission_mode` |
 //! | `permission_mode` | `mode` (another one than before) |
 //! | `retrying` | `role` `attempt` `max_attempts` `delay_ms`: a request failed, and the agent's CLI tries again; a `notice` says so, too |

@@ -101,3 +101,24 @@ fn an_agent_asked_for_in_a_directory_that_is_not_committed_is_configured_there()
     resumed.assert_code(4);
     assert!(!resumed.stderr.contains("changed since"), "{}", resumed.stderr);
 }
+
+#[test]
+fn a_setup_that_is_not_committed_is_corrected_in_the_project_and_tried_again() {
+    let script = json!({"agent": [[{"say": "Done."}]], "critic": [[{"say": "All is there.\n\n[TASK_COMPLETED]"}]]});
+    let world = World::on(Ground::new(), &script);
+    let configure = |command: &str| {
+        world.ground.write(".ccc.json", &json!({"worktree": {"setup": [command]}}).to_string());
+        world.ground.trust();
+    };
+    configure("false");
+    let agent = world.agent.display().to_string();
+    drop(world.run(&["new", TASK, "--agent", &agent, "--name", "fox"]));
+    drop(world.run(&["wait", "fox"]));
+    configure("touch set-up");
+    // Without the word the former command fails again.
+    let same = world.run(&["setup", "fox"]);
+    same.assert_code(1);
+    assert!(same.stderr.contains("changed since this run began: the configuration (setup)"), "{}", same.stderr);
+    world.run(&["setup", "fox", "--reload"]).assert_code(0);
+    assert!(tree_of(&listed(&world)[0]).join("set-up").exists());
+}

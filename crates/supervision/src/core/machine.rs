@@ -403,6 +403,24 @@ impl Core {
         self.stops.judged()
     }
 
+    /// The iteration that is under way, for users: while the agent works, that of its next stop, if that is going to be judged.
+    #[must_use]
+    pub fn iteration_under_way(&self) -> u32 {
+        let judged = self.stops.judged();
+        match self.stage() {
+            Stage::Working | Stage::Waiting(_) if self.plan.supervised => judged.saturating_add(1),
+            Stage::NotBegun
+            | Stage::SettingUp { .. }
+            | Stage::Working
+            | Stage::Checking(_)
+            | Stage::Reviewing(_)
+            | Stage::Waiting(_)
+            | Stage::Resting(_)
+            | Stage::Closing { .. }
+            | Stage::Finished => judged,
+        }
+    }
+
     /// Number of restarts of the agent.
     #[must_use]
     pub fn restarts(&self) -> u32 {
@@ -885,7 +903,8 @@ impl Core {
             reason = format!("{reason}; {missing}");
         }
         self.decide(&format!("end as {}", outcome.as_str()), &reason);
-        self.phase_changes("ending", outcome.as_str());
+        let iteration = self.iteration();
+        self.show_phase("ending", outcome.as_str(), None, iteration);
         if let Stage::Waiting(pause) = self.stage {
             self.end_wait(&pause);
         }
@@ -1266,17 +1285,18 @@ impl Core {
     }
 
     pub(super) fn phase_changes(&mut self, phase: &str, detail: &str) {
-        self.show_phase(phase, detail, None);
+        let iteration = self.iteration_under_way();
+        self.show_phase(phase, detail, None, iteration);
     }
 
     /// The run waits for the end of this pause.
     pub(super) fn phase_waits(&mut self, why: &str, pause: &Pause) {
         let left_ms = pause.end(self.clock()).ms_since(self.now());
-        self.show_phase("waiting", why, Some(left_ms));
+        let iteration = self.iteration_under_way();
+        self.show_phase("waiting", why, Some(left_ms), iteration);
     }
 
-    fn show_phase(&mut self, phase: &str, detail: &str, goes_on_in_ms: Option<u64>) {
-        let iteration = self.iteration();
+    fn show_phase(&mut self, phase: &str, detail: &str, goes_on_in_ms: Option<u64>, iteration: u32) {
         self.show(Show::Phase { phase: phase.to_owned(), detail: detail.to_owned(), iteration, goes_on_in_ms });
     }
 }

@@ -92,9 +92,10 @@ impl Core {
         let (outcome, reason) = resting.outcome().unzip();
         self.decide("rest", why.in_words());
         let detail = if why == RestKind::Workers { self.for_workers() } else { why.in_words().to_owned() };
-        self.phase_changes(resting.phase(), &detail);
-        self.show(Show::Rests { why, outcome, reason: reason.unwrap_or_default() });
+        let phase = resting.phase();
         self.enter(Stage::Resting(resting));
+        self.phase_changes(phase, &detail);
+        self.show(Show::Rests { why, outcome, reason: reason.unwrap_or_default() });
     }
 
     /// Begins a rest, unless a queued message can be sent now.

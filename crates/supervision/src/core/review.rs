@@ -243,9 +243,9 @@ impl Core {
     }
 
     fn begin_review(&mut self, checks: Vec<(String, CheckResult)>) {
-        self.phase_changes("reviewing", "");
         self.usage.asked();
         self.enter(Stage::Reviewing(StopUnderReview::new(checks, self.spent_usd())));
+        self.phase_changes("reviewing", "");
         self.start_critic();
     }
 

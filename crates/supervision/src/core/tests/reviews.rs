@@ -44,6 +44,26 @@ fn feedback_is_the_agents_next_turn_word_for_word() {
 }
 
 #[test]
+fn while_the_agent_works_the_iteration_of_its_next_stop_is_shown() {
+    let mut run = reviewing(plan());
+    let actions = run.judge(2, 1, "t", "Add a test for empty input.");
+    let send = actions.iter().rev().find_map(|action| if let Action::Send(send) = action { Some(send) } else { None });
+    let turn = send.expect("a turn").turn.clone();
+    assert_eq!((run.core.iteration(), run.core.iteration_under_way()), (1, 2));
+    run.work(1, &turn, "Done.");
+    let phase = |show: &Show| {
+        if let Show::Phase { phase, iteration, .. } = show { Some((phase.clone(), *iteration)) } else { None }
+    };
+    let phases: Vec<(String, u32)> = run.shown.iter().filter_map(phase).collect();
+    let phases: Vec<(&str, u32)> = phases.iter().map(|(phase, iteration)| (phase.as_str(), *iteration)).collect();
+    assert_eq!(phases, [("starting", 1), ("working", 1), ("reviewing", 1), ("working", 2), ("reviewing", 2)]);
+    // What ends meanwhile has judged no more stops than before.
+    let (mut run, _) = working(plan());
+    run.feed(Input::Operator(OperatorInput::Interrupt { reason: "Ctrl-C".to_owned() }));
+    assert_eq!(run.shown.iter().filter_map(phase).next_back(), Some(("ending".to_owned(), 0)));
+}
+
+#[test]
 fn an_approval_with_one_character_too_many_is_asked_for_again_and_the_agent_hears_nothing() {
     for (spoilt, meant) in [
         ("Seen.\n[TASK_COMPLETED].", "[TASK_COMPLETED]"),
