@@ -32,14 +32,15 @@ pub fn set_reference(
     if !reference.starts_with(REFERENCES) {
         return Err(CheckpointError::WrongReference { reference: reference.to_owned() });
     }
-    let call = Call::new(["-c", "core.logAllRefUpdates=false", "update-ref", "--no-deref", reference, commit]);
+    let call = Call::update_ref(["--no-deref", reference, commit])
+        .settings(&[("core.logAllRefUpdates".into(), "false".into())]);
     // For git an empty value says that the reference must not exist.
     let call = match expected {
         Expected::Anything => call,
         Expected::Absent => call.arg(""),
         Expected::Commit(commit) => call.arg(commit),
     };
-    let answer = git.ask(place, &call)?;
+    let answer = git.change_own_reference(place, reference, &call)?;
     if answer.code == 0 {
         return Ok(());
     }
@@ -64,7 +65,7 @@ pub fn delete_reference(git: &Git, place: &Place, reference: &str, commit: &str)
     if !reference.starts_with(REFERENCES) {
         return Err(CheckpointError::WrongReference { reference: reference.to_owned() });
     }
-    git.run(place, &Call::new(["update-ref", "--no-deref", "-d", reference, commit]))?;
+    git.run(place, &Call::update_ref(["--no-deref", "-d", reference, commit]))?;
     Ok(())
 }
 
@@ -90,7 +91,7 @@ pub fn delete_references<'a>(
         return Ok(());
     }
     input.push_str("commit\0");
-    git.run(place, &Call::new(["update-ref", "--no-deref", "-z", "--stdin"]).input(input))?;
+    git.run(place, &Call::update_ref(["--no-deref", "-z", "--stdin"]).input(input))?;
     Ok(())
 }
 

@@ -436,6 +436,33 @@ fn what_is_known_of_the_last_checkpoint_saves_asking_and_is_not_trusted() {
 }
 
 #[test]
+fn a_lock_that_a_killed_git_has_left_on_a_reference_of_ours_is_removed_and_one_that_is_held_is_waited_for() {
+    let ground = Ground::new();
+    let lock = |number: u64| ground.project().join(format!(".git/refs/ccc/run-1/{number}.lock"));
+    crate::git::tests::write(&lock(1), "");
+    assert_eq!(kept(&ground, "before the agent began").number, 1);
+    assert!(!lock(1).exists());
+    // One that is given up and taken again is held by somebody who lives.
+    ground.write("src/a.rs", "two\n");
+    let (done, over) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let lock = &lock;
+        scope.spawn(move || {
+            while over.recv_timeout(std::time::Duration::from_millis(20)).is_err() {
+                let _ = fs::remove_file(lock(2).with_extension("lock.old"));
+                crate::git::tests::write(&lock(2).with_extension("lock.new"), "");
+                let _ = fs::rename(lock(2).with_extension("lock.new"), lock(2));
+            }
+        });
+        let error = keep(&ground.ours(), &ground.project(), "run-1", "the agent stopped", None);
+        drop(done);
+        let error = error.expect_err("it is held").to_string();
+        assert!(error.contains("update-ref"), "{error}");
+    });
+    assert!(lock(2).exists(), "it is not ours to remove");
+}
+
+#[test]
 fn two_that_keep_at_once_both_get_a_number() {
     let ground = Ground::new();
     std::thread::scope(|scope| {

@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::process::EndedWithCcc;
+
 /// The timeout of a command that may write a whole tree.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -43,6 +45,7 @@ pub struct Call {
     pub(super) settings: Vec<(OsString, OsString)>,
     pub(super) input: Vec<u8>,
     pub(super) limit: Duration,
+    pub(super) ended_with_ccc: EndedWithCcc,
 }
 
 impl Call {
@@ -50,7 +53,21 @@ impl Call {
     #[must_use]
     pub fn new<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-        Self { args, env: Vec::new(), settings: Vec::new(), input: Vec::new(), limit: LIMIT }
+        Self {
+            args,
+            env: Vec::new(),
+            settings: Vec::new(),
+            input: Vec::new(),
+            limit: LIMIT,
+            ended_with_ccc: EndedWithCcc::Command,
+        }
+    }
+
+    /// `git update-ref` and its arguments. It takes milliseconds, and killed in between it would leave a lock that git never removes:
+    /// so it finishes what it does also when ccc is killed.
+    #[must_use]
+    pub fn update_ref<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Self {
+        Self { ended_with_ccc: EndedWithCcc::Nothing, ..Self::new(["update-ref"]).args(args) }
     }
 
     /// Adds an argument.

@@ -23,6 +23,7 @@
 
 mod call;
 mod error;
+mod own_reference;
 mod program;
 mod programs;
 mod repository;

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use super::call::{Call, Place};
 use super::error::{GitError, GitFault};
-use crate::process::{
-    Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, Cookie, EndedWithCcc, run_command,
-};
+use crate::process::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, Cookie, run_command};
 
 /// The timeout of a command that reads. A listing of 300,000 files on a cold disk takes far less.
 const READ_LIMIT: Duration = Duration::from_secs(20);
@@ -41,8 +39,10 @@ const OPTIONS: &[&str] = &[
     "core.quotePath=false",
 ];
 /// More of them, for commands that change something. `git gc` would run in the background, a split index would write a file
-/// beside the user's index, and the others would ask, sign or refuse.
+/// beside the user's index, and the others would ask, sign or refuse. A reference may be locked by another git, for milliseconds.
 const OPTIONS_FOR_CHANGES: &[&str] = &[
+    "-c",
+    "core.filesRefLockTimeout=1000",
     "-c",
     "commit.gpgSign=false",
     "-c",
@@ -219,8 +219,7 @@ impl Git {
             errors: CommandErrors::Apart { tail_limit_bytes: ERRORS_LIMIT_BYTES },
             cookie: self.cookie.clone(),
             walls: None,
-            // Git is kept from starting what would run on: no hooks, no collection of garbage in the background.
-            ended_with_ccc: EndedWithCcc::Command,
+            ended_with_ccc: call.ended_with_ccc,
         };
         let result = run_command(&spec, &self.give_up).map_err(|error| GitError::failed(error.to_string()))?;
         answered(name, call.limit, result)

@@ -62,6 +62,8 @@ pub enum EndedWithCcc {
     /// The command alone, by a signal that Linux sends. It saves a fork, for a program that starts no others, or only such as end
     /// by themselves when it has ended. Another system sends no signal.
     Command,
+    /// Nothing: a command that takes a moment, and leaves half of a change when it is killed.
+    Nothing,
 }
 
 /// A command with a timeout. Its stdin is empty by default, stdout and stderr are one stream by default, and it has its own session
@@ -237,6 +239,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         watched: match spec.ended_with_ccc {
             EndedWithCcc::Tree => Watched::ByKeeper,
             EndedWithCcc::Command => Watched::ByKernel,
+            EndedWithCcc::Nothing => Watched::Not,
         },
     };
     let started = now();

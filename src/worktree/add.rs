@@ -176,7 +176,11 @@ impl Making<'_> {
         // it tracks.
         let reference = record.branch_reference();
         let reason = format!("ccc: made for agent {}", record.id);
-        git.run(&place, &Call::new(["update-ref", "-m", &reason, &reference, &record.base, ""]))?;
+        let call = Call::update_ref(["-m", &reason, &reference, &record.base, ""]);
+        let made = git.change_own_reference(&place, &reference, &call)?;
+        if made.code != 0 {
+            return Err(GitError::failed(format!("`git update-ref` failed: {}", made.why())).into());
+        }
         record.branch_made = true;
         self.trees.write(record)?;
         after(AddStep::BranchMade)?;

@@ -318,7 +318,7 @@ fn read(dir: &Path) -> Option<Record> {
 
 fn set_branch(git: &Git, place: &Place, landing: &Landing, id: &str) -> Result<bool, WorktreeError> {
     let reason = format!("ccc: merge of agent {id}");
-    let call = Call::new(["update-ref", "-m", &reason, &landing.into, &landing.commit, &landing.before]);
+    let call = Call::update_ref(["-m", &reason, &landing.into, &landing.commit, &landing.before]);
     Ok(git.ask(place, &call)?.code == 0)
 }
 

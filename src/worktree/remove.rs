@@ -222,6 +222,6 @@ fn branch_fate(git: &Git, record: &Worktree) -> Result<BranchFate, WorktreeError
     if admin::checked_out(&record.common).contains(&reference) {
         return Ok(BranchFate::InUse);
     }
-    git.run(&place, &Call::new(["update-ref", "-d", &reference, &now]))?;
+    git.run(&place, &Call::update_ref(["-d", &reference, &now]))?;
     Ok(BranchFate::Deleted)
 }

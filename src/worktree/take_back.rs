@@ -47,7 +47,7 @@ pub(super) fn take_back(git: &Git, trees: &Worktrees, record: &Worktree) -> Resu
     if record.branch_made || was_made_for(record) {
         let now = git.ask(&place, &Call::new(["rev-parse", "-q", "--verify", &reference]))?;
         if now.code == 0 && now.text() == record.base {
-            git.run(&place, &Call::new(["update-ref", "-d", &reference, &record.base]))?;
+            git.run(&place, &Call::update_ref(["-d", &reference, &record.base]))?;
         }
     }
     trees.forget(record)?;

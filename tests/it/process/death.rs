@@ -135,3 +135,23 @@ fn our_death_ends_a_command_that_has_no_watching_process() {
     }
     all_die_with_us("our_death_ends_a_command_that_has_no_watching_process", &["pid"]);
 }
+
+/// It changes something in a moment, and would leave half of it.
+#[test]
+fn our_death_lets_a_command_finish_that_is_to_finish() {
+    if let Some(dir) = part() {
+        let line = format!("cd '{dir}'; echo ready >fifo; read -r go <fifo; echo done >fifo");
+        return run_a_command(&line, ccc::process::EndedWithCcc::Nothing);
+    }
+    let _turn = alone();
+    let fifo = Fifo::new();
+    let dir = fifo.path.parent().unwrap().to_str().unwrap().to_owned();
+    let mut supervisor =
+        again("our_death_lets_a_command_finish_that_is_to_finish", &dir).stdout(Stdio::null()).spawn().unwrap();
+    assert_eq!(fifo.line(), "ready");
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    std::fs::write(&fifo.path, "go\n").unwrap();
+    assert_eq!(fifo.line(), "done");
+    reap_orphans();
+}
