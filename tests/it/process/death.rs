@@ -88,14 +88,7 @@ fn our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environ
     }
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        dir.path().join("fifo"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        0,
-    )
-    .unwrap();
+    crate::fifo::make_fifo(&dir.path().join("fifo"));
     let name = "our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environment_that_has";
     let mut supervisor = again(name, dir.path().to_str().unwrap()).stdout(Stdio::null()).spawn().unwrap();
     std::fs::read_to_string(dir.path().join("fifo")).unwrap();
