@@ -205,6 +205,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
     };
     let ended = Arc::new(Wake::new().map_err(failed)?);
     let order = Order {
+        inside: None,
         program: &spec.program,
         args: &spec.args,
         env: &spec.env,
