@@ -26,4 +26,4 @@ pub mod ui;
 pub mod watch;
 pub mod worktree;
 
-pub use supervision::{agenda, agent, core, stream, upkeep, words};
+pub use supervision::{agenda, agent, core, json, order, stream, upkeep, words};

@@ -13,6 +13,7 @@ use super::left_out::{LeftOut, LeftOutWhy};
 use super::lfs::{POINTER, Pointer};
 use super::verbatim::{Verbatim, converts};
 use crate::git::{Call, Git, GitError, GitFault, Place, records};
+use crate::order::sort_by;
 
 /// How often git is asked to add the files. A file that vanishes meanwhile makes it fail.
 const TRIES: usize = 4;
@@ -76,7 +77,7 @@ impl Contents<'_> {
             match self.add(&listed) {
                 Ok(()) => {
                     self.submodules(&listed)?;
-                    listed.left_out.sort_by(|a, b| a.path.cmp(&b.path));
+                    sort_by(&mut listed.left_out, |a, b| a.path.cmp(&b.path));
                     return Ok(listed.left_out);
                 }
                 Err(error) if error.fault == GitFault::Failed && tries < TRIES => {

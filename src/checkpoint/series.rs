@@ -7,6 +7,7 @@ use super::left_out::LeftOut;
 use super::reference::{Expected, REFERENCES, delete_references, set_reference};
 use super::take::{TreeRequest, WrittenTree, commit_tree, write_tree};
 use crate::git::{Call, Git, GitError, Place, Repository};
+use crate::order::sort_by_key;
 
 /// The most that untracked files may have in all. Each checkpoint reads them, and the first one copies them into git's objects.
 pub const UNTRACKED_LIMIT_BYTES: u64 = 1024 * 1024 * 1024;
@@ -100,7 +101,7 @@ pub fn list(git: &Git, place: &Place, run_id: &str) -> Result<Vec<Entry>, GitErr
         "--format=%(refname)%00%(objectname)%00%(tree)%00%(parent)%00%(committerdate:unix)%00%(contents:subject)";
     let listed = git.text(place, &Call::new(["for-each-ref", FORMAT, &prefix(run_id)]))?;
     let mut entries: Vec<Entry> = listed.lines().filter_map(entry).collect();
-    entries.sort_by_key(|entry| entry.number);
+    sort_by_key(&mut entries, |entry| entry.number);
     Ok(entries)
 }
 

@@ -105,7 +105,6 @@ fn a_reference_is_changed_only_from_the_expected_value_and_only_below_refs_ccc()
 
 #[test]
 fn large_special_and_foreign_things_are_left_out_by_name() {
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
     let ground = Ground::new();
     ground.write("kept.bin", &"k".repeat(2000));
     ground.write("grown.bin", &"g".repeat(2000));
@@ -115,7 +114,7 @@ fn large_special_and_foreign_things_are_left_out_by_name() {
     ground.write("grown.bin", &"G".repeat(3000));
     ground.write("new/big [1].bin", &"n".repeat(2000));
     ground.write("new/big 1.bin", "small: the brackets above are no pattern");
-    mknodat(CWD, ground.project().join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+    crate::files::make_fifo(&ground.project().join("pipe"));
     fs::create_dir(ground.project().join("other")).expect("mkdir");
     ground.git_in(&ground.project().join("other"), &["init", "-q"]);
     ground.write("other/inside", "x");

@@ -65,8 +65,10 @@ impl Open {
             (AnswerForm::Questions, [one]) if one.options.is_empty() => "TEXT".to_owned(),
             (AnswerForm::Questions, [_]) => "1".to_owned(),
             (AnswerForm::Questions, several) => {
-                let answers = several.iter().map(|one| (one.question.clone(), first(one).into()));
-                serde_json::Value::Object(answers.collect()).to_string()
+                let answers = several.iter().map(|one| (one.question.clone(), serde_json::Value::from(first(one))));
+                let mut object = serde_json::Map::new();
+                object.extend(answers);
+                serde_json::Value::Object(object).to_string()
             }
             (AnswerForm::Fields, _) => {
                 let value = |field: &AskedField| field.choices.first().cloned().unwrap_or_else(|| sample(&field.kind));

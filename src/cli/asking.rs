@@ -9,6 +9,7 @@ use super::answering::{Open, decided, is_yes_or_no};
 use crate::agent::{AnswerForm, Asked, AskedField, AskedQuestion};
 use crate::control::protocol::Request;
 use crate::core::Ruling;
+use crate::order::map_of;
 use crate::ui;
 use crate::ui::clean::one_line;
 
@@ -311,7 +312,7 @@ fn entered(field: &AskedField, line: &str) -> Result<String, String> {
 
 fn answers(ask: &Asked, given: &[String]) -> Ruling {
     let answers = ask.questions.iter().zip(given).map(|(question, answer)| (question.question.clone(), answer.clone()));
-    Ruling::Answers { answers: answers.collect(), notes: BTreeMap::new() }
+    Ruling::Answers { answers: map_of(answers), notes: BTreeMap::new() }
 }
 
 fn filled(ask: &Asked, given: &[String]) -> Ruling {

@@ -19,6 +19,7 @@ use super::{Cli, Context};
 use crate::config::env::CCC_COMPLETE;
 use crate::config::{Flags, Settings};
 use crate::journal::{RunDir, RunNames, RunSummary};
+use crate::order::sort_by;
 use crate::ui::clean;
 
 /// How many runs are offered by their ids.
@@ -113,7 +114,7 @@ impl Sources {
         found.extend(of_names.into_iter().map(|(name, dir)| candidate(&name, &dir)));
         let mut ids = RunDir::unsorted(&dirs.state).unwrap_or_default();
         ids.retain(|dir| dir.id().starts_with(typed));
-        ids.sort_by(|a, b| b.id().cmp(a.id()));
+        sort_by(&mut ids, |a, b| b.id().cmp(a.id()));
         found.extend(ids.iter().take(RUNS_OFFERED).map(|dir| candidate(dir.id(), dir)));
         if "last".starts_with(typed) && !ids.is_empty() {
             found.push(CompletionCandidate::new("last").help(Some("the run that was active last".into())));

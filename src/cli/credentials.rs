@@ -263,12 +263,13 @@ pub(super) fn conflicts_in_words(name: &str, conflicts: &[EnvConflict]) -> Vec<S
     files.into_iter().map(sentence).collect()
 }
 
+// On macOS a login may be in the Keychain, so nothing is said.
 #[cfg(test)]
+#[cfg(not(target_os = "macos"))]
 mod tests {
     use super::*;
     use crate::cli::captured::Captured;
 
-    #[cfg(not(target_os = "macos"))]
     #[test]
     fn without_any_token_the_user_is_warned_before_the_run_begins() {
         let dir = tempfile::tempdir().expect("a directory");

@@ -1,6 +1,7 @@
 //! Exit codes, which are part of the command line's contract.
 
 use crate::core::Outcome;
+use crate::order::sort_by_key;
 
 /// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ impl ExitCode {
         let of = |outcome: Outcome| (outcome.exit_code(), outcome.in_words(), outcome.meaning());
         let mut rows: Vec<_> = Outcome::ALL.into_iter().map(of).collect();
         rows.push((Self::USAGE.0, "usage or configuration", "wrong usage or configuration; nothing was started"));
-        rows.sort_unstable_by_key(|row| row.0);
+        sort_by_key(&mut rows, |row| row.0);
         rows
     }
 

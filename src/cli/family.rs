@@ -20,6 +20,7 @@ use crate::files::open_private;
 use crate::fleet::{Agent, AgentRecord, Role, Roster};
 use crate::journal::{FileLock, RunDir};
 use crate::keeper::ensure;
+use crate::order::map_of;
 use crate::process::{ATTEMPT_VARIABLE, Apart, RUN_ID_VARIABLE, SPAWN_VARIABLE, ancestors, own_mark};
 
 /// The family of one run.
@@ -70,7 +71,7 @@ impl RunFamily {
             let holder = FileLock::holder(&run.lock()).ok().flatten()?;
             Some((holder.pid, run.id().to_owned()))
         };
-        runs.into_iter().filter_map(host).collect()
+        map_of(runs.into_iter().filter_map(host))
     }
 
     /// Refuses the start of one more agent.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Context;
 use crate::files::{self, LOGIND};
+use crate::order::sort_by_key;
 
 /// This variable is set in every session of systemd-logind.
 const XDG_SESSION_ID: &str = "XDG_SESSION_ID";
@@ -39,7 +40,7 @@ fn settings(places: &[PathBuf]) -> Vec<(PathBuf, String)> {
         .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|end| end == "conf"))
         .collect();
-    more.sort_by_key(|path| path.file_name().map(std::ffi::OsStr::to_owned));
+    sort_by_key(&mut more, |path| path.file_name().map(std::ffi::OsStr::to_owned));
     found.extend(more.into_iter().filter_map(read));
     found
 }

@@ -7,6 +7,7 @@ use super::{CliError, Context, ErrorKind, agent_tree};
 use crate::config::Settings;
 use crate::driver;
 use crate::git::Git;
+use crate::order::map_of;
 use crate::retention::{self, Because, NotRemoved, Removed, Rule, RunAge, Stays, Weighed};
 use crate::ui::format;
 
@@ -55,7 +56,7 @@ pub(super) fn choose(rule: &Rule, context: &Context) -> Result<Chosen, CliError>
             is_finished: run.finished.is_ok(),
         })
         .collect();
-    let why: BTreeMap<usize, Because> = rule.chosen(&weighed, now_unix_ms).into_iter().collect();
+    let why = map_of(rule.chosen(&weighed, now_unix_ms));
     let mut chosen = Chosen { go: Vec::new(), unfinished: BTreeMap::new(), kept: 0 };
     for (at, run) in runs.into_iter().enumerate() {
         match (why.get(&at), &run.finished) {

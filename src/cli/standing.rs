@@ -10,6 +10,7 @@ use crate::control::Client;
 use crate::control::protocol::{Hello, Welcome};
 use crate::core::{RestKind, Show};
 use crate::journal::RunDir;
+use crate::order::map_of;
 use crate::ui::clean;
 
 /// How many characters of an open item are shown.
@@ -56,7 +57,7 @@ pub(super) fn ask_all<'a>(runs: impl IntoIterator<Item = &'a RunDir>) -> BTreeMa
             .chunks(of_each)
             .map(|some| scope.spawn(move || some.iter().map(|dir| (dir.id().to_owned(), ask(dir))).collect::<Vec<_>>()))
             .collect();
-        asked.into_iter().flat_map(|some| some.join().unwrap_or_default()).collect()
+        map_of(asked.into_iter().flat_map(|some| some.join().unwrap_or_default()))
     })
 }
 

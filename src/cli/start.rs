@@ -26,7 +26,7 @@ use crate::core::{
     Core, CriticPrompt, Finish, Guard, OperatorInput, Outcome, Plan, SandboxSettings, SessionStart, Tick,
 };
 use crate::driver::{
-    self, ChildEnv, Control, End, Interface, KeepAwake, Program, Setup, Visibility, WithoutScope, Workers,
+    self, ChildEnv, Control, End, Interface, KeepAwake, NotEnforced, Program, Setup, Visibility, Workers,
 };
 use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
@@ -36,7 +36,9 @@ use crate::guard::{
 };
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
 use crate::notify::{At, Follower};
-use crate::process::{self, Detached, Inhibitor, Means, Recording, Scope, ScopeLimits, TypedEcho, UserTerminal};
+use crate::process::{
+    self, Detached, Inhibitor, Lacking, Limiter, Limiting, Means, Recording, ScopeLimits, TypedEcho, UserTerminal,
+};
 use crate::protect;
 use crate::tokens::{AgentSettings, MANAGED_SETTINGS, SettingsPlaces, without_credentials};
 use crate::ui::format;
@@ -441,11 +443,9 @@ fn prepare(
         tell_of_checks_without_rule(&plan, &redactor, context);
         tell_of_production_credentials(&plan, &whole, context);
     };
-    let scope = scope(&plan, &bare_env);
-    if let Err(WithoutScope { setting, why }) = &scope {
-        context
-            .printer
-            .warn_of_settings(format_args!("{setting} is not enforced, and the agent runs without a limit: {why}"));
+    let (limiter, not_enforced) = limiter(&plan, &bare_env, &walls);
+    if let Some(NotEnforced { setting, why }) = &not_enforced {
+        context.printer.warn_of_settings(format_args!("{setting} is not enforced: {why}"));
     }
     if let Some(warning) = walls.warning(&plan, &context.dirs()?.home, own_sandbox(&plan, context)?.as_ref()) {
         context.printer.warn(warning);
@@ -539,7 +539,8 @@ fn prepare(
             Transport::Pty => PTY,
             Transport::Pipe => process::Transport::Pipe,
         },
-        scope,
+        limiter,
+        not_enforced,
         walls,
         withheld,
         session_lock,
@@ -814,24 +815,36 @@ fn no_walls(error: &guard::NoWalls) -> CliError {
         .hint("to see what this system has: ccc doctor; to start without walls: --guard auto, or --guard off")
 }
 
-/// How the processes of the agent get a scope, if the plan limits what they use. Asks systemd, and only then.
-fn scope(plan: &Plan, ChildEnv(env): &ChildEnv) -> Result<Option<Scope>, WithoutScope> {
+/// How the processes of the agent are limited, if the plan limits what they use, and what of that is not enforced. Asks systemd,
+/// and only then.
+fn limiter(plan: &Plan, ChildEnv(env): &ChildEnv, walls: &RunWalls) -> (Option<Limiter>, Option<NotEnforced>) {
     let limits = ScopeLimits { memory_max_bytes: plan.agent_memory_max_bytes, tasks_max: plan.agent_tasks_max };
-    let without = |why: String| {
-        let setting = match (limits.memory_max_bytes, limits.tasks_max) {
-            (Some(_), Some(_)) => "agent.memory_max (and agent.tasks_max)",
-            (Some(_), None) => "agent.memory_max",
-            (None, _) => "agent.tasks_max",
-        };
-        WithoutScope { setting: setting.to_owned(), why }
-    };
     if limits.is_none() {
-        return Ok(None);
+        return (None, None);
     }
-    if native::is_native(plan) {
-        return Err(without("the agent's own interface gets no scope".to_owned()));
+    let Limiting { by, lacking } = if native::is_native(plan) {
+        let lacking = Lacking {
+            memory: limits.memory_max_bytes.is_some(),
+            memory_together: false,
+            tasks: limits.tasks_max.is_some(),
+            why: "the agent's own interface gets no scope".to_owned(),
+        };
+        Limiting { by: None, lacking: Some(lacking) }
+    } else {
+        Limiting::find(limits, env, Path::new(&plan.cwd), walls.around_agent().as_deref())
+    };
+    (by, lacking.map(|lacking| NotEnforced { setting: lacking_words(&lacking).to_owned(), why: lacking.why }))
+}
+
+/// The settings that have no effect, or not all of it.
+pub(super) fn lacking_words(lacking: &Lacking) -> &'static str {
+    match (lacking.memory, lacking.memory_together, lacking.tasks) {
+        (true, _, true) => "agent.memory_max (and agent.tasks_max)",
+        (true, _, false) => "agent.memory_max",
+        (false, true, true) => "agent.memory_max for all processes together (and agent.tasks_max)",
+        (false, true, false) => "agent.memory_max for all processes together",
+        (false, false, _) => "agent.tasks_max",
     }
-    Scope::find(limits, env, Path::new(&plan.cwd)).map(Some).map_err(|error| without(error.to_string()))
 }
 
 fn banner(

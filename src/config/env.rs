@@ -1,5 +1,6 @@
 //! The environment, read once, and the names of the variables that are not settings; the table defines the others.
 
+use crate::order::map_of;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -58,7 +59,7 @@ impl Env {
     /// The environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        Self { vars: std::env::vars_os().collect() }
+        Self { vars: map_of(std::env::vars_os()) }
     }
 
     /// An environment made of these pairs.
@@ -67,7 +68,7 @@ impl Env {
         K: Into<OsString>,
         V: Into<OsString>,
     {
-        Self { vars: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
+        Self { vars: map_of(pairs.into_iter().map(|(name, value)| (name.into(), value.into()))) }
     }
 
     /// A variable's value; an empty one counts as not set.

@@ -11,11 +11,13 @@
 //! A pattern that stands for a directory stands for all files in it. Paths are those that git writes, seen from the directory that
 //! the patterns belong to; letters count as they are written.
 
+#[cfg(test)]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use fast_glob::glob_match;
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +179,7 @@ impl From<Glob> for String {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for Glob {
     fn schema_name() -> Cow<'static, str> {
         "Glob".into()

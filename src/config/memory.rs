@@ -1,9 +1,11 @@
 //! Amounts of memory, and percentages that can be switched off.
 
+#[cfg(test)]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -95,6 +97,7 @@ impl<'de> Deserialize<'de> for MemorySize {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for MemorySize {
     fn schema_name() -> Cow<'static, str> {
         "MemorySize".into()
@@ -110,9 +113,10 @@ impl JsonSchema for MemorySize {
 }
 
 /// A limit in whole percent, 1 to 100; 0 switches it off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(try_from = "u8", into = "u8")]
-#[schemars(extend("minimum" = 0, "maximum" = 100))]
+#[cfg_attr(test, schemars(extend("minimum" = 0, "maximum" = 100)))]
 pub struct PercentOrOff(u8);
 
 impl PercentOrOff {

@@ -3,10 +3,12 @@
 //! A webhook's URL is often a secret itself, so of a URL only the host is shown, and the value of a header is always in a
 //! variable.
 
+#[cfg(test)]
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,6 +18,7 @@ use super::Span;
 use super::providers::Unshown;
 use super::token_entry::is_name;
 use super::values::kind;
+use crate::order::map_of;
 
 /// The most entries: each has a thread of its own in each run that tells something.
 const ENTRIES_LIMIT: usize = 16;
@@ -25,7 +28,8 @@ const NAME_LIMIT_BYTES: usize = 64;
 const TIMEOUT_LIMIT_MS: u64 = 60_000;
 
 /// What a run tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyEvent {
     /// The critic agreed that the task is done.
@@ -86,7 +90,8 @@ impl NotifyEvent {
 }
 
 /// The form of what a webhook gets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookShape {
     /// The event as a command gets it.
@@ -101,7 +106,8 @@ pub enum WebhookShape {
 }
 
 /// A program that is started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(untagged)]
 pub enum CommandLine {
     /// A line for `/bin/sh -c`.
@@ -170,9 +176,10 @@ pub struct NotifyEntry {
 pub struct Notify(Vec<NotifyEntry>);
 
 /// Whom a run tells of what: exactly one of `command`, `webhook`, `desktop` and `bell` is given.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "NotifyEntry")]
+#[cfg_attr(test, schemars(rename = "NotifyEntry"))]
 struct WrittenEntry {
     /// A name of your own for it, for `ccc notify test NAME`; without one it is called after its way.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,7 +192,7 @@ struct WrittenEntry {
     command: Option<CommandLine>,
     /// A URL that gets the event by POST, or {"env": NAME} for the variable that holds the URL.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "webhook_schema")]
+    #[cfg_attr(test, schemars(schema_with = "webhook_schema"))]
     webhook: Option<Value>,
     /// The form of what the webhook gets: json (default), ntfy, slack or discord.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,7 +212,8 @@ struct WrittenEntry {
 }
 
 /// The variable that holds a value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct InVariable {
     /// Its name.
@@ -241,6 +249,7 @@ enum EntryFault {
     TooMany,
 }
 
+#[cfg(test)]
 fn webhook_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "oneOf": [
@@ -399,10 +408,9 @@ impl Serialize for Notify {
                         WebhookPlace::Env(name) => serde_json::json!({"env": name}),
                     });
                     written.shape = Some(*shape);
-                    written.headers = headers
-                        .iter()
-                        .map(|(name, variable)| (name.clone(), InVariable { env: variable.clone() }))
-                        .collect();
+                    written.headers = map_of(
+                        headers.iter().map(|(name, variable)| (name.clone(), InVariable { env: variable.clone() })),
+                    );
                 }
                 NotifyWay::Desktop => written.desktop = true,
                 NotifyWay::Bell => written.bell = true,
@@ -430,6 +438,7 @@ impl<'de> Deserialize<'de> for Notify {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for Notify {
     fn schema_name() -> Cow<'static, str> {
         "Notify".into()

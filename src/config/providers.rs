@@ -8,10 +8,12 @@
 //!
 //! A value may be a secret, so no value is shown by `Debug`, by `ccc config` or in an error.
 
+#[cfg(test)]
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,6 +22,7 @@ use serde_json::{Map, Value, json};
 use super::TokenPlace;
 use super::token_entry::{TokenEntry, is_name};
 use super::values::kind;
+use crate::order::map_of;
 
 /// The longest name of a provider.
 const NAME_LIMIT_BYTES: usize = 64;
@@ -70,6 +73,7 @@ impl<'de> Deserialize<'de> for UnshownObject {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for UnshownObject {
     fn schema_name() -> Cow<'static, str> {
         "AgentSettings".into()
@@ -253,7 +257,8 @@ impl<'de> Deserialize<'de> for Providers {
             Ok((name, entry))
         };
         let object = object(Value::deserialize(deserializer)?).map_err(D::Error::custom)?;
-        object.into_iter().map(read).collect::<Result<_, String>>().map(Self).map_err(D::Error::custom)
+        let all: Result<Vec<_>, String> = object.into_iter().map(read).collect();
+        all.map(map_of).map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -294,6 +299,7 @@ impl Serialize for Providers {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for Providers {
     fn schema_name() -> Cow<'static, str> {
         "Providers".into()

@@ -1,11 +1,13 @@
 //! The share of each usage window that is kept for the user, by clock times, and the pause between two requests.
 
+#[cfg(test)]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::Zoned;
 use jiff::civil::{Time, Weekday};
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -16,9 +18,10 @@ use super::{Percent, Span};
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// A share that is kept for the user: `20%`, `20% 09:00-18:00`, `50% mon-fri 08:30-17:00` or `30% sat,sun`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[cfg_attr(test, schemars(with = "String"))]
 pub struct Reserve {
     share: Percent,
     /// The days on which it begins, by a bit each, Monday first.
@@ -214,6 +217,7 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for Seconds {
     fn schema_name() -> Cow<'static, str> {
         "Seconds".into()

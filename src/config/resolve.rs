@@ -15,6 +15,7 @@ use super::{
     ConfigError, Consents, Dirs, Env, FileFault, FromProject, Glob, KEYS, Key, Layer, Origin, Project, Providers,
     Settings, TokenEntry, UnknownKey, Wish, load_file,
 };
+use crate::order::map_of;
 
 /// A part of the configuration that has no effect. It stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,7 +257,7 @@ fn protect(voices: &[SourcedLayer]) -> Vec<Glob> {
 /// The providers of all layers; of two with the same name the one in the stronger layer counts.
 fn providers(voices: &[SourcedLayer]) -> Providers {
     let all = voices.iter().rev().filter_map(|voice| voice.layer.providers.clone());
-    Providers(all.flat_map(|providers| providers.0).collect())
+    Providers(map_of(all.flat_map(|providers| providers.0)))
 }
 
 /// An unknown key is an error, because a misspelt bound would have no effect. The older ccc's file also holds

@@ -2,16 +2,19 @@
 
 use std::sync::LazyLock;
 
-use schemars::schema_for;
 use serde_json::{Value, json};
 
 use super::env::OTHERS;
 use super::{Form, FromProject, KEYS, Key, Layer};
 
+/// What the types of the settings give as a schema, without what the table of settings says. It is made by a test, because the
+/// program would need 150 kB of code to make it.
+const OF_TYPES: &str = include_str!("schema.json");
+
 /// The JSON schema of a configuration file, as published by `ccc config schema`.
 #[must_use]
 pub fn schema() -> Value {
-    let mut schema = schema_for!(Layer).to_value();
+    let mut schema: Value = serde_json::from_str(OF_TYPES).unwrap_or_default();
     for key in KEYS.iter() {
         let place = match key.path.split_once('.') {
             None => format!("/properties/{}", key.path),
@@ -136,10 +139,50 @@ const CODES: &str = "
 mod tests {
     use std::collections::BTreeSet;
 
+    use schemars::schema_for;
     use serde_json::Value;
 
-    use super::schema;
-    use crate::config::{KEYS, RESUME_OPTIONS, RUN_OPTIONS};
+    use super::{OF_TYPES, schema};
+    use crate::config::{KEYS, Layer, RESUME_OPTIONS, RUN_OPTIONS};
+
+    /// The schema of the types, without the descriptions that the table replaces.
+    fn of_types() -> String {
+        let mut schema = schema_for!(Layer).to_value();
+        let definitions = schema["$defs"].as_object().expect("definitions").clone();
+        let groups = schema["properties"].as_object().expect("groups").values();
+        let groups: BTreeSet<String> = groups
+            .filter_map(|group| Some(group["$ref"].as_str()?.trim_start_matches("#/$defs/").to_owned()))
+            .collect();
+        undescribed(&mut schema);
+        for name in definitions.keys().filter(|name| groups.contains(*name)) {
+            undescribed(&mut schema["$defs"][name]);
+        }
+        format!("{}\n", serde_json::to_string(&schema).expect("JSON"))
+    }
+
+    /// Takes the descriptions of an object's properties out.
+    fn undescribed(schema: &mut Value) {
+        for property in schema["properties"].as_object_mut().into_iter().flat_map(|properties| properties.values_mut())
+        {
+            if let Some(property) = property.as_object_mut() {
+                property.remove("description");
+            }
+        }
+    }
+
+    #[test]
+    fn the_kept_schema_is_that_of_the_types() {
+        let schema = of_types();
+        if std::env::var_os("CCC_WRITE_PAGE").is_some() {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/schema.json");
+            std::fs::write(path, &schema).expect("written");
+        } else {
+            assert!(
+                schema == OF_TYPES,
+                "to write src/config/schema.json: CCC_WRITE_PAGE=1 cargo nextest run the_kept_schema"
+            );
+        }
+    }
 
     /// The leaves of the schema, following references into its definitions.
     fn leaves(root: &Value, node: &Value, prefix: &str, out: &mut BTreeSet<String>) {

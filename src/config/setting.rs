@@ -275,9 +275,10 @@ macro_rules! settings {
         $(: $ty:ty $(= $default:expr)? => $names:expr;)?
     )+) => {
         /// One layer of configuration: everything is optional, and what is absent is decided by a lower layer.
-        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(JsonSchema))]
         #[serde(default)]
-        #[schemars(title = "Configuration of ccc")]
+        #[cfg_attr(test, schemars(title = "Configuration of ccc"))]
         pub struct Layer {$(
             $(#[doc = $doc])+
             #[serde(deserialize_with = "null_is_nothing")]
@@ -295,7 +296,8 @@ macro_rules! settings {
 
         $($(
             #[doc = concat!("What a layer says in `", stringify!($name), "`.")]
-            #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+            #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+            #[cfg_attr(test, derive(JsonSchema))]
             #[serde(default)]
             pub struct $GroupLayer {
                 $($(#[doc = $inner_doc])+ pub $inner: Option<$inner_ty>,)+

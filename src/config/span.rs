@@ -1,10 +1,12 @@
 //! Durations as users write them.
 
+#[cfg(test)]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -133,6 +135,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for Span {
     fn schema_name() -> Cow<'static, str> {
         "Span".into()

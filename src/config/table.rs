@@ -9,6 +9,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::LazyLock;
 
 use clap::ArgMatches;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -54,10 +55,12 @@ settings! {
         /// How many agents of `ccc new` run at the same time; others wait in the queue. 0 is no bound.
         max_running: u32 = 0 => never_from_project(NOT_THE_PROJECTS_MACHINE).variable("CCC_AGENT_MAX_RUNNING");
         /// How much memory the agent's process may use, with all that it starts: a size such as 4G, or a share of the machine's
-        /// memory. At the limit the system kills a process of it. Needs systemd.
+        /// memory. At the limit the system kills a process of it. Without systemd or a control group of your user, it holds for each
+        /// process by itself.
         memory_max: MemorySize => never_from_project(NOT_THE_PROJECTS_MACHINE).variable("CCC_AGENT_MEMORY_MAX").otherwise("no limit");
         /// How many processes and threads the agent's process may have, with all that it starts. At the limit no further one can be
-        /// started. 0 is no limit. Needs systemd.
+        /// started. 0 is no limit. Needs systemd, a control group of your user, or
+        /// walls with a namespace of their own.
         tasks_max: u32 = 0 => never_from_project(NOT_THE_PROJECTS_MACHINE).variable("CCC_AGENT_TASKS_MAX");
     }
     /// What a new agent of `ccc new` waits for, until the keeper starts it. 0 switches a limit off.

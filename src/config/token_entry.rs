@@ -1,7 +1,9 @@
 //! An entry of `tokens` in a configuration file: the token's provider, its kind, and where its value is.
 
+#[cfg(test)]
 use std::borrow::Cow;
 
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,7 +13,8 @@ use super::Span;
 use crate::words::{Provider, TokenKind};
 
 /// What kind of token an entry gives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TokenEntryKind {
     /// An API key.
@@ -68,9 +71,10 @@ pub enum TokenPlace {
 
 /// A token: its value is in a variable, in a file (one a line), or printed by a command when it is needed. Exactly one
 /// of `env`, `file` and `command` is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "TokenEntry")]
+#[cfg_attr(test, schemars(rename = "TokenEntry"))]
 struct WrittenEntry {
     /// A name of your own for it; without one it is called after the variable, file or command.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +82,7 @@ struct WrittenEntry {
     /// What kind of token it is: api_key (default), oauth or auth_token.
     kind: TokenEntryKind,
     /// Whose it is: anthropic (default), openai, google or cohere.
-    #[schemars(schema_with = "provider_schema")]
+    #[cfg_attr(test, schemars(schema_with = "provider_schema"))]
     provider: Provider,
     /// The variable that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +153,7 @@ impl TryFrom<WrittenEntry> for TokenEntry {
     }
 }
 
+#[cfg(test)]
 fn provider_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "enum": Provider::ALL.map(Provider::name)})
 }
@@ -191,6 +196,7 @@ impl From<TokenEntry> for WrittenEntry {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for TokenEntry {
     fn schema_name() -> Cow<'static, str> {
         WrittenEntry::schema_name()

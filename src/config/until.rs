@@ -6,6 +6,7 @@ use std::str::FromStr;
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +17,10 @@ const LONGEST_SPAN_MS: u64 = 10 * 365 * 24 * 3_600_000;
 
 /// A moment as the user writes it: `07:00` (the next time that the clock says so), `+8h` (from the start), or a date and a
 /// time with or without an offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[cfg_attr(test, schemars(with = "String"))]
 pub struct Until(Form);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! Settings whose values are words or numbers of their own: how they are parsed and their errors.
 
+#[cfg(test)]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+#[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -40,6 +42,7 @@ impl TryFrom<String> for AgentName {
     }
 }
 
+#[cfg(test)]
 impl JsonSchema for AgentName {
     fn schema_name() -> Cow<'static, str> {
         "AgentName".into()
@@ -51,7 +54,8 @@ impl JsonSchema for AgentName {
 }
 
 /// What a run writes to stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputFormat {
     /// For people.
@@ -63,7 +67,8 @@ pub enum OutputFormat {
 }
 
 /// How the agent's stdout reaches ccc.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// A pseudo-terminal; it hangs the agent up when ccc dies.
@@ -73,7 +78,8 @@ pub enum Transport {
 }
 
 /// Whether there are walls around agents, critics and checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum GuardMode {
     /// What this system has; a run says so when that is nothing.
@@ -88,7 +94,8 @@ pub enum GuardMode {
 }
 
 /// Where agents may push with your credentials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PushTo {
     /// Nowhere.
@@ -100,7 +107,8 @@ pub enum PushTo {
 }
 
 /// How SUPERVISOR.md reaches the critic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CriticPromptAs {
     /// As the fork's last user message: the provider's cache serves the rest.
@@ -110,9 +118,10 @@ pub enum CriticPromptAs {
 }
 
 /// A sum of US dollars: finite and above zero.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(try_from = "f64", into = "f64")]
-pub struct Cost(#[schemars(extend("exclusiveMinimum" = 0))] f64);
+pub struct Cost(#[cfg_attr(test, schemars(extend("exclusiveMinimum" = 0)))] f64);
 
 impl Cost {
     /// The sum in US dollars.
@@ -158,9 +167,10 @@ impl fmt::Display for Cost {
 }
 
 /// A share in whole percent, 1 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(try_from = "u8", into = "u8")]
-#[schemars(extend("minimum" = 1, "maximum" = 100))]
+#[cfg_attr(test, schemars(extend("minimum" = 1, "maximum" = 100)))]
 pub struct Percent(u8);
 
 impl Percent {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::protocol::{Event, Shown, Welcome, WordsOf, encode_event};
 use crate::agent::Role;
 use crate::core::{AskId, Budgets, Finish, Show, Tick};
+use crate::order::sort_by_key;
 
 /// How many events are kept.
 const KEPT: usize = 2_048;
@@ -365,7 +366,7 @@ impl Follower {
         let mut taken = from(&state.events);
         if self.words {
             taken.extend(from(&state.words));
-            taken.sort_by_key(|entry| entry.place);
+            sort_by_key(&mut taken, |entry| entry.place);
             taken.truncate(AT_ONCE);
         }
         let over = state.over.clone();

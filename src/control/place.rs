@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use super::protocol::{PROTOCOL, Protocol};
 use crate::files::{CONTROL, make_private_dir, private_subdir_fault, read_private, replace_json};
 use crate::journal::RunDir;
+use crate::json::from_json;
 use crate::process::watch_names;
 
 /// The longest socket path on every system, in bytes: macOS has room for 104 with the NUL.
@@ -55,7 +56,7 @@ pub(super) fn record_file(run_dir: &RunDir) -> PathBuf {
 #[must_use]
 pub(super) fn recorded(run_dir: &RunDir) -> Option<Record> {
     let bytes = read_private(&record_file(run_dir), CONTROL).ok()??;
-    serde_json::from_slice(&bytes).ok()
+    from_json(&bytes).ok()
 }
 
 /// The candidate locations of a run's socket.

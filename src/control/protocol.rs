@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 
 use crate::agent::Role;
 use crate::core::{Answer, AskId, Budgets, Change, Finish, Ruling, Show};
+use crate::json::from_json;
+use crate::json::from_json_value;
 use crate::words::Image;
 
 /// The version that this ccc speaks.
@@ -439,7 +441,7 @@ pub fn decode_hello(line: &[u8]) -> Result<Hello, Fault> {
         hello: Hello,
     }
     let bad = |error| Fault::new(Code::BadRequest, format!("the first line of a client must be its hello: {error}"));
-    serde_json::from_slice::<Line>(line).map(|line| line.hello).map_err(bad)
+    from_json::<Line>(line).map(|line| line.hello).map_err(bad)
 }
 
 /// Decodes a request and its number.
@@ -448,7 +450,7 @@ pub fn decode_hello(line: &[u8]) -> Result<Hello, Fault> {
 /// When the line is not a request; with its number, if it has one.
 pub fn decode_request(line: &[u8]) -> Result<(u64, Request), (Option<u64>, Fault)> {
     let bad = |error: &dyn fmt::Display| Fault::new(Code::BadRequest, format!("this is not a valid request: {error}"));
-    let mut map: Map<String, Value> = serde_json::from_slice(line).map_err(|error| (None, bad(&error)))?;
+    let mut map: Map<String, Value> = from_json(line).map_err(|error| (None, bad(&error)))?;
     let id = map.remove("id").and_then(|id| id.as_u64());
     let Some(id) = id else { return Err((None, bad(&"it has no number (`id`)"))) };
     let mut known = map.iter_mut().filter(|(name, _)| Request::NAMES.contains(&name.as_str()));
@@ -465,7 +467,7 @@ pub fn decode_request(line: &[u8]) -> Result<(u64, Request), (Option<u64>, Fault
         );
         return Err((Some(id), Fault::new(Code::UnknownRequest, message)));
     };
-    match serde_json::from_value(Value::Object(Map::from_iter([(name, body)]))) {
+    match from_json_value(&Value::Object(Map::from_iter([(name, body)]))) {
         Ok(request) => Ok((id, request)),
         Err(error) => Err((Some(id), bad(&error))),
     }
@@ -512,7 +514,7 @@ pub fn decode(line: &[u8]) -> Result<FromRun, BadLine> {
         finish: Option<Box<Finish>>,
         why: Option<String>,
     }
-    let line: Line<'_> = serde_json::from_slice(line).map_err(|error| BadLine(error.to_string()))?;
+    let line: Line<'_> = from_json(line).map_err(|error| BadLine(error.to_string()))?;
     let nothing = || BadLine("this ccc does not know this kind of line".to_owned());
     if let Some(name) = line.ev {
         return Ok(FromRun::Event(match (name.as_str(), line.show, line.role, line.text) {

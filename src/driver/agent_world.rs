@@ -42,7 +42,7 @@ use crate::guard::{RunWalls, SettingsOfAgent, Withheld};
 use crate::journal::disk::JOURNAL_DELETED;
 use crate::journal::{FileLock, Holder, JournalNews, JournalWriter, LockError, RunDir, RunSummary};
 use crate::notify::Notifier;
-use crate::process::{Cancel, Child, Copied, Scope, Transport, TypedEcho};
+use crate::process::{Cancel, Child, Copied, Limiter, Transport, TypedEcho};
 use crate::protect;
 use crate::ui::{Awaited, Printer, Screen, ScreenOutput};
 use redaction::{Redactor, SharedRedactor};
@@ -69,7 +69,7 @@ pub struct Program {
 
 /// Limits on what the agent's processes use are not enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WithoutScope {
+pub struct NotEnforced {
     /// The settings that have no effect.
     pub setting: String,
     /// Why.
@@ -111,8 +111,10 @@ pub struct Setup {
     pub settings: SettingsOfAgent,
     /// How ccc reads the agent's stdout.
     pub transport: Transport,
-    /// How the processes of agent and critic get a scope of their own; `Err` is why they get none, although they should.
-    pub scope: Result<Option<Scope>, WithoutScope>,
+    /// How the processes of agent and critic are limited.
+    pub limiter: Option<Limiter>,
+    /// Which limits are not enforced, although they should be.
+    pub not_enforced: Option<NotEnforced>,
     /// The walls around agent, critic and checks.
     pub walls: RunWalls,
     /// What they do not get of the environment.
@@ -222,10 +224,6 @@ impl Run {
         setup.typing.quiet();
         let clock = Clock::starting_at(setup.from, controls.wall_clock());
         let WorkerTimeouts { records, tokens, settings } = setup.workers.timeouts;
-        let (scope, without_scope) = match setup.scope {
-            Ok(scope) => (scope, None),
-            Err(why) => (None, Some(why)),
-        };
         let mut world = World {
             run: Engine::new(setup.core, clock, setup.journal, setup.run_dir, setup.started_unix_ms),
             ours: Arc::new(ours),
@@ -238,7 +236,7 @@ impl Run {
             credentials: setup.credentials,
             settings: setup.settings,
             transport: setup.transport,
-            scope,
+            limiter: setup.limiter,
             walls: setup.walls,
             withheld: setup.withheld,
             copied: HashMap::new(),
@@ -276,7 +274,7 @@ impl Run {
             tokens_known_last: Vec::new(),
         };
         world.begin(setup.resumed, setup.first_inputs);
-        if let Some(WithoutScope { setting, why }) = without_scope {
+        if let Some(NotEnforced { setting, why }) = setup.not_enforced {
             feed(&mut world, Input::Operator(OperatorInput::NotEnforced { setting, why }));
         }
         drive(&mut world, &mut events, &mut controls).await;
@@ -298,7 +296,7 @@ pub(super) struct World {
     /// Checked before each start.
     pub(super) settings: SettingsOfAgent,
     pub(super) transport: Transport,
-    pub(super) scope: Option<Scope>,
+    pub(super) limiter: Option<Limiter>,
     pub(super) walls: RunWalls,
     pub(super) withheld: Withheld,
     /// What critics have changed in their copies of the tree.

@@ -41,7 +41,7 @@ mod timer;
 mod tree;
 mod worker;
 
-pub use agent_world::{End, Program, Run, Setup, WithoutScope, journal_news, run};
+pub use agent_world::{End, NotEnforced, Program, Run, Setup, journal_news, run};
 pub use answers::keyboard;
 pub use catch_up::catch_up;
 pub use child_env::ChildEnv;

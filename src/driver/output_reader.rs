@@ -44,6 +44,8 @@ pub(super) struct OutputReader {
     watched: bool,
     /// The clients that may want a text while it is generated.
     hub: Option<Hub>,
+    /// At the limit of its memory the process is not killed: its allocations fail.
+    fails_allocations: bool,
     shared: Arc<Mutex<StdoutState>>,
     stderr: Arc<Mutex<StderrTail>>,
 }
@@ -95,6 +97,7 @@ impl OutputReader {
             redactor,
             watched: false,
             hub: None,
+            fails_allocations: false,
             shared: Arc::new(Mutex::new(StdoutState { frames: FrameDecoder::new(limit), lines: Lines::default() })),
             stderr: Arc::default(),
         }
@@ -103,6 +106,11 @@ impl OutputReader {
     /// Also reports a text in progress to the loop, word by word.
     pub(super) fn word_by_word(self) -> OutputReader {
         OutputReader { watched: true, ..self }
+    }
+
+    /// At the limit of its memory the process is not killed, so that only its own words tell why it ended.
+    pub(super) fn with_failing_allocations(self) -> OutputReader {
+        OutputReader { fails_allocations: true, ..self }
     }
 
     /// The same while a client of this hub wants it.
@@ -269,7 +277,7 @@ impl ChildSink for OutputReader {
         let mut tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         let is_cut = tail.is_cut;
         let stderr_tail = self.redactor.now().tail(tail.bytes.make_contiguous(), is_cut);
-        let exit = ExitFact {
+        let mut exit = ExitFact {
             code: exit.code,
             signal: exit.signal,
             stderr_tail,
@@ -279,6 +287,7 @@ impl ChildSink for OutputReader {
             leaked: exit.leaked,
             out_of_memory: exit.out_of_memory,
         };
+        exit.out_of_memory |= self.fails_allocations && self.kind.lacked_memory(&exit);
         self.inbox.post(Event::Exited { proc: self.proc, exit });
     }
 }

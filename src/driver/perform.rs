@@ -27,7 +27,7 @@ use crate::core::{
 };
 use crate::process::{
     Below, Cancel, Child, ChildSpec, CommandEnding, CommandSpec, Cookie, InteractiveChild, InteractiveSpec,
-    LeftRunning, Scoped, Signal as ProcessSignal, SpawnError, SystemPtys, Transport, Walls, missing_program,
+    LeftRunning, Limited, Limiter, Signal as ProcessSignal, SpawnError, SystemPtys, Transport, Walls, missing_program,
     run_command, spawn_or_pipe,
 };
 use crate::stream::LineLimit;
@@ -305,9 +305,9 @@ impl World {
             transport: self.transport,
             cookie: self.cookie(proc),
             walls: self.walls_of(proc, spawn.role),
-            scope: self.scope.clone().map(|scope| {
+            limited: self.limiter.clone().map(|by| {
                 let plan = self.run.core.plan();
-                Scoped { scope, unit: format!("ccc-{}-{}-{proc}.scope", plan.run_id, std::process::id()) }
+                Limited { by, name: format!("{}-{}-{proc}", plan.run_id, std::process::id()) }
             }),
         };
         let reader = OutputReader::new(
@@ -317,6 +317,11 @@ impl World {
             self.redactor.clone(),
             LineLimit::default(),
         );
+        let reader = if self.limiter.as_ref().is_some_and(Limiter::fails_allocations) {
+            reader.with_failing_allocations()
+        } else {
+            reader
+        };
         let reader = if self.printer.is_live() { reader.word_by_word() } else { reader };
         let reader = match &self.hub {
             Some(hub) => reader.heard_by(hub.clone()),

@@ -14,6 +14,7 @@ use crate::core::{Action, Core, Input, Tick};
 use crate::journal::{
     EntryKind, Header, JournalAction, JournalInput, JournalReader, JournalWriter, ReadError, RunKind, Tail, run_kind,
 };
+use crate::json::from_json;
 use redaction::Redactor;
 
 /// Why a journal cannot be replayed or continued.
@@ -152,7 +153,7 @@ fn is_end_without_bound(recorded: &RawValue, replayed: &[u8]) -> bool {
     if !is_finish(recorded) {
         return false;
     }
-    let Ok(mut replayed) = serde_json::from_slice::<Value>(replayed) else { return false };
+    let Ok(mut replayed) = from_json::<Value>(replayed) else { return false };
     let bound = replayed.get_mut("finish").and_then(Value::as_object_mut).and_then(|finish| finish.remove("spent"));
     bound.is_some() && serde_json::from_str::<Value>(recorded.get()).is_ok_and(|recorded| recorded == replayed)
 }

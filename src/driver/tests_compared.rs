@@ -7,6 +7,7 @@ use super::child_env::ChildEnv;
 use crate::checkpoint;
 use crate::core::{TestTouch, TouchedTest, TouchedTests};
 use crate::git::{Git, GitError, Repository};
+use crate::order::sort_by;
 use crate::patch::{self, FileDiff};
 use crate::process::Cancel;
 use crate::ui::clean;
@@ -108,7 +109,7 @@ fn touched(
         })
         .collect();
     // The gravest first.
-    touched.sort();
+    sort_by(&mut touched, Ord::cmp);
     let more = touched.len().saturating_sub(FILES) as u64;
     let file = |(touches, path): (Vec<TestTouch>, String)| TouchedTest {
         // A sequence of characters that act on a terminal may hide a secret until it is taken out.

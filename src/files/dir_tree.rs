@@ -317,7 +317,7 @@ mod tests {
     fn what_is_no_file_is_named_and_never_opened() {
         let dir = tempfile::tempdir().expect("tempdir");
         let tree = DirTree::open(dir.path()).expect("opened");
-        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("fifo"), FileType::Fifo, Mode::RWXU, 0).expect("a fifo");
+        crate::files::make_fifo(&dir.path().join("fifo"));
         fs::create_dir(dir.path().join("dir")).expect("mkdir");
         assert!(matches!(tree.look(Path::new("fifo")), Ok(AtPath::Other(_))));
         assert!(matches!(tree.look(Path::new("dir")), Ok(AtPath::Other("a directory"))));

@@ -15,6 +15,8 @@
 //! This module does not interpret contents and prints nothing.
 
 mod dir_tree;
+#[cfg(test)]
+mod fifo;
 mod kind;
 mod private;
 mod read;
@@ -23,6 +25,8 @@ pub mod trash;
 mod versioned;
 
 pub use dir_tree::{AtPath, DirTree, FileRights, read_pieces};
+#[cfg(test)]
+pub(crate) use fifo::make_fifo;
 pub use kind::{
     AGENT_RECORD, AGENT_SETTINGS, CERTIFICATES, CONFIGURATION, CONTROL, FileKind, GIT_STATE, HEARTBEAT, IMAGE, KEEPER,
     LOCK, LOGIND, NIGHT, NOTIFICATION, PAYLOAD, PROCESSES, PROJECT_RECORD, PROMPT, QUEUED_AGENT, RUN_NAME,

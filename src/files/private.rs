@@ -227,8 +227,7 @@ mod tests {
         symlink("target", at("link")).expect("link");
         symlink("new", at("dangling")).expect("link");
         fs::create_dir(at("directory")).expect("mkdir");
-        let kind = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), kind, Mode::RWXU, 0).expect("a fifo");
+        crate::files::make_fifo(&at("fifo"));
         for name in ["link", "dangling", "directory", "fifo"] {
             let write = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC;
             assert!(open_private(&at(name), write).is_err(), "{name} was opened for writing");

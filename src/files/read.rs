@@ -224,11 +224,6 @@ mod tests {
 
     const SMALL: FileKind = FileKind { name: "test file", limit_bytes: 8 };
 
-    fn fifo(path: &Path) {
-        let kind = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RWXU, 0).expect("a fifo");
-    }
-
     /// A directory with one file of each odd kind.
     fn odd() -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("tempdir");
@@ -236,7 +231,7 @@ mod tests {
         fs::write(at("right"), "12345678").expect("write");
         fs::write(at("long"), "123456789").expect("write");
         fs::create_dir(at("directory")).expect("mkdir");
-        fifo(&at("fifo"));
+        crate::files::make_fifo(&at("fifo"));
         std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
         symlink("/dev/zero", at("zero")).expect("link");
         symlink("nowhere", at("dangling")).expect("link");

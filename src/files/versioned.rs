@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{FileKind, read_private};
+use crate::json::from_json;
 
 /// Why a record cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +63,9 @@ pub fn read_versioned<T: DeserializeOwned>(
         Err(source) => return Err(VersionedError::Io { path: path.to_owned(), source }),
     };
     let damaged = |source| VersionedError::Damaged { path: path.to_owned(), source };
-    let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    let Versioned { version } = from_json(&bytes).map_err(damaged)?;
     if version > known {
         return Err(VersionedError::TooNew { path: path.to_owned(), version, known });
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    from_json(&bytes).map(Some).map_err(damaged)
 }

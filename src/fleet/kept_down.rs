@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{AGENT_RECORD, read_private, replace_json};
 use crate::journal::RunDir;
+use crate::json::from_json;
 
 /// The file's name.
 pub const KEPT_DOWN_FILE: &str = "kept-down.json";
@@ -42,9 +43,7 @@ impl KeptDown {
         match read_private(&file_of(run.path()), AGENT_RECORD) {
             Ok(None) => None,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Ok(Some(bytes)) => {
-                Some(serde_json::from_slice(&bytes).unwrap_or_else(|error| unreadable(error.to_string())))
-            }
+            Ok(Some(bytes)) => Some(from_json(&bytes).unwrap_or_else(|error| unreadable(error.to_string()))),
             Err(error) => Some(unreadable(error.to_string())),
         }
     }

@@ -8,6 +8,7 @@ use super::record::AgentRecord;
 use crate::core::Outcome;
 use crate::files::VersionedError;
 use crate::journal::{FileLock, RunDir, RunDirError, RunSummary, SummaryError, Word};
+use crate::order::sort_by_key;
 
 /// The phase of a run whose host is there, but which has not begun.
 const STARTING: &str = "starting";
@@ -142,7 +143,7 @@ impl Roster {
                 Err(error) => roster.damaged.push((dir, error)),
             }
         }
-        roster.agents.sort_by_key(|agent| (agent.record.created_unix_ms, agent.record.id.clone()));
+        sort_by_key(&mut roster.agents, |agent| (agent.record.created_unix_ms, agent.record.id.clone()));
         Ok(roster)
     }
 

@@ -81,6 +81,7 @@ fn separate(program: PathBuf, env: &[(OsString, OsString)], cwd: &Path) -> Resul
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::ffi::OsString;
     use std::os::unix::fs::PermissionsExt as _;
@@ -95,7 +96,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn the_clis_own_sandbox_needs_both_programs_and_a_system_that_lets_them_work() {
         let dir = tempfile::tempdir().unwrap();
         let env: Vec<(OsString, OsString)> = vec![("PATH".into(), dir.path().into())];

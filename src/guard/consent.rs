@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::record_name;
 use crate::config::{Consents, GitDirs, Wish};
 use crate::files::{PROJECT_RECORD, make_private_dir, private_dir_fault, read_private, replace_json};
+use crate::json::from_json;
+use crate::order::sort_by;
 
 /// The version that this ccc writes. A newer major counts as no agreement.
 const VERSION: Version = Version { major: 1, minor: 0 };
@@ -173,13 +175,13 @@ impl ConsentStore {
             let Ok(Some(bytes)) = read_private(&self.dir.join(name), PROJECT_RECORD) else { continue };
             all.extend(parse(&bytes).filter(|consented| !consented.agreed.is_empty()));
         }
-        all.sort_by(|a, b| a.project.cmp(&b.project));
+        sort_by(&mut all, |a, b| a.project.cmp(&b.project));
         Ok(all)
     }
 }
 
 fn parse(bytes: &[u8]) -> Option<Consented> {
-    let found: Consented = serde_json::from_slice(bytes).ok()?;
+    let found: Consented = from_json(bytes).ok()?;
     (found.version.major == VERSION.major).then_some(found)
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{PROJECT_RECORD, read_private, replace_json};
+use crate::json::from_json;
 
 /// The version that this ccc writes. A record of another version counts as none.
 const VERSION: u32 = 1;
@@ -32,7 +33,7 @@ impl CurrentProvider {
     /// The last chosen name; a file that cannot be read or parsed counts as no choice.
     #[must_use]
     pub fn chosen(&self) -> Option<String> {
-        let chosen: Chosen = serde_json::from_slice(&read_private(&self.file, PROJECT_RECORD).ok()??).ok()?;
+        let chosen: Chosen = from_json(&read_private(&self.file, PROJECT_RECORD).ok()??).ok()?;
         (chosen.version == VERSION).then_some(chosen.provider)
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{self, GIT_STATE};
 use crate::journal::sha256_hex;
+use crate::order::map_of;
 
 /// How many hooks are looked at.
 const MOST_HOOKS: usize = 200;
@@ -26,7 +27,7 @@ impl GitPrograms {
     pub(super) fn of(dirs: &[PathBuf]) -> Self {
         let files =
             dirs.iter().flat_map(|dir| FILES.iter().map(|name| dir.join(name)).chain(hooks(&dir.join("hooks"))));
-        let hashes = files.filter_map(|file| Some((file.clone(), hash(&file)?))).collect();
+        let hashes = map_of(files.filter_map(|file| Some((file.clone(), hash(&file)?))));
         Self { dirs: dirs.to_vec(), hashes }
     }
 

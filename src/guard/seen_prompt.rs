@@ -7,6 +7,7 @@ use super::record_name;
 use crate::config::GitDirs;
 use crate::config::prompt::{Prompt, PromptOrigin};
 use crate::files::{PROJECT_RECORD, read_private, replace_json};
+use crate::json::from_json;
 
 /// The content of the record.
 #[derive(Debug, Serialize, Deserialize)]
@@ -90,7 +91,7 @@ impl SeenPrompt {
 
     fn read_of(&self, project: &Path) -> Option<Seen> {
         let path = self.dir.join(record_name(project));
-        let seen: Seen = serde_json::from_slice(&read_private(&path, PROJECT_RECORD).ok()??).ok()?;
+        let seen: Seen = from_json(&read_private(&path, PROJECT_RECORD).ok()??).ok()?;
         (seen.version == VERSION && seen.project == project).then_some(seen)
     }
 

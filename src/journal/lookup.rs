@@ -1,11 +1,12 @@
 //! Finds a run by what the user types: its id, its name, a prefix of either, or its directory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::run_dir::{RunDir, RunDirError};
 use super::run_name::RunNames;
+use crate::order::map_of;
+use crate::order::sort_by;
 
 /// How many candidates an error lists.
 const CANDIDATES_SHOWN: usize = 8;
@@ -73,8 +74,7 @@ impl RunDir {
 
 /// The error for a text that is nothing's name and begins no id.
 fn unknown(wanted: &str, all: &[RunDir], names: &RunNames) -> RunDirError {
-    let named: BTreeMap<String, String> =
-        names.beginning_with("").into_iter().map(|(name, dir)| (dir.id().to_owned(), name)).collect();
+    let named = map_of(names.beginning_with("").into_iter().map(|(name, dir)| (dir.id().to_owned(), name)));
     let likeness = |name: &str| {
         let (name, wanted) = (name.to_lowercase(), wanted.to_lowercase());
         let holds = !wanted.is_empty() && name.contains(&wanted) || wanted.contains(&name);
@@ -82,7 +82,7 @@ fn unknown(wanted: &str, all: &[RunDir], names: &RunNames) -> RunDirError {
     };
     let mut nearest: Vec<(f64, &String)> = named.values().map(|name| (likeness(name), name)).collect();
     nearest.retain(|(likeness, _)| *likeness >= ALIKE);
-    nearest.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.cmp(other)));
+    sort_by(&mut nearest, |(a, one), (b, other)| b.total_cmp(a).then_with(|| one.cmp(other)));
     let newest = all.iter().take(NEWEST_SHOWN).map(|dir| match named.get(dir.id()) {
         Some(name) => format!("{name} ({})", dir.id()),
         None => dir.id().to_owned(),

@@ -15,6 +15,7 @@ use super::record::{
 use crate::core::supervised::{CommandInput, CommandPlan};
 use crate::core::{Input, JournalLine, Tick};
 use crate::files::{PAYLOAD, open_no_link, open_regular, read_no_link};
+use crate::json::from_json;
 
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -278,7 +279,7 @@ impl JournalReader<BufReader<File>> {
         // The first entry gives the number to expect next.
         while !self.line.is_empty() {
             read_line(&mut self.reader, &mut self.line)?;
-            if let Ok(Trace { n: Some(n), .. }) = serde_json::from_slice(&self.line) {
+            if let Ok(Trace { n: Some(n), .. }) = serde_json::from_str(&String::from_utf8_lossy(&self.line)) {
                 self.tail.next_n = n + 1;
                 break;
             }
@@ -419,7 +420,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
                 break;
             }
             bytes += self.line.len() as u64;
-            if let Ok(trace) = serde_json::from_slice::<Trace>(&self.line) {
+            if let Ok(trace) = serde_json::from_str::<Trace>(&String::from_utf8_lossy(&self.line)) {
                 synced = trace.synced.unwrap_or(0).max(synced);
                 entries_follow |= trace.n.is_some();
             }
@@ -472,8 +473,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
             (None, Some(act), None, None) => Some(EntryKind::Act(act)),
             (None, None, Some(blob), None) => {
                 let text = self.blob(&blob)?;
-                // As bytes, like a line: from a text, all inputs would be decoded by a second copy of the same code.
-                let input = match serde_json::from_slice(text.as_bytes()) {
+                let input = match I::of_json(&text) {
                     Ok(input) => input,
                     Err(error) => return Err(self.why_input(&text, &error)),
                 };
@@ -520,7 +520,7 @@ impl<R: BufRead, I: JournalInput> JournalReader<R, I> {
 
     /// Why the current line could not be read: damage, or an input of a newer ccc.
     fn why(&self, error: &serde_json::Error) -> ReadError {
-        match serde_json::from_slice::<LooseLine>(&self.line) {
+        match from_json::<LooseLine>(&self.line) {
             Ok(LooseLine { input: Some(input) }) => self.why_input(input.get(), error),
             Ok(LooseLine { input: None }) | Err(_) => self.damaged(error.column(), error.to_string()),
         }
@@ -580,11 +580,11 @@ fn parse_header(path: &Path, line: &[u8]) -> Result<Header, ReadError> {
     }
     let bad =
         |written_by| move |error: serde_json::Error| bad_header(path, written_by, error.column(), error.to_string());
-    let Versioned { ccc } = serde_json::from_slice(line).map_err(bad(FormatVersion::CURRENT))?;
+    let Versioned { ccc } = from_json(line).map_err(bad(FormatVersion::CURRENT))?;
     if ccc.major > FORMAT_MAJOR {
         return Err(ReadError::TooNew { path: path.to_owned(), major: ccc.major });
     }
-    serde_json::from_slice(line).map_err(bad(ccc))
+    from_json(line).map_err(bad(ccc))
 }
 
 /// The error for a bad header. Additions of a newer minor do not count as damage.

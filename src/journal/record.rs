@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::core::supervised::{CommandAction, CommandInput, CommandPlan};
 use crate::core::{Action, Input, JournalLine, Plan, VariantNames as _};
 pub use crate::core::{BlobRef, Gap};
+use crate::json::from_json;
 
 /// The format's major version. A reader refuses a higher one.
 pub const FORMAT_MAJOR: u32 = 1;
@@ -129,7 +130,7 @@ impl Header {
     /// # Errors
     /// When this program does not understand it.
     pub fn plan(&self) -> Result<Plan, serde_json::Error> {
-        serde_json::from_str(self.plan.get())
+        Plan::of_json(self.plan.get())
     }
 }
 
@@ -171,7 +172,14 @@ pub trait JournalInput: Serialize + DeserializeOwned {
     /// # Errors
     /// When it is none.
     fn line(line: &[u8]) -> Result<JournalLine<Self>, serde_json::Error> {
-        serde_json::from_slice(line)
+        from_json(line)
+    }
+    /// Decodes an input.
+    ///
+    /// # Errors
+    /// When it is none.
+    fn of_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
     }
 }
 
@@ -196,6 +204,9 @@ impl JournalInput for Input {
     }
     fn line(line: &[u8]) -> Result<JournalLine<Self>, serde_json::Error> {
         JournalLine::of_input(line)
+    }
+    fn of_json(text: &str) -> Result<Self, serde_json::Error> {
+        Input::of_json(text)
     }
 }
 

@@ -7,6 +7,7 @@ use super::disk::{Disk, SystemDisk};
 use super::lock::{FileLock, Holder, LockError};
 use super::summary::{RunSummary, SummaryError};
 use super::{BLOBS_DIR, JOURNAL_FILE};
+use crate::order::sort_by;
 
 /// `20261120-191822`: the part of a run's id that holds its start time.
 const TIME_PART_BYTES: usize = 15;
@@ -240,7 +241,7 @@ fn found_in(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
 
 fn newest_first(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
     let mut dirs = found_in(state_dir)?;
-    dirs.sort_by(|a, b| b.id.cmp(&a.id));
+    sort_by(&mut dirs, |a, b| b.id.cmp(&a.id));
     // Runs of the same second are sorted by the milliseconds in their summaries.
     for same in dirs.chunk_by_mut(|a, b| second(a) == second(b)) {
         if same.len() > 1 {

@@ -8,6 +8,7 @@ use rustix::fs::OFlags;
 
 use super::run_dir::RunDir;
 use crate::files::{RUN_NAME, TimedLock, make_private_dir, open_private, read_private};
+use crate::order::sort_by;
 
 /// The directory of names, in the state directory.
 const NAMES_DIR: &str = "names";
@@ -143,7 +144,7 @@ impl RunNames {
             .filter(|name| name.starts_with(prefix))
             .filter_map(|name| self.run_of(&name).map(|dir| (name, dir)))
             .collect();
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        sort_by(&mut found, |(a, _), (b, _)| a.cmp(b));
         found
     }
 

@@ -11,6 +11,7 @@ use super::writer::JournalWriter;
 use crate::agent::ContextUse;
 use crate::core::{Outcome, TouchedTest};
 use crate::files::{SUMMARY, read_private};
+use crate::json::from_json;
 use redaction::Redactor;
 
 /// The version of `run.json`. A reader refuses a higher one. A field added without raising it must be an `Option`, which is
@@ -164,11 +165,11 @@ impl RunSummary {
         let io = |source| SummaryError::Io { path: path.to_owned(), source };
         let read = read_private(path, SUMMARY).and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into()));
         let bytes = read.map_err(io)?;
-        let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let Versioned { version } = from_json(&bytes).map_err(damaged)?;
         if version > SUMMARY_VERSION {
             return Err(SummaryError::TooNew { path: path.to_owned(), version });
         }
-        serde_json::from_slice(&bytes).map_err(damaged)
+        from_json(&bytes).map_err(damaged)
     }
 
     /// Replaces `run.json` atomically: a reader sees the old one or the new one, even after a power cut. Waits for the disk.

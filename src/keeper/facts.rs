@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use crate::core::Outcome;
 use crate::fleet::{Agent, KeptDown, Role, Roster, State, UNTOLD_END_FILE};
 use crate::journal::{FileLock, Holder, RunDirError, Word};
+use crate::order::map_of;
 use crate::process::booted_unix_ms;
 use crate::upkeep::{AgentFact, Standing};
 
@@ -39,8 +40,7 @@ impl Seen {
         let agents = Roster::read(state_dir)?.agents;
         let booted_unix_ms = booted_unix_ms();
         let running = agents.iter().filter(|agent| agent.state.is_active());
-        let holders: BTreeMap<&str, Holder> =
-            running.filter_map(|agent| Some((agent.dir.id(), holder(agent)?))).collect();
+        let holders = map_of(running.filter_map(|agent| Some((agent.dir.id(), holder(agent)?))));
         let since = |agent: &Agent| holders.get(agent.dir.id()).map(|holder| holder.since_unix_ms);
         let of = |agent: &Agent| fact(agent, since(agent), booted_unix_ms, now_unix_ms);
         let facts: Vec<AgentFact> = agents.iter().map(of).collect();

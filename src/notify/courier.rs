@@ -268,8 +268,7 @@ mod tests {
     fn a_command_that_hangs_is_ended_with_all_that_it_has_started() {
         let home = tempfile::tempdir().expect("a directory");
         let fifo = home.path().join("held");
-        let kind = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, rustix::fs::Mode::RWXU, 0).expect("a fifo");
+        crate::files::make_fifo(&fifo);
         // Both wait for a writer that never comes; a process that is left over would be a reader.
         let json = r#"{"command": "(sh -c 'read -r x < held') & read -r y < held", "timeout": "300ms"}"#;
         let failure = attempt(json, home.path()).expect_err("it hangs");

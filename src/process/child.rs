@@ -16,7 +16,7 @@ use super::leftovers::LeftRunning;
 use super::output::{Reader, STDERR_BUFFER_BYTES, STDOUT_BUFFER_BYTES, pump};
 use super::pty::{Ptys, SystemPtys};
 use super::registry::{self, Ended, Registered};
-use super::scope::Scoped;
+use super::scope::{Inside, Limited, Scope};
 use super::signal::Signal;
 use super::spec::{ChildSpec, Transport};
 use super::wake::{Wake, now};
@@ -53,7 +53,7 @@ pub struct Exit {
     pub swept: u32,
     /// Descendants that could not be killed within the limits and still live.
     pub leaked: u32,
-    /// The system killed it because the memory of its scope was used up.
+    /// The system killed it because the memory of its control group was used up.
     pub out_of_memory: bool,
 }
 
@@ -205,10 +205,27 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
     };
     let input = Arc::new(Input::new().map_err(no_descriptors)?);
     let ended = Wake::new().map_err(no_descriptors)?;
-    let scoped = spec.scope.as_ref().and_then(|scoped| scoped.around(&spec.program, &spec.args, &spec.cwd));
-    let (program, args) = scoped.as_ref().map_or((&spec.program, &spec.args), |(program, args)| (program, args));
-    let order =
-        Order { program, args, env: &spec.env, cwd: &spec.cwd, cookie: &spec.cookie, walls: spec.walls.as_deref() };
+    let limited = spec.limited.as_ref();
+    let scoped = limited.and_then(|limited| Some((limited, limited.around(&spec.program, &spec.args, &spec.cwd)?)));
+    let (program, args) = match &scoped {
+        Some((_, (_, (program, args)))) => (program, args),
+        None => (&spec.program, &spec.args),
+    };
+    let inside = limited
+        .map(|limited| limited.inside(spec.walls.is_some()))
+        .transpose()
+        .map_err(no_descriptors)?
+        .flatten()
+        .map(Arc::new);
+    let order = Order {
+        program,
+        args,
+        env: &spec.env,
+        cwd: &spec.cwd,
+        cookie: &spec.cookie,
+        walls: spec.walls.as_deref(),
+        inside: inside.clone(),
+    };
     let stdios = Stdios {
         stdin: stdin_read.into(),
         stdout: child_stdout,
@@ -218,10 +235,14 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
         watched: Watched::Not,
         marks: marks.into_iter().flatten().collect(),
     };
-    let scope = scoped.is_some().then(|| spec.scope.as_ref().map(ScopeOfChild::of)).flatten();
+    let group = match (&scoped, inside) {
+        (Some((limited, (scope, _))), _) => Some(GroupOfChild::Scope(ScopeOfChild::of(limited, scope))),
+        (None, Some(inside)) => Some(GroupOfChild::Own(inside)),
+        (None, None) => None,
+    };
     let registered = launch(&order, stdios)?;
     let ours = Ends { stdin: stdin_write.into(), stdout, stderr: stderr_read.into() };
-    match start_threads(&registered, ours, &input, ended, scope, sink) {
+    match start_threads(&registered, ours, &input, ended, group, sink) {
         Ok(()) => Ok(Child { registered, input }),
         Err(error) => {
             abandon(&registered);
@@ -233,6 +254,27 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
 /// A shell exits with this and the number of the signal that ended its command.
 const SIGNALLED_CODE: i32 = 128;
 
+/// The control group of a child.
+enum GroupOfChild {
+    Scope(ScopeOfChild),
+    Own(Arc<Inside>),
+}
+
+impl GroupOfChild {
+    /// Whether the child has ended because memory was used up: it was killed, or was asked to end after another process of the
+    /// group was killed.
+    fn is_out_of_memory(&self, child: &Registered, ended: &Ended) -> bool {
+        match self {
+            GroupOfChild::Scope(scope) => scope.is_out_of_memory(child, ended),
+            GroupOfChild::Own(inside) => match &**inside {
+                Inside::Group(group) => may_be_for_memory(ended, false) && group.has_run_out_of_memory(),
+                // Nothing is killed. What the program said when an allocation failed is for its adapter to read.
+                Inside::Each(_) => false,
+            },
+        }
+    }
+}
+
 /// The scope of a child, and what the kernel had counted around it before.
 struct ScopeOfChild {
     unit: String,
@@ -242,14 +284,12 @@ struct ScopeOfChild {
 }
 
 impl ScopeOfChild {
-    fn of(scoped: &Scoped) -> ScopeOfChild {
-        let around = scoped.scope.around.clone();
+    fn of(limited: &Limited, scope: &Scope) -> ScopeOfChild {
+        let around = scope.around.clone();
         let kills_before = around.as_deref().and_then(system::out_of_memory_kills);
-        ScopeOfChild { unit: scoped.unit.clone(), around, kills_before, ends_whole: scoped.scope.ends_whole }
+        ScopeOfChild { unit: limited.unit(), around, kills_before, ends_whole: scope.ends_whole }
     }
 
-    /// Whether the child has ended because memory was used up: it was killed, or was asked to end after another process of the
-    /// scope was killed.
     fn is_out_of_memory(&self, child: &Registered, ended: &Ended) -> bool {
         may_be_for_memory(ended, self.ends_whole)
             && system::is_out_of_memory(child.number(), &self.unit, self.around.as_deref(), self.kills_before)
@@ -298,7 +338,7 @@ fn start_threads(
     ends: Ends,
     input: &Arc<Input>,
     ended: Wake,
-    scope: Option<ScopeOfChild>,
+    group: Option<GroupOfChild>,
     sink: impl ChildSink,
 ) -> io::Result<()> {
     let ended = Arc::new(ended);
@@ -315,8 +355,10 @@ fn start_threads(
             // If a later thread could not be started, no handles come, and the caller cleans up.
             let Ok(handles) = handles.recv() else { return };
             let status = registry::wait_unreaped(&registered);
-            let out_of_memory = scope.is_some_and(|scope| scope.is_out_of_memory(&registered, &status));
+            let out_of_memory = group.as_ref().is_some_and(|group| group.is_out_of_memory(&registered, &status));
             let swept = sweep::sweep_child(&registered);
+            // An own group can be removed now, unless something is left that could not be killed.
+            drop(group);
             ended.wake();
             input.abandon();
             for handle in handles {

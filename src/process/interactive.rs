@@ -180,6 +180,7 @@ pub fn spawn_interactive(
         marks: pair.iter().map(|pair| pair.name.clone().into_os_string()).collect(),
     };
     let order = Order {
+        inside: None,
         program: &spec.program,
         args: &spec.args,
         env: &spec.env,

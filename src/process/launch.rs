@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use rustix::fs::Access;
 
@@ -13,6 +14,7 @@ use super::descriptors::close_others_on_exec;
 use super::error::SpawnError;
 use super::lookup::on_path;
 use super::registry::{self, Registered};
+use super::scope::Inside;
 use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
 use super::system::Walls;
@@ -26,6 +28,7 @@ pub(super) struct Order<'a> {
     pub(super) cwd: &'a Path,
     pub(super) cookie: &'a Cookie,
     pub(super) walls: Option<&'a Walls>,
+    pub(super) inside: Option<Arc<Inside>>,
 }
 
 /// Who ends a program when ccc is killed.
@@ -61,7 +64,10 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
     if !order.cwd.is_dir() || rustix::fs::access(order.cwd, Access::EXEC_OK).is_err() {
         return Err(SpawnError::BadCwd { path: order.cwd.to_owned() });
     }
-    let raise = match order.walls.map(|walls| system::Raise::prepare(walls, order.cwd)).transpose() {
+    let counted_apart = order.inside.as_deref().is_some_and(Inside::is_counted);
+    let apart = order.walls.filter(|_| counted_apart).map(|walls| Walls { counted_apart, ..walls.clone() });
+    let walls = apart.as_ref().or(order.walls);
+    let raise = match walls.map(|walls| system::Raise::prepare(walls, order.cwd)).transpose() {
         Ok(raise) => raise,
         Err(_) => return Err(SpawnError::NoWalls { program: order.program.to_owned() }),
     };
@@ -83,8 +89,13 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .stdout(stdios.stdout)
         .stderr(stdios.stderr);
     let controlling = stdios.controlling;
+<<<<<<< HEAD
     let watched = stdios.watched;
     let ccc = std::process::id();
+=======
+    let inside = order.inside.clone();
+    let keeper_of = stdios.kept.then(std::process::id);
+>>>>>>> wt-b
     // Keep it open until the child has its copy.
     let reports = stdios.reports;
     let reports_fd = reports.as_ref().map(AsRawFd::as_raw_fd);
@@ -105,8 +116,10 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
                 Watched::ByKeeper => system::split(ccc)?,
                 Watched::ByKernel => system::die_with(ccc)?,
             }
+            inside.as_deref().map_or(Ok(()), Inside::enter)?;
             close_others_on_exec();
-            raise.as_ref().map_or(Ok(()), system::Raise::raise)
+            raise.as_ref().map_or(Ok(()), system::Raise::raise)?;
+            inside.as_deref().map_or(Ok(()), Inside::limit)
         });
     }
     let registered = registry::register(&order.cookie.run_id, stdios.marks, |spawn_id| {

@@ -73,6 +73,7 @@ mod interactive;
 mod keys;
 mod launch;
 mod leftovers;
+mod limits_probe;
 mod lookup;
 mod monitor;
 mod one_shot;
@@ -108,8 +109,14 @@ pub use interactive::{
 };
 pub use keys::{KeySink, Keys};
 pub use leftovers::LeftRunning;
+<<<<<<< HEAD
 pub use lookup::{is_executable, missing_program, on_path, unmade_program};
 pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, EndedWithCcc, run_command};
+=======
+pub use limits_probe::{Lacking, Limiting};
+pub use lookup::{is_executable, missing_program, on_path};
+pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
+>>>>>>> wt-b
 pub use other_host::Apart;
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use peer::{ancestors, is_inside, knows_ancestors, marks_above, own_mark};
@@ -117,7 +124,7 @@ pub use pty::{Ptys, SystemPtys};
 pub use record::Survivor;
 pub use registry::{Recording, observe_run, record_descendants};
 pub use saved_modes::SavedModes;
-pub use scope::{NoScope, Scope, ScopeLimits, Scoped};
+pub use scope::{Limited, Limiter, NoScope, ScopeLimits};
 pub use signal::{Signal, bear_file_limits, end_by_interrupt, is_ignored};
 pub use spec::{ATTEMPT_VARIABLE, ChildSpec, Cookie, InteractiveSpec, RUN_ID_VARIABLE, SPAWN_VARIABLE, Transport};
 pub use suspend::{Stopped, stop_children};

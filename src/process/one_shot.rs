@@ -221,6 +221,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         }
     };
     let order = Order {
+        inside: None,
         program: &spec.program,
         args: &spec.args,
         env: &spec.env,

@@ -25,7 +25,7 @@ impl Scope {
     ///
     /// # Errors
     /// When they cannot.
-    pub fn find(limits: ScopeLimits, env: &[(OsString, OsString)], cwd: &Path) -> Result<Scope, NoScope> {
+    pub(super) fn find(limits: ScopeLimits, env: &[(OsString, OsString)], cwd: &Path) -> Result<Scope, NoScope> {
         let path = env.iter().find(|(name, _)| name == "PATH").map_or(OsStr::new(""), |(_, path)| path);
         let program = on_path(OsStr::new(PROGRAM), path, cwd).ok_or(NoScope::NoProgram)?;
         // The system's manager has no scopes for other users than root, and root has no manager of its own as a rule.
@@ -77,7 +77,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::process::Scoped;
+    use crate::process::scope::{By, Limited, Limiter};
 
     /// A directory with a program in the place of systemd-run.
     fn with(script: &str) -> (tempfile::TempDir, Vec<(OsString, OsString)>) {
@@ -110,12 +110,12 @@ mod tests {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert!(!scope.ends_whole);
-        let scoped = Scoped { scope, unit: "ccc-x.scope".to_owned() };
-        let (program, args) =
-            scoped.around(Path::new("/bin/sh"), &["-c".into(), "exit 3".into()], dir.path()).expect("it is there");
+        let limited = Limited { by: Limiter(By::Scope(scope)), name: "x".to_owned() };
+        let (_, (program, args)) =
+            limited.around(Path::new("/bin/sh"), &["-c".into(), "exit 3".into()], dir.path()).expect("it is there");
         assert!(program.ends_with(PROGRAM) && args.contains(&"--unit=ccc-x.scope".into()));
         assert_eq!(args.iter().skip_while(|arg| *arg != "--").skip(1).collect::<Vec<_>>(), ["/bin/sh", "-c", "exit 3"]);
-        assert_eq!(scoped.around(Path::new("/no/such/program"), &[], dir.path()), None);
+        assert_eq!(limited.around(Path::new("/no/such/program"), &[], dir.path()), None);
     }
 
     #[test]

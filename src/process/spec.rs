@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::scope::Scoped;
+use super::scope::Limited;
 use super::system::Walls;
 
 /// Environment variable with the id of the run that a process belongs to; [`super::sweep_run`] searches for it.
@@ -54,8 +54,8 @@ pub struct ChildSpec {
     pub transport: Transport,
     /// Set as [`RUN_ID_VARIABLE`] and [`ATTEMPT_VARIABLE`]; takes precedence over `env`.
     pub cookie: Cookie,
-    /// The scope in which it is started, if it gets one.
-    pub scope: Option<Scoped>,
+    /// The limits on what it uses, if there are any.
+    pub limited: Option<Limited>,
     /// The walls around it, if there are any.
     pub walls: Option<Arc<Walls>>,
 }
@@ -70,7 +70,7 @@ impl fmt::Debug for ChildSpec {
             .field("cwd", &self.cwd)
             .field("transport", &self.transport)
             .field("cookie", &self.cookie)
-            .field("scope", &self.scope)
+            .field("limited", &self.limited)
             .field("walls", &self.walls)
             .finish()
     }

@@ -6,6 +6,7 @@ use super::leftovers;
 use super::registry::{self, Registered};
 use super::signal::Signal;
 use super::system::{self, Process, Table};
+use crate::order::sort_by_key;
 
 /// How many scans one stop makes. Processes can fork during a scan, so it is repeated until it finds nothing new. A process
 /// tree that forks faster is left running.
@@ -34,7 +35,7 @@ pub(super) fn hold(child: &Registered) -> Held {
         if moving.is_empty() && found.sure {
             break;
         }
-        moving.sort_by_key(|process| depth(process, &table));
+        sort_by_key(&mut moving, |process| depth(process, &table));
         for process in moving {
             if signal(&process, RawSignal::STOP) {
                 held.0.push(process);

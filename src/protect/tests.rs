@@ -276,8 +276,7 @@ fn nothing_is_written_through_a_link_and_the_tree_stays_as_it_is() {
         }),
         ("a FIFO", &|world| {
             fs::remove_file(world.at("tests/a")).expect("removed");
-            let kind = rustix::fs::FileType::Fifo;
-            rustix::fs::mknodat(rustix::fs::CWD, world.at("tests/a"), kind, rustix::fs::Mode::RWXU, 0).expect("a fifo");
+            crate::files::make_fifo(&world.at("tests/a"));
         }),
     ];
     for (what, put) in way {

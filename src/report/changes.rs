@@ -5,6 +5,7 @@ use super::text::{Text, Washer};
 use crate::checkpoint::{self, AT_STOP, Entry};
 use crate::core::TestTouch;
 use crate::git::{Git, GitError, Repository};
+use crate::order::sort_by;
 use crate::patch::{self, FileDiff, findings, passing};
 
 /// How many lines of differences a report shows.
@@ -89,7 +90,7 @@ impl Report {
             found.extend(self.tests.findings.extract_if(.., |finding| is_of_check(finding)));
             let between = self.edited_between(&found, washer);
             found.extend(between);
-            found.sort();
+            sort_by(&mut found, Ord::cmp);
             let left_out = found.len().saturating_sub(FINDINGS);
             found.truncate(FINDINGS);
             self.tests = TestsTouched { source: TestsSource::Checkpoints, findings: found, left_out };

@@ -16,6 +16,7 @@ use crate::core::{
     Action, Core, Finish, Input, Outcome, Plan, ProcId, Show, TestTouch, Tick, TokenFact, TokenId, Tone,
 };
 use crate::journal::RunKind;
+use crate::order::sort_by;
 use crate::patch::{FileDiff, findings};
 use crate::ui::format;
 
@@ -765,7 +766,7 @@ impl Recorder {
         let incomplete = closing.incomplete.map(|why| self.washer.line(&why, LINE_CHARS * 2)).unwrap_or_default();
         let of_check = |path| TestFinding { touch: TestTouch::OfCheck, path, lines: Vec::new() };
         self.tests.extend(self.of_checks.into_iter().map(of_check));
-        self.tests.sort();
+        sort_by(&mut self.tests, Ord::cmp);
         Report {
             report: REPORT_VERSION,
             ccc: env!("CARGO_PKG_VERSION").to_owned(),

@@ -13,6 +13,7 @@ use crate::fleet::{AGENT_FILE, AgentRecord};
 use crate::git::{Git, Repository};
 use crate::guard::remove_copies;
 use crate::journal::{NameError, RunDir, RunNames, RunSummary};
+use crate::json::from_json;
 
 /// The lock of whoever removes runs.
 const LOCK_FILE: &str = "retention.lock";
@@ -160,9 +161,9 @@ impl<'a> Remover<'a> {
     ) -> Result<Removed, NotRemoved> {
         let id = run.id().to_owned();
         let record = read_private(&thrown.join(AGENT_FILE), AGENT_RECORD).ok().flatten();
-        let record: Option<AgentRecord> = record.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let record: Option<AgentRecord> = record.and_then(|bytes| from_json(&bytes).ok());
         let summary = read_private(&thrown.join("run.json"), SUMMARY).ok().flatten();
-        let summary: Option<RunSummary> = summary.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let summary: Option<RunSummary> = summary.and_then(|bytes| from_json(&bytes).ok());
         // Of an agent the repository, because its own working tree is gone.
         let of_agent = record.iter().flat_map(|record| {
             let common = record.tree.as_ref().map(|tree| tree.common_dir.clone());

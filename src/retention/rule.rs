@@ -1,5 +1,7 @@
 //! Which of the finished runs go.
 
+use crate::order::sort_by_key;
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
@@ -76,7 +78,7 @@ impl Rule {
                 chosen.push((at, Because::Size));
             }
         }
-        chosen.sort_by_key(|(at, _)| *at);
+        sort_by_key(&mut chosen, |(at, _)| *at);
         chosen
     }
 }

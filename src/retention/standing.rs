@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::core::Outcome;
 use crate::fleet::{AgentRecord, Queued};
 use crate::journal::{FileLock, RunDir, RunDirError, RunSummary, Word};
+use crate::order::sort_by_key;
 use crate::protect;
 use crate::worktree::{WorktreeError, Worktrees};
 
@@ -84,7 +85,7 @@ pub fn ages(state_dir: &Path, now_unix_ms: i64) -> Result<Vec<RunAge>, RunDirErr
             run.finished = Err(Stays::Manages);
         }
     }
-    runs.sort_by_key(|run| std::cmp::Reverse(run.last_unix_ms));
+    sort_by_key(&mut runs, |run| std::cmp::Reverse(run.last_unix_ms));
     Ok(runs)
 }
 

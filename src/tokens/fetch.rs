@@ -213,8 +213,7 @@ mod tests {
     fn a_command_that_does_not_end_is_ended_with_all_that_it_started() {
         let dir = tempfile::tempdir().expect("tempdir");
         let fifo = dir.path().join("held");
-        let kind = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, rustix::fs::Mode::RWXU, 0).expect("a fifo");
+        crate::files::make_fifo(&fifo);
         // Both wait for a writer that never comes; a process that is left over would be a reader.
         let line = format!("(sh -c 'read -r x < {0}') & read -r y < {0}", fifo.display());
         let error = fetch(&line, Some("300ms")).expect_err("it cannot end");

@@ -10,6 +10,7 @@ use super::fingerprint::short_hash;
 use super::sources::Found;
 use crate::config::Dirs;
 use crate::files::{self, AGENT_SETTINGS, ReadFault};
+use crate::json::from_json;
 
 /// The agent's own login, if there is one. Its values are kept only for redaction.
 pub(super) fn read(dirs: &Dirs, found: &mut Found) -> Option<Credential> {
@@ -55,7 +56,7 @@ fn id(claude_dir: &Path) -> String {
 /// content.
 fn read_json(file: &Path, warnings: &mut Vec<String>) -> Result<Option<Value>, ReadFault> {
     let Some(bytes) = files::read_if_there(file, AGENT_SETTINGS)? else { return Ok(None) };
-    let value = serde_json::from_slice(&bytes)
+    let value = from_json(&bytes)
         .map_err(|error| {
             warnings.push(format!(
                 "{} is not valid JSON at line {}, column {}",

@@ -21,6 +21,7 @@ use super::rate_headers::{self, RateHeaders, Unified};
 use super::usage::{self, Account, FIVE_HOUR, SEVEN_DAY, Said};
 use crate::core::policy::announced_reset;
 use crate::core::{TokenReport, WindowFact};
+use crate::json::from_json;
 
 /// From this wait on a 429 means a reached limit and not throttling, in milliseconds. Buckets of requests and tokens
 /// per minute refill within a minute; a longer wait means a window of hours or a spending limit, for which another
@@ -252,7 +253,7 @@ fn judge(answer: &Answer, now_unix_ms: i64) -> Probed {
 
 /// A text field of an error's body.
 fn field(answer: &Answer, pointer: &str) -> Option<String> {
-    let body: Value = serde_json::from_slice(answer.body.as_deref()?).ok()?;
+    let body: Value = from_json(answer.body.as_deref()?).ok()?;
     Some(body.pointer(pointer)?.as_str()?.to_owned())
 }
 

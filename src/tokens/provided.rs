@@ -25,6 +25,7 @@ use super::variables::is_credential;
 use crate::agent::InterfaceArgs;
 use crate::config::{Env, EnvValue, NamedProvider, Provider, Settings, TokenPlace, merged};
 use crate::files::{self, AGENT_SETTINGS, ReadFault, TOKENS};
+use crate::order::map_of;
 use crate::process::Cancel;
 use redaction::Redactor;
 
@@ -400,7 +401,7 @@ fn text_of(value: &Value) -> Option<String> {
 fn env_of(settings: &mut Map<String, Value>) -> BTreeMap<String, Given> {
     let Some(Value::Object(env)) = settings.remove("env") else { return BTreeMap::new() };
     let texts = env.into_iter().filter_map(|(name, value)| Some((name, Given::Held(text_of(&value)?.into()))));
-    texts.collect()
+    map_of(texts)
 }
 
 fn users_settings(text: &str, around: ResolveBase<'_>) -> Result<Map<String, Value>, ProvidedFault> {

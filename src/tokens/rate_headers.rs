@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::core::WindowFact;
+use crate::order::map_of;
 
 /// The latest plausible reset from now, in milliseconds: windows last a week, spending limits a month.
 const FARTHEST_MS: i64 = 40 * 24 * 3_600 * 1_000;
@@ -50,7 +51,7 @@ pub(super) struct Unified {
 
 /// Parses an answer's headers, whose names are in lower case.
 pub(super) fn read<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, now_unix_ms: i64) -> RateHeaders {
-    let all: BTreeMap<&str, &str> = headers.collect();
+    let all: BTreeMap<&str, &str> = map_of(headers);
     let unified = all.get("anthropic-ratelimit-unified-status").map(|status| Unified {
         rejected: *status == "rejected",
         resets_at_unix_ms: all

@@ -40,6 +40,8 @@ use crate::config::Provider;
 use crate::core::policy::merge_windows;
 use crate::core::{TokenId, TokenReport, WindowFact};
 use crate::files::{SHARED_STATE, TimedLock, make_private_dir, open_private};
+use crate::json::from_json;
+use crate::order::map_of;
 
 /// The version that this ccc writes. It reads every minor of that major.
 pub const TOKENS_VERSION: (u64, u64) = (1, 0);
@@ -368,7 +370,7 @@ impl Document {
         if bytes.len() as u64 > SHARED_STATE.limit_bytes {
             return damaged("is too large".to_owned());
         }
-        let mut rest = match serde_json::from_slice(bytes) {
+        let mut rest = match from_json(bytes) {
             Ok(Value::Object(object)) => object,
             Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
                 return damaged("does not contain a JSON object".to_owned());
@@ -439,7 +441,7 @@ impl Document {
             let state = serde_json::from_value(entry.clone()).ok()?;
             Some((TokenId(id.clone()), state))
         });
-        TokenStates { tokens: states.collect(), set_aside }
+        TokenStates { tokens: map_of(states), set_aside }
     }
 }
 

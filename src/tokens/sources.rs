@@ -1,6 +1,6 @@
 //! The sources of tokens: variables, files with one token per line, and entries of the configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use super::offers::all_variables;
 use super::variables::{Form, families, family_of, is_credential, variable_of};
 use crate::config::{Env, Provider, TokenEntry, TokenPlace};
 use crate::files::{self, ReadFault, TOKENS};
+use crate::order::map_of;
+use crate::order::sort_by;
 
 /// The maximum number of tokens in a pool.
 pub const POOL_LIMIT: usize = 512;
@@ -133,7 +135,7 @@ pub(super) fn from_variables(
             .filter_map(|name| name.to_str())
             .filter_map(|name| Some((family.form(name)?, name)))
             .collect();
-        set.sort_unstable();
+        sort_by(&mut set, Ord::cmp);
         for (form, name) in set {
             let Some(text) = read_variable(base.env, name, &mut found.warnings) else { continue };
             match form {
@@ -323,12 +325,13 @@ pub(super) fn foreign_values(env: &Env, provider: Provider) -> Vec<SecretString>
             Form::File => None,
         }
     });
-    let values: BTreeMap<&str, SecretString> = foreign
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|value| !value.is_empty())
-        .map(|value| (value, SecretString::from(value)))
-        .collect();
+    let values = map_of(
+        foreign
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
+            .map(|value| (value, SecretString::from(value))),
+    );
     values.into_values().collect()
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::core::Show;
 use crate::fleet::{AgentRecord, Roster};
+use crate::order::map_of;
 use crate::ui::dashboard::SharedFile;
 
 /// The files that an agent has changed since its base, also without a commit; `None` if git cannot say. Waits for git.
@@ -70,13 +71,10 @@ impl Overlaps {
             repository(record).is_some_and(|path| in_repository.get(path).is_some_and(|n| *n > 1))
         };
         let mut known = std::mem::take(&mut self.agents);
-        self.agents = active()
-            .filter(is_compared)
-            .map(|record| {
-                let new = || Compared { record: record.clone(), is_stale: true, read_at: None, files: BTreeSet::new() };
-                (record.id.clone(), known.remove(&record.id).unwrap_or_else(new))
-            })
-            .collect();
+        self.agents = map_of(active().filter(is_compared).map(|record| {
+            let new = || Compared { record: record.clone(), is_stale: true, read_at: None, files: BTreeSet::new() };
+            (record.id.clone(), known.remove(&record.id).unwrap_or_else(new))
+        }));
     }
 
     /// The run of this agent has shown something.

@@ -10,6 +10,7 @@ use tokio::io::unix::AsyncFd;
 use crate::core::Outcome;
 use crate::fleet::{AGENT_FILE, Agent, AgentRecord, Roster, State};
 use crate::journal::{RunDir, RunSummary, Word};
+use crate::order::sort_by_key;
 use crate::process::{ChangedEntry, DirWatch};
 use crate::ui::dashboard::{Listed, Standing};
 
@@ -190,7 +191,7 @@ pub(super) fn merge(known: &mut Roster, found: Vec<(String, Option<Agent>)>) {
         known.agents.retain(|known| known.record.id != id);
         known.agents.extend(agent);
     }
-    known.agents.sort_by_key(|agent| (agent.record.created_unix_ms, agent.record.id.clone()));
+    sort_by_key(&mut known.agents, |agent| (agent.record.created_unix_ms, agent.record.id.clone()));
 }
 
 /// The agents in the order of the tree.

@@ -22,6 +22,7 @@ use crate::checkpoint::{Expected, set_reference};
 use crate::files::{WORKTREE_RECORD, make_private_dir, read_private, replace_json, trash};
 use crate::git::{Call, Git, Place, Repository, contains, settings_without_programs};
 use crate::journal::{FileLock, Holder};
+use crate::json::from_json;
 
 /// The scratch tree, in the repository's directory of worktrees.
 const SCRATCH: &str = ".merge";
@@ -312,7 +313,7 @@ fn clean(git: &Git, trees: &Worktrees, dir: &Path, common: &Path, holder: &Holde
 }
 
 fn read(dir: &Path) -> Option<Record> {
-    let record: Record = serde_json::from_slice(&read_private(&dir.join(RECORD), WORKTREE_RECORD).ok()??).ok()?;
+    let record: Record = from_json(&read_private(&dir.join(RECORD), WORKTREE_RECORD).ok()??).ok()?;
     (record.version == 1).then_some(record)
 }
 

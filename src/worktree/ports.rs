@@ -19,6 +19,7 @@ use super::record::check_id;
 use crate::config::env::CCC_PORT;
 use crate::files::{WORKTREE_RECORD, make_private_dir, read_private, replace_json};
 use crate::journal::{FileLock, Holder, LockError};
+use crate::json::from_json;
 
 /// The directory of the reservations in the state directory.
 const DIR: &str = "ports";
@@ -178,7 +179,7 @@ pub fn port_variables(ports: &[u16]) -> Vec<(OsString, OsString)> {
 }
 
 fn read(path: &Path) -> Option<Reserved> {
-    let found: Reserved = serde_json::from_slice(&read_private(path, WORKTREE_RECORD).ok()??).ok()?;
+    let found: Reserved = from_json(&read_private(path, WORKTREE_RECORD).ok()??).ok()?;
     (found.version == 1 && path.file_stem().is_some_and(|stem| stem == found.id.as_str())).then_some(found)
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::WorktreeError;
 use crate::files::{WORKTREE_RECORD, make_private_dir, open_private, read_private, replace_json};
 use crate::journal::{FileLock, Holder, LockError, sha256_hex};
+use crate::json::from_json;
 
 /// The directory of the working trees in the state directory.
 pub const DIR: &str = "worktrees";
@@ -223,7 +224,7 @@ pub(super) fn check_id(id: &str) -> Result<(), WorktreeError> {
 }
 
 fn read(path: &Path) -> Option<Worktree> {
-    let found: Worktree = serde_json::from_slice(&read_private(path, WORKTREE_RECORD).ok()??).ok()?;
+    let found: Worktree = from_json(&read_private(path, WORKTREE_RECORD).ok()??).ok()?;
     let is_its_own = path.file_stem().is_some_and(|stem| stem == found.id.as_str());
     (found.version.major == VERSION.major && is_its_own && check_id(&found.id).is_ok()).then_some(found)
 }

@@ -12,6 +12,7 @@
 mod cli;
 mod control;
 mod conversation;
+mod fifo;
 mod fleet;
 mod fuzzed;
 mod import_graph;

@@ -11,6 +11,7 @@ use crate::cli::reporting::{Maker, REPORT_FILE};
 use crate::driver;
 use crate::journal::disk::{SystemDisk, replace};
 use crate::journal::{FileLock, RunDir, RunSummary};
+use crate::order::sort_by_key;
 use crate::report::text::Washer;
 use crate::report::{NightRun, Nights};
 use crate::tasks::{NightDir, NightRecord};
@@ -30,7 +31,7 @@ pub(super) fn written(night: &NightDir, record: &NightRecord, context: &Context)
         }
     }
     let Some(since) = found.iter().map(|(_, summary)| summary.started_unix_ms).min() else { return Ok(None) };
-    found.sort_by_key(|(_, summary)| std::cmp::Reverse(summary.started_unix_ms));
+    sort_by_key(&mut found, |(_, summary)| std::cmp::Reverse(summary.started_unix_ms));
     let runs: Vec<NightRun<'_>> = found
         .iter()
         .map(|(dir, summary)| {

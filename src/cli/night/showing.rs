@@ -12,6 +12,7 @@ use crate::core::{bound_in_words, shell};
 use crate::driver;
 use crate::fleet::State;
 use crate::journal::{RunDir, RunSummary};
+use crate::order::sort_by_key;
 use crate::tasks::{NightDir, NightRecord};
 use crate::ui::clean::one_line;
 use crate::ui::format;
@@ -74,7 +75,7 @@ fn latest(state: &Path) -> Result<Vec<(NightDir, NightRecord)>, CliError> {
     })?;
     let read = |night: NightDir| night.read().ok().flatten().map(|record| (night, record));
     let mut nights: Vec<(NightDir, NightRecord)> = all.into_iter().filter_map(read).collect();
-    nights.sort_by_key(|(_, record)| std::cmp::Reverse(record.updated_unix_ms));
+    sort_by_key(&mut nights, |(_, record)| std::cmp::Reverse(record.updated_unix_ms));
     let works = |(night, _): &(NightDir, NightRecord)| matches!(night.holder(), Ok(Some(_)));
     if nights.iter().any(works) {
         nights.retain(works);

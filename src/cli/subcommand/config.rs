@@ -87,15 +87,12 @@ fn show(json: bool, context: &Context) -> Result<(), CliError> {
 const MAX_VALUE_WIDTH: usize = 40;
 
 fn as_json(resolved: &Resolved) -> Value {
-    resolved
-        .rows()
-        .into_iter()
-        .map(|(key, value, origin)| {
-            let entry = json!({ "value": value, "origin": origin.to_string() });
-            (key.path.to_owned(), entry)
-        })
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    let mut all = serde_json::Map::new();
+    all.extend(resolved.rows().into_iter().map(|(key, value, origin)| {
+        let entry = json!({ "value": value, "origin": origin.to_string() });
+        (key.path.to_owned(), entry)
+    }));
+    all.into()
 }
 
 fn path(json: bool, context: &Context) -> Result<(), CliError> {

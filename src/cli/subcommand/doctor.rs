@@ -20,7 +20,8 @@ use crate::driver::unix_ms;
 use crate::guard::{find_sandbox, named};
 use crate::keeper;
 use crate::process::{
-    Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Means, Scope, ScopeLimits, run_command,
+    Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Lacking, Limiter, Limiting, Means, ScopeLimits,
+    Walls, run_command,
 };
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, Keychain, ProbeVerdict, SharedTokens, without_credentials};
@@ -585,18 +586,39 @@ fn limits(settings: &Settings, context: &Context, project: &Project) -> Option<F
         limits.memory_max_bytes.map(|bytes| Size(bytes).to_string()),
         limits.tasks_max.map(|tasks| format!("{tasks} processes and threads")),
     ];
-    let env = context.bare_env();
-    Some(match Scope::find(limits, &env, &project.cwd) {
-        Ok(_) => {
-            let named: Vec<String> = named.into_iter().flatten().collect();
-            Finding::ok(subject, format!("systemd limits each process of an agent to {}", named.join(" and ")))
-        }
-        Err(error) => Finding::warn(
+    let named: Vec<String> = named.into_iter().flatten().collect();
+    // Behind walls, its processes can be counted apart.
+    let with_walls =
+        matches!(settings.guard.mode, GuardMode::Auto | GuardMode::Landlock) && Means::find().wall.is_some();
+    let walls = with_walls.then(Walls::default);
+    let limiting = Limiting::find(limits, &context.bare_env(), &project.cwd, walls.as_ref());
+    Some(limits_found(subject, &named.join(" and "), &limiting))
+}
+
+/// What of the limits holds. `named`: the limits in words.
+fn limits_found(subject: &'static str, named: &str, limiting: &Limiting) -> Finding {
+    const ADVICE: &str = "where systemd runs, your user needs its own manager: systemctl --user status; without it, a control group \
+        with the controllers memory and pids must be your user's (docs/keeper.md)";
+    let by = limiting.by.as_ref().map(Limiter::subject);
+    let Some(lacking) = &limiting.lacking else {
+        return Finding::ok(
             subject,
-            format!("is not enforced: {error}"),
-            "agents run without a limit; where systemd runs, your user needs its own manager: systemctl --user status",
-        ),
-    })
+            format!("{} limits each process of an agent to {named}", by.unwrap_or("the kernel")),
+        );
+    };
+    let Lacking { memory, memory_together, tasks, why } = lacking;
+    let text = match (*memory, *memory_together, *tasks) {
+        (false, true, false) => format!("holds for each process by itself, not for all together: {why}"),
+        (false, true, true) => {
+            format!(
+                "holds for each process by itself, not for all together, and agent.tasks_max is not enforced: {why}"
+            )
+        }
+        (true, _, false) if by.is_some() => format!("is not enforced; agent.tasks_max is: {why}"),
+        _ => format!("is not enforced: {why}"),
+    };
+    let advice = if by.is_some() { ADVICE.to_owned() } else { format!("agents run without a limit; {ADVICE}") };
+    Finding::warn(subject, text, advice)
 }
 
 /// Whether the machine can be kept awake while runs work; `None` if that is not wanted.
@@ -671,7 +693,30 @@ fn git(context: &Context, project: &Project) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::limits_found;
     use super::{Load, RoomLimits, State, pty, room};
+    use crate::process::{Lacking, Limiting};
+
+    #[test]
+    fn what_of_an_agents_limits_holds_is_told() {
+        let none = Lacking { memory: false, memory_together: false, tasks: false, why: "no systemd".to_owned() };
+        let text = |lacking: Lacking| {
+            let found = limits_found("agent.memory_max", "4.0 GiB", &Limiting { by: None, lacking: Some(lacking) });
+            assert!(found.state == State::Warn);
+            found.text
+        };
+        assert_eq!(text(Lacking { memory: true, ..none.clone() }), "is not enforced: no systemd");
+        assert_eq!(
+            text(Lacking { memory_together: true, ..none.clone() }),
+            "holds for each process by itself, not for all together: no systemd"
+        );
+        assert_eq!(
+            text(Lacking { memory_together: true, tasks: true, ..none }),
+            "holds for each process by itself, not for all together, and agent.tasks_max is not enforced: no systemd"
+        );
+        let whole = limits_found("agent.memory_max", "4.0 GiB", &Limiting { by: None, lacking: None });
+        assert!(whole.state == State::Ok && whole.text.ends_with("limits each process of an agent to 4.0 GiB"));
+    }
 
     #[test]
     fn what_cannot_be_measured_is_said() {

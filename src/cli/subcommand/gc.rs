@@ -14,6 +14,7 @@ use crate::driver;
 use crate::fleet::{Agent, AgentRecord, Roster, State};
 use crate::git::{Git, Repository};
 use crate::journal::{RunDir, RunSummary, Word};
+use crate::order::map_of;
 use crate::retention::{Remover, orphans};
 use crate::ui::format;
 
@@ -184,7 +185,7 @@ fn repositories(context: &Context) -> Result<BTreeMap<PathBuf, Repository>, CliE
     dirs.sort();
     dirs.dedup();
     let found = dirs.iter().filter_map(|dir| Repository::find(dir));
-    Ok(found.map(|repository| (repository.dirs.common.clone(), repository)).collect())
+    Ok(map_of(found.map(|repository| (repository.dirs.common.clone(), repository))))
 }
 
 /// Why the working tree of an agent is needed no more; `None` if it is needed.

@@ -14,6 +14,8 @@ use crate::driver;
 use crate::fleet::{Agent, AgentRecord, State};
 use crate::journal::RunSummary;
 use crate::keeper::Notes;
+use crate::order::map_of;
+use crate::order::sort_by_key;
 use crate::tokens::usage::{TopWindow, UsageCache};
 use crate::ui::{clean, columns, format};
 
@@ -93,10 +95,11 @@ fn listed(rows: &[(usize, &Agent)], context: &Context) -> Result<serde_json::Val
     let overlaps = overlaps(rows.iter().map(|(_, agent)| *agent), context);
     let others = |id: &str| {
         let other = |overlap: &Overlap| overlap.ids.iter().position(|one| one == id).map(|at| 1 - at);
-        overlaps
-            .iter()
-            .filter_map(|overlap| Some((overlap.names.get(other(overlap)?)?.as_str(), overlap.files.as_slice())))
-            .collect()
+        map_of(
+            overlaps
+                .iter()
+                .filter_map(|overlap| Some((overlap.names.get(other(overlap)?)?.as_str(), overlap.files.as_slice()))),
+        )
     };
     let listed: Vec<Listed<'_>> = rows
         .iter()
@@ -118,7 +121,7 @@ fn listed(rows: &[(usize, &Agent)], context: &Context) -> Result<serde_json::Val
 fn waiting(rows: &[(usize, &Agent)], context: &Context) -> BTreeMap<String, String> {
     // The oldest is the next, wherever it stands in the tree.
     let mut agents: Vec<&Agent> = rows.iter().map(|(_, agent)| *agent).collect();
-    agents.sort_by_key(|agent| (agent.record.created_unix_ms, agent.dir.id()));
+    sort_by_key(&mut agents, |agent| (agent.record.created_unix_ms, agent.dir.id()));
     queue::waiting(agents, context)
 }
 

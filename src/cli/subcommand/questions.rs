@@ -11,6 +11,7 @@ use crate::core::Outcome;
 use crate::driver;
 use crate::fleet::{Agent, AgentRecord, State};
 use crate::journal::{RunDir, RunSummary, Word};
+use crate::order::sort_by_key;
 use crate::ui::{clean, format};
 
 /// List everything that waits for you, over all agents and other active runs, the oldest first.
@@ -65,7 +66,7 @@ pub fn run(args: QuestionsArgs, context: &Context) -> Result<ExitCode, CliError>
         .flat_map(|(dir, run, standing)| of_run(dir, run, standing))
         .collect();
     waiting.extend(roster(context)?.agents.iter().filter_map(of_ended));
-    waiting.sort_by_key(|one| (one.since_unix_ms, one.run.clone(), one.number));
+    sort_by_key(&mut waiting, |one| (one.since_unix_ms, one.run.clone(), one.number));
     if args.json {
         let text = serde_json::to_string_pretty(&waiting)
             .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;

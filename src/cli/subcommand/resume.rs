@@ -35,6 +35,7 @@ use crate::fleet::{AgentRecord, AgentTree, KeptDown, Queued, State};
 use crate::git::Repository;
 use crate::journal::{EntryKind, FileLock, JournalReader, LockError, RunDir, RunKind, RunSummary, run_kind};
 use crate::notify::Follower;
+use crate::order::sort_by;
 use crate::ui::clean::lines as shown;
 use crate::ui::format::count;
 use crate::ui::raised;
@@ -848,7 +849,7 @@ fn newest_unfinished(state: &Path, converses: bool, context: &Context) -> Result
         let cwd = unfinished_by_journal(&dir)?;
         Some((dir, cwd))
     }));
-    unfinished.sort_by(|(a, _), (b, _)| b.id().cmp(a.id()));
+    sort_by(&mut unfinished, |(a, _), (b, _)| b.id().cmp(a.id()));
     if let Some(newest) = newest_completed.as_ref().filter(|_| converses)
         && unfinished.iter().find(|(_, cwd)| is_here(cwd)).is_none_or(|(dir, _)| dir.id() < newest.id())
         && steer::is_conversation(newest)

@@ -30,8 +30,8 @@ pub fn run(args: StatusLineArgs, context: &Context) -> Result<ExitCode, CliError
     let census = Census::take(state).map_err(|error| state_error(&error))?;
     if args.json {
         let usage = usage_known(state, unix_ms());
-        let mut object: serde_json::Map<String, serde_json::Value> =
-            census.counts().map(|(word, count)| (word.to_owned(), count.into())).collect();
+        let mut object = serde_json::Map::new();
+        object.extend(census.counts().map(|(word, count)| (word.to_owned(), serde_json::Value::from(count))));
         object.insert("version".to_owned(), 1.into());
         object.insert("usage".to_owned(), json!({"five_hour": usage.session, "seven_day": usage.weekly}));
         context.printer.json(serde_json::Value::Object(object));

@@ -140,7 +140,7 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     }
     for one in all {
         let mut keys: Vec<String> = one.agreed.iter().map(|it| format!("{} of {}", it.key, it.file)).collect();
-        keys.sort_unstable();
+        keys.sort();
         keys.dedup();
         context.printer.line(format_args!("{}", one.project.display()));
         for key in keys {

@@ -14,6 +14,7 @@ use crate::config::UsageSettings;
 use crate::core::policy::{Choice, choose};
 use crate::core::{TokenFact, TokenId};
 use crate::driver::unix_ms;
+use crate::order::sort_by_key;
 use crate::tokens::usage::{
     Ask, Entry, ExtraUsage, FIVE_HOUR, Identity, OTHERS_WAIT, Refreshed, SEVEN_DAY, Usage, UsageCache, UsageFile,
     UsageWindow,
@@ -277,7 +278,7 @@ fn shown_windows(identity: &Identity) -> Vec<UsageWindow> {
         .filter(|name| subscription && identity.windows.iter().all(|window| window.name != *name));
     let mut windows: Vec<UsageWindow> = missing.map(|name| UsageWindow::new(name.to_owned(), None, None)).collect();
     windows.extend(identity.windows.iter().cloned());
-    windows.sort_by_key(|window| match window.name.as_str() {
+    sort_by_key(&mut windows, |window| match window.name.as_str() {
         FIVE_HOUR => 0,
         SEVEN_DAY => 1,
         _ => 2,

@@ -541,12 +541,11 @@ fn a_configuration_that_names_another_working_tree_does_not_lead_away() {
 
 #[test]
 fn a_git_that_hangs_is_ended_and_its_kind_is_told() {
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
     for file in [".git/HEAD", ".git/index", ".git/info/exclude", ".gitignore"] {
         let dir = repository();
         let fifo = dir.path().join(file);
         let _ = fs::remove_file(&fifo);
-        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        crate::files::make_fifo(&fifo);
         let ours = Arc::new(ours(Duration::from_millis(300)));
         let fact = take(dir.path(), &ours).fact(&still());
         // Newer versions of git reject some of these files instead of hanging.
@@ -559,9 +558,8 @@ fn a_git_that_hangs_is_ended_and_its_kind_is_told() {
 
 #[test]
 fn a_fifo_and_a_link_to_a_device_in_the_tree_are_not_read() {
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
     for dir in [repository(), tempfile::tempdir().expect("a directory")] {
-        mknodat(CWD, dir.path().join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        crate::files::make_fifo(&dir.path().join("pipe"));
         std::os::unix::fs::symlink("/dev/zero", dir.path().join("zeros")).expect("a link");
         let before = take(dir.path(), &nobody());
         assert!(before.fact(&still()).fingerprint.is_some());

@@ -7,7 +7,7 @@ mod scrub;
 
 use crate::core::supervised::{CommandInput, CommandPlan};
 use crate::core::{Finish, Input, Plan};
-use crate::journal::RunSummary;
+use crate::journal::{JournalInput, RunSummary};
 
 pub use names::{Names, Private};
 pub use scrub::Scrubber;
@@ -40,7 +40,7 @@ impl Texts {
     pub fn input(&mut self, input: Input) -> Result<Input, serde_json::Error> {
         match self {
             Texts::Scrubbed(scrubber) => scrubber.input(input),
-            Texts::Kept(names) => names.value(&input),
+            Texts::Kept(names) => names.value(&input, Input::of_json),
         }
     }
 
@@ -51,7 +51,7 @@ impl Texts {
     pub fn command_plan(&mut self, plan: &CommandPlan) -> Result<CommandPlan, serde_json::Error> {
         match self {
             Texts::Scrubbed(scrubber) => Ok(scrubber.command_plan(plan.clone())),
-            Texts::Kept(names) => names.value(plan),
+            Texts::Kept(names) => names.value(plan, |text| serde_json::from_str(text)),
         }
     }
 
@@ -62,7 +62,7 @@ impl Texts {
     pub fn command_input(&mut self, input: CommandInput) -> Result<CommandInput, serde_json::Error> {
         match self {
             Texts::Scrubbed(scrubber) => Ok(scrubber.command_input(input)),
-            Texts::Kept(names) => names.value(&input),
+            Texts::Kept(names) => names.value(&input, JournalInput::of_json),
         }
     }
 

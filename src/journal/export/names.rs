@@ -7,10 +7,10 @@ use std::path::Path;
 
 use aho_corasick::{AhoCorasick, Input as Haystack, MatchKind};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::core::Plan;
 use crate::journal::RunSummary;
+use crate::order::sort_by_key;
 use redaction::begins_a_word;
 
 /// The shortest user or host name that is replaced; shorter ones occur in too many other words.
@@ -95,7 +95,7 @@ impl Names {
             name_rule(&mut rules, host, &format!("host{}", index + 1));
         }
         // If two names match at one place the longer one wins, so that the project is found before the home that contains it.
-        rules.sort_by_key(|rule| std::cmp::Reverse(rule.from.len()));
+        sort_by_key(&mut rules, |rule| std::cmp::Reverse(rule.from.len()));
         let finder = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
             .build(rules.iter().map(|rule| rule.from.as_str()))
@@ -131,12 +131,16 @@ impl Names {
         out
     }
 
-    /// Replaces the names in all texts of a value.
+    /// Replaces the names in all texts of a value, which is then decoded again.
     ///
     /// # Errors
     /// When the value cannot be decoded after its names were replaced.
-    pub fn value<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<T, serde_json::Error> {
-        serde_json::from_str(&self.text(&serde_json::to_string(value)?))
+    pub fn value<T: Serialize>(
+        &self,
+        value: &T,
+        decode: impl FnOnce(&str) -> Result<T, serde_json::Error>,
+    ) -> Result<T, serde_json::Error> {
+        decode(&self.text(&serde_json::to_string(value)?))
     }
 
     /// Replaces the names in a plan.
@@ -144,7 +148,7 @@ impl Names {
     /// # Errors
     /// As [`Names::value`].
     pub fn plan(&self, plan: &Plan) -> Result<Plan, serde_json::Error> {
-        let mut plan = self.value(plan)?;
+        let mut plan = self.value(plan, Plan::of_json)?;
         // An installation path reveals much about a machine, and no decision depends on it.
         if let Some(name) = Path::new(&plan.agent_program).file_name() {
             plan.agent_program = name.to_string_lossy().into_owned();

@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal};
 
 use super::changed::ChangedEntry;
 use super::machine::MachineLoad;
+use super::walls::Walls;
+use crate::process::scope::ScopeLimits;
 
 /// Orphans never become children of ccc, so the caller looks at all children.
 pub(in crate::process) fn adopted(_: u32) -> Option<Vec<u32>> {
@@ -40,6 +42,55 @@ pub(in crate::process) fn around_scope(_: &str, _: &str) -> Option<String> {
 /// Not counted here.
 pub(in crate::process) fn out_of_memory_kills(_: &str) -> Option<u64> {
     None
+}
+
+/// Single processes are not limited: there is no limit for memory, or one that says nothing.
+pub(in crate::process) const LIMITS_EACH: bool = false;
+
+/// What one child may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::process) struct EachLimits {
+    pub(in crate::process) data_bytes: Option<u64>,
+    pub(in crate::process) tasks: Option<u64>,
+}
+
+impl EachLimits {
+    /// Never asked to.
+    pub(in crate::process) fn set(self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+pub(in crate::process) fn counts_tasks_behind(_: &Walls, _: &Path) -> bool {
+    false
+}
+
+/// There are no control groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::process) struct GroupPlace(());
+
+impl GroupPlace {
+    pub(in crate::process) fn find(_: ScopeLimits) -> Option<GroupPlace> {
+        None
+    }
+
+    pub(in crate::process) fn make(&self, _: &str) -> io::Result<OwnGroup> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// There are no control groups.
+#[derive(Debug)]
+pub(in crate::process) struct OwnGroup(());
+
+impl OwnGroup {
+    pub(in crate::process) fn enter(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(in crate::process) fn has_run_out_of_memory(&self) -> bool {
+        false
+    }
 }
 
 /// Only asked for orphans that became children of ccc.

@@ -34,6 +34,9 @@ pub struct Walls {
     pub read_only: Vec<PathBuf>,
     /// A directory of which the child sees a copy, made of the directory itself and of what the child changes. Needs mounts.
     pub copied: Option<Copied>,
+    /// The processes behind them are counted by themselves: in a user namespace of their own, also where nothing is mounted. Only
+    /// asked for where that was tried.
+    pub counted_apart: bool,
 }
 
 /// A directory that a child may change without a trace.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::keychain::{Keychain, KeychainFault};
 use crate::config::{Dirs, Env};
 use crate::files::{self, AGENT_SETTINGS};
+use crate::json::from_json;
 
 /// The scope that the usage endpoint requires of a login.
 const SCOPE: &str = "user:profile";
@@ -89,7 +90,7 @@ impl LoginPlace {
 
 /// `None` when this is no login file; a login without a token counts as none.
 fn parse(text: &[u8]) -> Option<Result<Login, LoginFault>> {
-    let value: Value = serde_json::from_slice(text).ok()?;
+    let value: Value = from_json(text).ok()?;
     value.as_object()?;
     let Some(login) = value.get("claudeAiOauth") else { return Some(Err(LoginFault::None)) };
     let token = login.get("accessToken").and_then(Value::as_str).filter(|token| !token.is_empty());

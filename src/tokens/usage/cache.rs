@@ -30,6 +30,7 @@ use super::super::probe::ProbeVerdict;
 use super::window::{ExtraUsage, FIVE_HOUR, SEVEN_DAY, UsageWindow};
 use crate::core::TokenId;
 use crate::files::{self, SHARED_STATE, TimedLock, make_private_dir};
+use crate::json::from_json;
 
 /// The version that this ccc writes.
 const VERSION: Version = Version { major: 1, minor: 0 };
@@ -141,7 +142,7 @@ impl UsageFile {
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let file: Self = serde_json::from_slice(bytes).ok()?;
+        let file: Self = from_json(bytes).ok()?;
         (file.version.major == VERSION.major).then_some(file)
     }
 

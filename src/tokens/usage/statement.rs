@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::rate_headers;
 use super::window::{ExtraUsage, UsageWindow};
+use crate::json::from_json;
 
 /// How many windows of an answer are kept.
 const WINDOWS_LIMIT: usize = 32;
@@ -21,7 +22,7 @@ pub(in crate::tokens) struct Account {
 
 /// Parses an answer: every object with a `utilization` is a window, whatever its name.
 pub(in crate::tokens) fn account(body: &[u8], now_unix_ms: i64) -> Option<Account> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
+    let answer: Value = from_json(body).ok()?;
     let fields = answer.as_object()?;
     let mut windows: Vec<UsageWindow> = fields
         .iter()

@@ -5,6 +5,7 @@ use super::super::shared::TokenState;
 use super::cache::Entry;
 use super::window::{ExtraUsage, FIVE_HOUR, SEVEN_DAY, UsageWindow};
 use crate::core::TokenId;
+use crate::order::sort_by_key;
 
 /// The known usage of one identity.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +51,7 @@ impl Identity {
             }
         }
         let mut windows: Vec<UsageWindow> = windows.iter().map(|window| window.at(now_unix_ms)).collect();
-        windows.sort_by_key(|window| match window.name.as_str() {
+        sort_by_key(&mut windows, |window| match window.name.as_str() {
             FIVE_HOUR => 0,
             SEVEN_DAY => 1,
             name if name.starts_with(SEVEN_DAY) => 2,

@@ -7,6 +7,8 @@ use super::super::paint::{Colour, Look};
 use super::super::requests;
 use crate::agent::{Asked, AskedKind, ContextUse, Role, TurnKind};
 use crate::core::{AskId, Outcome, RestKind, Show};
+use crate::order::map_of;
+use crate::order::sort_by_key;
 
 /// How many characters of a word or name of a run are kept.
 const WORD_CHARS: usize = 40;
@@ -443,8 +445,7 @@ pub(super) struct Agents {
 impl Agents {
     /// Replaces what the files say; what the events said is kept.
     pub(super) fn list(&mut self, listed: Vec<Listed>) {
-        let mut lives: BTreeMap<String, Live> =
-            std::mem::take(&mut self.all).into_iter().map(|agent| (agent.listed.id, agent.live)).collect();
+        let mut lives = map_of(std::mem::take(&mut self.all).into_iter().map(|agent| (agent.listed.id, agent.live)));
         lives.append(&mut self.unlisted);
         self.all = listed
             .into_iter()
@@ -483,7 +484,7 @@ impl Agents {
     pub(super) fn inbox(&self) -> Vec<(&Agent, &OpenRequest)> {
         let mut inbox: Vec<(&Agent, &OpenRequest)> =
             self.all.iter().flat_map(|agent| agent.live.open.iter().map(move |open| (agent, open))).collect();
-        inbox.sort_by_key(|(agent, open)| {
+        sort_by_key(&mut inbox, |(agent, open)| {
             (open.since_unix_ms.unwrap_or(i64::MIN), agent.listed.created_unix_ms, open.id)
         });
         inbox

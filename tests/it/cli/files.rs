@@ -20,10 +20,7 @@ const ODD: [(&str, &str); 4] = [
 fn plant(kind: &str, path: &Path) {
     fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
     match kind {
-        "fifo" => {
-            let fifo = rustix::fs::FileType::Fifo;
-            rustix::fs::mknodat(rustix::fs::CWD, path, fifo, rustix::fs::Mode::RWXU, 0).expect("a fifo");
-        }
+        "fifo" => crate::fifo::make_fifo(path),
         "directory" => fs::create_dir(path).expect("mkdir"),
         "device" => symlink("/dev/zero", path).expect("link"),
         "sparse" => File::create(path).expect("create").set_len(3 << 30).expect("a sparse file"),

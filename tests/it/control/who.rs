@@ -12,6 +12,8 @@ use crate::whole_runs::harness::look_until;
 /// A user that is nobody here.
 const NOBODY: u32 = 65_534;
 
+// Only Linux has users of a single thread.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_client_of_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {

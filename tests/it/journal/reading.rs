@@ -210,10 +210,7 @@ fn a_payload_or_journal_that_is_no_regular_file_of_the_run_is_refused_and_nothin
     assert_eq!(writer.close(), None);
     let read = || JournalReader::open(dir.path()).and_then(|reader| reader.collect::<Result<Vec<_>, _>>());
     assert_eq!(read().unwrap().len(), 1);
-    let fifo = |path: &std::path::Path| {
-        let kind = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RWXU, 0).unwrap();
-    };
+    let fifo = crate::fifo::make_fifo;
     let blob = std::fs::read_dir(dir.blobs()).unwrap().next().unwrap().unwrap().path();
     let away = state.path().join("away");
     for (file, whole) in [(&blob, false), (&dir.blobs(), true), (&dir.journal(), false)] {

@@ -104,7 +104,8 @@ pub(crate) fn setup(
     let dirs = Dirs::new(&ground.home(), &ground.home().join("ccc-config"), &state, &env);
     let null = || fs::OpenOptions::new().write(true).open("/dev/null").expect("/dev/null").into();
     Setup {
-        scope: Ok(None),
+        limiter: None,
+        not_enforced: None,
         walls: RunWalls::default(),
         withheld: Withheld::default(),
         from: Tick::ZERO,

@@ -77,14 +77,7 @@ fn a_sweep_spares_itself_and_its_ancestors_even_if_they_carry_the_dead_runs_id()
 fn all_die_with_us(test: &str, files: &[&str]) {
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        dir.path().join("fifo"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        0,
-    )
-    .unwrap();
+    crate::fifo::make_fifo(&dir.path().join("fifo"));
     let mut supervisor = again(test, dir.path().to_str().unwrap()).stdout(Stdio::null()).spawn().unwrap();
     std::fs::read_to_string(dir.path().join("fifo")).unwrap();
     let pids: Vec<u32> = files

@@ -121,7 +121,7 @@ pub(crate) fn run_id(name: &str) -> String {
 
 pub(crate) fn shell(script: &str, transport: Transport) -> ChildSpec {
     ChildSpec {
-        scope: None,
+        limited: None,
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
         env: vec![("PATH".into(), "/usr/bin:/bin:/usr/sbin:/sbin".into())],
@@ -162,16 +162,9 @@ pub(crate) fn number(text: &str, key: &str) -> u32 {
     text[start + key.len() + 1..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
-/// Waits until the process is gone or a zombie, by its pidfd.
+/// Waits until the process is gone or a zombie.
 pub(crate) fn wait_gone(pid: u32) {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::process::{Pid, PidfdFlags, pidfd_open};
-    let Ok(pidfd) = pidfd_open(Pid::from_raw(pid.cast_signed()).unwrap(), PidfdFlags::empty()) else {
-        return;
-    };
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    let timeout = Timespec { tv_sec: DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
-    assert_eq!(poll(&mut fds, Some(&timeout)), Ok(1), "process {pid} lives on");
+    crate::whole_runs::harness::look_until(&format!("the end of process {pid}"), || (!alive(pid)).then_some(()));
 }
 
 /// A named pipe in a directory of its own: a process that a test does not own says through it that it got somewhere.
@@ -184,8 +177,7 @@ impl Fifo {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(made.success());
+        crate::fifo::make_fifo(&path);
         Self { _dir: dir, path }
     }
 

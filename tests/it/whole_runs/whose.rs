@@ -302,10 +302,9 @@ fn a_filter_of_the_repositorys_is_not_run_and_holds_nothing_up() {
 }
 
 fn with_hanging_git(ground: &Ground) {
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
     let head = ground.project().join(".git/HEAD");
     std::fs::remove_file(&head).expect("remove");
-    mknodat(CWD, &head, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+    crate::fifo::make_fifo(&head);
 }
 
 fn endless_reviews(ground: &Ground) -> std::path::PathBuf {

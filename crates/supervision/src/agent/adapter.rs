@@ -50,6 +50,12 @@ pub trait Adapter: fmt::Debug + Sync {
     /// this process or an earlier one.
     fn exit_cause(&self, exit: &ExitFact, session_begun: bool) -> ExitCause;
 
+    /// Whether the process says that it ended because an allocation failed. Asked only where one can fail, because each process
+    /// has a limit.
+    fn lacked_memory(&self, _exit: &ExitFact) -> bool {
+        false
+    }
+
     /// The words of the CLI itself, which carry no user data and on which a run's decisions depend (with numbers and
     /// text similarity).
     fn vocabulary(&self) -> Vocabulary {

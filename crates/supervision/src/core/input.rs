@@ -9,6 +9,7 @@ use strum::{IntoStaticStr, VariantNames};
 use super::{
     Answer, Approvals, Budgets, CheckId, CheckpointId, MeasureId, Plan, TokenFact, TokenId, Unattended, WindowFact,
 };
+use crate::order::map_of;
 use crate::words::{AskId, CheckEnd, CheckResult, ExitFact, Image, ProcId, ProtectedFiles, TouchedTest, TouchedTests};
 
 /// A fact that reached the core. Every input is journalled before it is handled.
@@ -555,14 +556,11 @@ impl Ruling {
             Ruling::Deny { reason } => editor.text(reason),
             Ruling::Answers { answers, notes } => {
                 for told in [answers, notes] {
-                    *told = std::mem::take(told)
-                        .into_iter()
-                        .map(|(mut question, mut answer)| {
-                            editor.text(&mut question);
-                            editor.text(&mut answer);
-                            (question, answer)
-                        })
-                        .collect();
+                    *told = map_of(std::mem::take(told).into_iter().map(|(mut question, mut answer)| {
+                        editor.text(&mut question);
+                        editor.text(&mut answer);
+                        (question, answer)
+                    }));
                 }
             }
         }

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Input, Tick};
+use super::{Input, Plan, Tick};
+use crate::json::from_json;
 
 /// The file of a big input or action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +71,27 @@ impl JournalLine<Input> {
     /// # Errors
     /// When it is none.
     pub fn of_input(line: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(line)
+        from_json(line)
+    }
+}
+
+impl Input {
+    /// Decodes an input.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn of_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+impl Plan {
+    /// Decodes a plan.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn of_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::policy::{Pause, Waited};
 use super::{Bound, ProcId, Tick};
 use crate::agent::Denial;
+use crate::order::sort_by_key;
 
 /// The most denied tools that the reason of an outcome names.
 const NAMED_DENIALS: usize = 3;
@@ -76,7 +77,7 @@ impl Denials {
             DenialOrder::Text => self.times.iter().map(|(denial, times)| (denial, *times)).collect(),
             DenialOrder::Occurrence => self.occurred.iter().map(|denial| (denial, times(denial))).collect(),
         };
-        list.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+        sort_by_key(&mut list, |(_, times)| std::cmp::Reverse(*times));
         list
     }
 }
@@ -246,7 +247,7 @@ impl Tally {
 fn in_order(denied: &BTreeMap<Kind, (usize, Denial)>, order: DenialOrder) -> Vec<&Denial> {
     let mut list: Vec<&(usize, Denial)> = denied.values().collect();
     if order == DenialOrder::Occurrence {
-        list.sort_by_key(|(place, _)| *place);
+        sort_by_key(&mut list, |(place, _)| *place);
     }
     list.into_iter().map(|(_, denial)| denial).collect()
 }

@@ -1,5 +1,7 @@
 //! Linux: `/proc`, process descriptors, orphans that become ccc's children, `close_range`, `inotify`.
 
+mod each;
+mod group;
 mod keeper;
 mod load;
 mod scope;
@@ -20,6 +22,8 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read};
 use rustix::process::{Pid, Signal};
 
+pub(in crate::process) use each::{EachLimits, LIMITS_EACH, counts_tasks_behind};
+pub(in crate::process) use group::{GroupPlace, OwnGroup};
 pub(in crate::process) use keeper::split;
 pub use load::machine_load;
 pub(in crate::process) use scope::{around_scope, is_out_of_memory, out_of_memory_kills};

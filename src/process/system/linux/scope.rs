@@ -8,7 +8,7 @@ const GONE: &str = " (deleted)";
 const BYTES: usize = 16 * 1024;
 
 /// Where control groups are: of version 2, and of version 2 beside version 1.
-const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+pub(super) const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// How many processes the kernel has ended in this group and below it because memory was used up; `None` where it does not count.
 pub(in crate::process) fn out_of_memory_kills(group: &str) -> Option<u64> {
@@ -41,18 +41,18 @@ pub(in crate::process) fn around_scope(groups: &str, unit: &str) -> Option<Strin
     Some(group_of(groups)?.strip_suffix(unit)?.strip_suffix('/')?.to_owned())
 }
 
-fn group_of(groups: &str) -> Option<&str> {
+pub(super) fn group_of(groups: &str) -> Option<&str> {
     groups.lines().find_map(|line| line.strip_prefix("0::/"))
 }
 
 /// The text of a file of the kernel.
-fn text(path: &str) -> Option<String> {
+pub(super) fn text(path: &str) -> Option<String> {
     let mut buffer = vec![0; BYTES];
     let read = super::read_once(path, &mut buffer)?;
     std::str::from_utf8(read).ok().map(str::to_owned)
 }
 
-fn kills(root: &Path, group: &str) -> Option<u64> {
+pub(super) fn kills(root: &Path, group: &str) -> Option<u64> {
     let events = text(root.join(group).join("memory.events").to_str()?)?;
     let count = events.lines().find_map(|line| line.strip_prefix("oom_kill "))?;
     count.trim().parse().ok()

@@ -120,9 +120,9 @@ impl Raise {
     }
 }
 
-/// Whether the walls need a mount namespace.
+/// Whether the walls need namespaces.
 fn need_mounts(walls: &Walls) -> bool {
-    !walls.pinned.is_empty() || !walls.read_only.is_empty() || walls.copied.is_some()
+    walls.counted_apart || !walls.pinned.is_empty() || !walls.read_only.is_empty() || walls.copied.is_some()
 }
 
 /// The options of the overlay's mount. A comma or a colon in a path would be read as a separator.

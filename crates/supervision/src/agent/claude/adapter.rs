@@ -84,6 +84,10 @@ impl Adapter for Claude {
         Box::new(if request.sandbox.is_some() { protocol.in_sandbox() } else { protocol })
     }
 
+    fn lacked_memory(&self, exit: &ExitFact) -> bool {
+        exit::lacked_memory(exit)
+    }
+
     fn exit_cause(&self, exit: &ExitFact, session_begun: bool) -> ExitCause {
         exit::cause(exit, session_begun)
     }

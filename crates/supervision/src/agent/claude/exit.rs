@@ -55,6 +55,26 @@ pub(super) fn cause(exit: &ExitFact, session_begun: bool) -> ExitCause {
     }
 }
 
+/// The signals by which the CLI ends itself when an allocation fails: SIGILL, SIGTRAP, SIGABRT, SIGSEGV (measured with a limit on its
+/// data, on 2.1.197 and 2.1.332).
+const FAILED_ALLOCATION_SIGNALS: [i32; 4] = [4, 5, 6, 11];
+/// A shell exits with this and the number of the signal that ended its command.
+const SIGNALLED_CODE: i32 = 128;
+/// What it says then: beginning and end of a line. The address is that of the JavaScript engine's own crashes.
+const FAILED_ALLOCATIONS: [(&str, &str); 2] =
+    [("memory allocation of ", " bytes failed"), ("panic", ": Segmentation fault at address 0xBBADBEEF")];
+
+/// Whether the CLI has crashed because an allocation failed.
+pub(super) fn lacked_memory(exit: &ExitFact) -> bool {
+    let by = exit.signal.or(exit.code.map(|code| code - SIGNALLED_CODE));
+    by.is_some_and(|signal| FAILED_ALLOCATION_SIGNALS.contains(&signal))
+        && exit.stderr_tail.lines().any(|line| {
+            let plain = without_colours(line);
+            let line = plain.trim();
+            FAILED_ALLOCATIONS.iter().any(|(start, end)| line.starts_with(start) && line.ends_with(end))
+        })
+}
+
 fn complaint(line: &str) -> Option<ExitCause> {
     // When stdout is a terminal, the CLI colours its messages, even on a stderr that is not a terminal.
     let plain = without_colours(line);
@@ -91,9 +111,30 @@ fn short(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::cause;
+    use super::{cause, lacked_memory};
     use crate::agent::ExitCause;
     use crate::words::ExitFact;
+
+    /// Stderr is what 2.1.197 and 2.1.332 wrote under a limit of 1 GiB on their data.
+    #[test]
+    fn a_crash_after_a_failed_allocation_is_told_by_the_clis_own_words() {
+        let exit = |signal: Option<i32>, code: Option<i32>, text: &str| ExitFact {
+            signal,
+            code,
+            stderr_tail: text.to_owned(),
+            ..ExitFact::default()
+        };
+        let previous = "Could not parse message into JSON: \nmemory allocation of 32866304 bytes failed\nnote: run with \
+            `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        let current = "Elapsed: 964ms | User: 396ms | Sys: 138ms\n\npanic: Segmentation fault at address 0xBBADBEEF\noh no: \
+            Bun has crashed. This indicates a bug in Bun, not your code.\n";
+        assert!(lacked_memory(&exit(Some(6), None, previous)) && lacked_memory(&exit(None, Some(134), previous)));
+        assert!(lacked_memory(&exit(Some(11), None, current)));
+        assert!(!lacked_memory(&exit(Some(9), None, previous)), "somebody has killed it");
+        assert!(!lacked_memory(&exit(None, Some(1), current)) && !lacked_memory(&exit(None, None, current)));
+        let other = "panic(main thread): Illegal instruction at address 0x30C7674\n";
+        assert!(!lacked_memory(&exit(Some(4), None, other)), "it does not say why");
+    }
 
     #[test]
     fn a_complaint_is_understood_in_colours_too() {

@@ -102,9 +102,9 @@ pub(super) fn answered_input(
     let mut input: Map<String, Value> = serde_json::from_str(&asked.input).ok()?;
     input.insert("answers".to_owned(), json!(answers));
     if !notes.is_empty() {
-        let notes: Map<String, Value> =
-            notes.iter().map(|(question, note)| (question.clone(), json!({ "notes": note }))).collect();
-        input.insert("annotations".to_owned(), notes.into());
+        let mut annotations = Map::new();
+        annotations.extend(notes.iter().map(|(question, note)| (question.clone(), json!({ "notes": note }))));
+        input.insert("annotations".to_owned(), annotations.into());
     }
     Some(Value::Object(input).to_string())
 }
