@@ -89,13 +89,9 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .stdout(stdios.stdout)
         .stderr(stdios.stderr);
     let controlling = stdios.controlling;
-<<<<<<< HEAD
     let watched = stdios.watched;
     let ccc = std::process::id();
-=======
     let inside = order.inside.clone();
-    let keeper_of = stdios.kept.then(std::process::id);
->>>>>>> wt-b
     // Keep it open until the child has its copy.
     let reports = stdios.reports;
     let reports_fd = reports.as_ref().map(AsRawFd::as_raw_fd);

@@ -109,14 +109,9 @@ pub use interactive::{
 };
 pub use keys::{KeySink, Keys};
 pub use leftovers::LeftRunning;
-<<<<<<< HEAD
+pub use limits_probe::{Lacking, Limiting};
 pub use lookup::{is_executable, missing_program, on_path, unmade_program};
 pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, EndedWithCcc, run_command};
-=======
-pub use limits_probe::{Lacking, Limiting};
-pub use lookup::{is_executable, missing_program, on_path};
-pub use one_shot::{Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, run_command};
->>>>>>> wt-b
 pub use other_host::Apart;
 pub use output::{DRAIN_LIMIT_BYTES, DRAIN_QUIET_MS};
 pub use peer::{ancestors, is_inside, knows_ancestors, marks_above, own_mark};
