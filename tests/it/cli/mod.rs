@@ -15,6 +15,7 @@ mod library;
 mod notify;
 mod pages;
 mod prompt;
+#[cfg(target_os = "linux")]
 mod report;
 mod runs;
 mod sandbox;

@@ -1,21 +1,24 @@
 //! Who may say what: another user nothing, the agent itself nothing but to watch.
 
-use std::os::unix::fs::PermissionsExt;
-
-use ccc::control::protocol::{Code, FromRun, Reply, Request, You};
+use ccc::control::protocol::{FromRun, Reply, Request, You};
 use serde_json::json;
 
-use super::{Raw, begun, go, socket, waiting};
+use super::{Raw, begun, go, waiting};
 use crate::ownfaults::world::World;
 use crate::whole_runs::harness::look_until;
-
-/// A user that is nobody here.
-const NOBODY: u32 = 65_534;
 
 // Only Linux has users of a single thread.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_client_of_another_user_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    use ccc::control::protocol::Code;
+
+    use super::socket;
+
+    /// A user that is nobody here.
+    const NOBODY: u32 = 65_534;
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: only root can become another user");
         return;
