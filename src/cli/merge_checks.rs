@@ -15,6 +15,8 @@ use crate::worktree::Unlanded;
 
 /// How many lines of a failed check's output are shown.
 const CHECK_LINES: usize = 20;
+/// How much of the names of protected files is shown, in characters.
+const FILES_CHARS: usize = 200;
 
 /// Commands, and the files that they see as the branch has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(super) struct MergeChecks {
     protect: Vec<Glob>,
     /// From the top of the project to the directory in which the agent was asked for: the patterns are seen from there.
     below: PathBuf,
+    /// The files that the last run of them saw so although the result has others.
+    restored: Vec<String>,
 }
 
 impl MergeChecks {
@@ -72,7 +76,7 @@ impl MergeChecks {
             given.iter().map(|command| (command.clone(), limit)).collect()
         };
         let below = configured.strip_prefix(&record.project).map(Path::to_owned).unwrap_or_default();
-        Ok(Self { agent: record.id.clone(), commands, protect, below })
+        Ok(Self { agent: record.id.clone(), commands, protect, below, restored: Vec::new() })
     }
 
     /// How many there are.
@@ -80,46 +84,55 @@ impl MergeChecks {
         self.commands.len()
     }
 
-    /// Whether they see files as the branch has them.
-    pub(super) fn protects(&self) -> bool {
-        !self.protect.is_empty()
+    /// The protected files that they saw as the branch has them, because the result has others.
+    pub(super) fn restored(&self) -> &[String] {
+        &self.restored
     }
 
-    /// Runs them; the error says which failed, and what it printed.
-    pub(super) fn run(&self, result: &Unlanded<'_>, context: &Context) -> Result<(), String> {
-        self.commands.iter().try_for_each(|(command, timeout)| {
-            self.protected(result, context, || checked(command, *timeout, result.tree, context))
-        })
+    /// Runs them; the error says which failed, with which files, and what it printed.
+    pub(super) fn run(&mut self, result: &Unlanded<'_>, context: &Context) -> Result<(), String> {
+        self.restored.clear();
+        for (command, timeout) in self.commands.clone() {
+            self.protected(result, context, |with| checked(&command, timeout, result.tree, with, context))?;
+        }
+        Ok(())
     }
 
-    /// Runs a check while the protected files are as the branch has them.
+    /// Runs a check while the protected files are as the branch has them; it is told what that concerns.
     fn protected(
-        &self,
+        &mut self,
         result: &Unlanded<'_>,
         context: &Context,
-        check: impl FnOnce() -> Result<(), String>,
+        check: impl FnOnce(&str) -> Result<(), String>,
     ) -> Result<(), String> {
         if self.protect.is_empty() {
-            return check();
+            return check("");
         }
-        let unlike =
-            |why: &dyn std::fmt::Display| format!("the protected files cannot be as the branch has them: {why}");
+        let branch = result.into.strip_prefix("refs/heads/").unwrap_or(result.into);
+        let unlike = |why: &dyn std::fmt::Display| format!("the protected files cannot be as {branch} has them: {why}");
         let git = agent_tree::git(&self.agent, context).map_err(|error| unlike(&error))?;
         // The tree is thrown away after the merge, so nothing has to outlive this process.
         let kept = tempfile::Builder::new().prefix("ccc-merge-").tempdir().map_err(|error| unlike(&error))?;
         let cwd = Some(result.tree.join(&self.below)).filter(|cwd| cwd.is_dir());
-        protect::exchange(&Exchange {
+        let exchange = Exchange {
             git: &git,
             run_id: &self.agent,
             run_dir: kept.path(),
             cwd: cwd.as_deref().unwrap_or(result.tree),
             base: result.before,
             patterns: &self.protect,
-        })
-        .map_err(|error| unlike(&error))?;
-        let passed = check();
-        let written = protect::written_since(kept.path());
+        };
+        let exchanged = protect::exchange(&exchange).map_err(|error| unlike(&error))?;
+        let with = match exchanged.restored.is_empty() {
+            true => String::new(),
+            false => {
+                format!(", with {} as {branch} has it", clean::one_line(&exchanged.restored.join(", "), FILES_CHARS))
+            }
+        };
+        let passed = check(&with);
+        let written = protect::written_since(&exchange, &exchanged);
         protect::put_back(kept.path()).map_err(|error| unlike(&error))?;
+        self.restored = exchanged.restored;
         passed?;
         match written.map_err(|error| unlike(&error))?.first() {
             Some(path) => Err(format!(
@@ -131,8 +144,8 @@ impl MergeChecks {
     }
 }
 
-/// Runs one check in this directory.
-fn checked(command: &str, timeout: Duration, place: &Path, context: &Context) -> Result<(), String> {
+/// Runs one check in this directory. `with` says which files it sees that the result does not have.
+fn checked(command: &str, timeout: Duration, place: &Path, with: &str, context: &Context) -> Result<(), String> {
     let spec = CommandSpec {
         env: context.bare_env(),
         timeout,
@@ -152,5 +165,6 @@ fn checked(command: &str, timeout: Duration, place: &Path, context: &Context) ->
     let text = clean::lines(&String::from_utf8_lossy(&result.tail));
     let lines: Vec<&str> = text.lines().collect();
     let shown = lines.get(lines.len().saturating_sub(CHECK_LINES)..).unwrap_or_default().join("\n");
-    Err(format!("the check `{command}` {ended} on the result:\n{shown}"))
+    let shown = if shown.is_empty() { String::new() } else { format!(":\n{shown}") };
+    Err(format!("the check `{command}` {ended} on the result{with}{shown}"))
 }

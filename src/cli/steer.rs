@@ -148,6 +148,20 @@ pub(super) fn going_on(run: &RunDir) -> String {
     written.unwrap_or_else(|| format!("ccc resume {}", run.id()))
 }
 
+/// As [`going_on`], with this as the next message.
+pub(super) fn going_on_with(run: &RunDir, text: &str) -> String {
+    // The placeholder of a run that waits for words, before what belongs to the agent.
+    let command = going_on(run).replacen(" -p \"TEXT\"", "", 1);
+    let (ours, agents) = command.split_once(" -- ").map_or((command.as_str(), ""), |(ours, agents)| (ours, agents));
+    let agents = if agents.is_empty() { String::new() } else { format!(" -- {agents}") };
+    format!("{ours} -p {}{agents}", crate::core::shell::quoted(text))
+}
+
+/// Whether a ccc works on this run now.
+pub(super) fn is_alive(run: &RunDir) -> bool {
+    matches!(FileLock::holder(&run.lock()), Ok(Some(_)))
+}
+
 /// As [`unreachable`], for this run: one that has completed is continued only with more to do.
 pub(super) fn of_run(run: &RunDir, error: &ClientError) -> CliError {
     let is_completed =

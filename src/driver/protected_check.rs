@@ -39,7 +39,10 @@ impl ProtectedCheck {
         match self.exchange(cancel) {
             Ok(exchanged) => {
                 let mut result = check();
-                let since = protect::written_since(&self.run_dir);
+                let since = self.written_since(cancel, &exchanged);
+                if since.as_ref().is_err_and(ProtectError::is_given_up) {
+                    result = not_run(CheckEnd::Cancelled);
+                }
                 let put_back = protect::put_back(&self.run_dir);
                 result.protected = Some(Box::new(self.told(exchanged, since, put_back)));
                 result
@@ -61,8 +64,16 @@ impl ProtectedCheck {
     }
 
     fn exchange(&self, cancel: &Cancel) -> Result<Exchanged, ProtectError> {
+        self.with(cancel, protect::exchange)
+    }
+
+    fn written_since(&self, cancel: &Cancel, exchanged: &Exchanged) -> Result<Vec<PathBuf>, ProtectError> {
+        self.with(cancel, |request| protect::written_since(request, exchanged))
+    }
+
+    fn with<T>(&self, cancel: &Cancel, body: impl FnOnce(&Exchange<'_>) -> T) -> T {
         let patterns: Vec<Glob> = self.patterns.iter().filter_map(|pattern| pattern.parse().ok()).collect();
-        protect::exchange(&Exchange {
+        body(&Exchange {
             git: &Git::new(&self.env.0, &self.run_id, cancel.clone()),
             run_id: &self.run_id,
             run_dir: &self.run_dir,

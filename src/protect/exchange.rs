@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::error::ProtectError;
-use super::put_back::put_back;
+use super::put_back::{put_back, written_of_those_exchanged};
 use super::record::{Bytes, Entry, Record, Version, copy, temporary};
 use crate::checkpoint::{CheckpointFile, FileForm, Pointer, contents_of, differing, files_of};
 use crate::config::Glob;
@@ -66,14 +66,10 @@ struct Wanted {
 /// When anything cannot be exchanged. Then the tree is as before, unless [`ProtectError::leaves_files`].
 pub fn exchange(request: &Exchange<'_>) -> Result<Exchanged, ProtectError> {
     put_back(request.run_dir)?;
-    let gone = || ProtectError::NoRepository { dir: request.cwd.to_owned() };
-    let cwd = request.cwd.canonicalize().map_err(|_| gone())?;
-    let repository = Repository::find(&cwd).ok_or_else(gone)?;
-    let top = repository.top.clone().ok_or_else(gone)?;
+    let Tree { repository, top, below } = Tree::of(request.cwd)?;
     if repository.commit(request.git, request.base)?.is_none() {
         return Err(ProtectError::NoBase { base: request.base.to_owned() });
     }
-    let below = cwd.strip_prefix(&top).unwrap_or(Path::new("")).to_owned();
     let (files, mut exchanged) = protected(request, &repository, &below)?;
     let mut tries = 1;
     loop {
@@ -104,16 +100,51 @@ pub fn exchange(request: &Exchange<'_>) -> Result<Exchanged, ProtectError> {
     }
 }
 
+/// The protected files that are not as the commit has them, although an exchange has made them so: something has written them since,
+/// also those that were as they should be before. Seen from the top of the tree. To be asked before [`put_back`].
+///
+/// # Errors
+/// When git fails, or a file cannot be read.
+pub fn written_since(request: &Exchange<'_>, exchanged: &Exchanged) -> Result<Vec<PathBuf>, ProtectError> {
+    let Tree { repository, below, .. } = Tree::of(request.cwd)?;
+    let (files, _) = protected(request, &repository, &below)?;
+    let mut written = written_of_those_exchanged(request.run_dir)?;
+    for file in differing(request.git, &repository, files)? {
+        let has_a_pointer_only = seen_from(&below, std::slice::from_ref(&file.path))
+            .iter()
+            .all(|path| exchanged.without_content.contains(path));
+        if !has_a_pointer_only && !written.contains(&file.path) {
+            written.push(file.path);
+        }
+    }
+    Ok(written)
+}
+
+/// The working tree that a directory lies in.
+struct Tree {
+    repository: Repository,
+    top: PathBuf,
+    /// The directory, seen from the top.
+    below: PathBuf,
+}
+
+impl Tree {
+    fn of(cwd: &Path) -> Result<Self, ProtectError> {
+        let gone = || ProtectError::NoRepository { dir: cwd.to_owned() };
+        let cwd = cwd.canonicalize().map_err(|_| gone())?;
+        let repository = Repository::find(&cwd).ok_or_else(gone)?;
+        let top = repository.top.clone().ok_or_else(gone)?;
+        let below = cwd.strip_prefix(&top).unwrap_or(Path::new("")).to_owned();
+        Ok(Self { repository, top, below })
+    }
+}
+
 /// The patterns that name no file of the working tree of this directory which a checkpoint would keep.
 ///
 /// # Errors
 /// When git fails.
 pub fn unmatched(git: &Git, cwd: &Path, patterns: &[Glob]) -> Result<Vec<String>, ProtectError> {
-    let gone = || ProtectError::NoRepository { dir: cwd.to_owned() };
-    let cwd = cwd.canonicalize().map_err(|_| gone())?;
-    let repository = Repository::find(&cwd).ok_or_else(gone)?;
-    let top = repository.top.clone().ok_or_else(gone)?;
-    let below = cwd.strip_prefix(&top).unwrap_or(Path::new("")).to_owned();
+    let Tree { repository, below, .. } = Tree::of(cwd)?;
     let listed = Call::new(["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard"]);
     let listed = git.run(&repository.place(), &listed)?;
     let mut named = vec![false; patterns.len()];

@@ -16,8 +16,8 @@ mod put_back;
 mod record;
 
 pub use error::ProtectError;
-pub use exchange::{Exchange, Exchanged, exchange, unmatched};
-pub use put_back::{PutBack, is_pending, pending_in, put_back, written_since};
+pub use exchange::{Exchange, Exchanged, exchange, unmatched, written_since};
+pub use put_back::{PutBack, is_pending, pending_in, put_back};
 
 #[cfg(test)]
 mod tests;

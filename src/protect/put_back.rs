@@ -70,12 +70,9 @@ pub fn put_back(run_dir: &Path) -> Result<Option<PutBack>, ProtectError> {
     Ok(Some(done))
 }
 
-/// The files that are not as the exchange has left them: something has written them since, maybe what lay there before. To be asked
-/// before [`put_back`].
-///
-/// # Errors
-/// When the record or the tree cannot be read.
-pub fn written_since(run_dir: &Path) -> Result<Vec<PathBuf>, ProtectError> {
+/// The files that were exchanged and are not as the exchange has left them: something has written them since, maybe what lay there
+/// before.
+pub(super) fn written_of_those_exchanged(run_dir: &Path) -> Result<Vec<PathBuf>, ProtectError> {
     let Some(record) = Record::read(run_dir)? else { return Ok(Vec::new()) };
     let Ok(tree) = DirTree::open(&record.top.0) else { return Ok(Vec::new()) };
     let mut written = Vec::new();

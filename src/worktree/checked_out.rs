@@ -73,6 +73,13 @@ pub(super) fn index_is(git: &Git, top: &Path, commit: &str) -> Result<bool, GitE
     }
 }
 
+/// Whether a file lies in the tree that `to` has and `from` has not: a change that was begun has written it, before the index.
+pub(super) fn has_any_that_is_new(git: &Git, top: &Path, from: &str, to: &str) -> Result<bool, GitError> {
+    let call = Call::new(["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A", from, to]);
+    let added = git.run(&Place::tree(top), &call)?;
+    Ok(records(&added).any(|path| fs::symlink_metadata(top.join(OsStr::from_bytes(path))).is_ok()))
+}
+
 /// The lock of the tree's index, which a git that was killed leaves.
 pub(super) fn left_lock(top: &Path) -> Option<PathBuf> {
     let lock = GitDirs::of(top).own.join("index.lock");

@@ -76,7 +76,9 @@ pub enum MergeOutcome {
 pub struct Unlanded<'a> {
     /// The scratch tree that has the result. What is changed there is not merged.
     pub tree: &'a Path,
-    /// The branch's commit before.
+    /// The branch, as `refs/heads/main`.
+    pub into: &'a str,
+    /// Its commit before.
     pub before: &'a str,
 }
 
@@ -283,10 +285,16 @@ fn recover_locked(git: &Git, trees: &Worktrees, dir: &Path, holder: &Holder) -> 
             let at = |commit: &str| checked_out::index_is(git, tree, commit);
             if at(&landing.commit)? {
                 set_branch(git, &place, landing, &record.id)?;
-            } else if !at(&landing.before)? || !checked_out::is_clean(git, tree)? {
-                // The record stays until the files are in order: until then each merge says how to get there.
+            } else {
                 let unlock = checked_out::left_lock(tree);
-                return Ok(Some(Refusal::HalfWritten { tree: tree.clone(), unlock }));
+                let is_as_before = unlock.is_none()
+                    && at(&landing.before)?
+                    && checked_out::is_clean(git, tree)?
+                    && !checked_out::has_any_that_is_new(git, tree, &landing.before, &landing.commit)?;
+                if !is_as_before {
+                    // The record stays until the files are in order: until then each merge says how to get there.
+                    return Ok(Some(Refusal::HalfWritten { tree: tree.clone(), unlock }));
+                }
             }
         }
     }
@@ -381,7 +389,7 @@ impl Merging<'_> {
             &Call::new(["reset", "--hard", "-q", "--no-recurse-submodules", &commit]).settings(&settings),
         )?;
         after(MergeStep::Computed)?;
-        let unlanded = Unlanded { tree: &self.dir.join(SCRATCH), before: &before };
+        let unlanded = Unlanded { tree: &self.dir.join(SCRATCH), into: &into, before: &before };
         if let Err(why) = check(&unlanded) {
             return Ok(MergeOutcome::ChecksFailed { why });
         }

@@ -49,7 +49,14 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInBase { files } => {
-                write!(f, "not committed, so not in the agent's worktree: {}", named(files))
+                write!(f, "not committed, so not in the agent's worktree: {}", named(files))?;
+                // What the agent's ccc reads is read where the agent was asked for.
+                let are_settings = |path: &PathBuf| path.file_name().is_some_and(|name| name == ".ccc.json");
+                if files.iter().any(are_settings) {
+                    write!(f, " (the settings of .ccc.json count all the same)")
+                } else {
+                    Ok(())
+                }
             }
             Self::FiltersOff { filters } => {
                 let names: Vec<String> =

@@ -11,8 +11,11 @@ use crate::control::protocol::{Hello, Request};
 use crate::core::Outcome;
 use crate::fleet::{AgentRecord, State};
 use crate::journal::{RunDir, Word};
-use crate::ui::format;
+use crate::ui::{clean, format};
 use crate::worktree::{MergeOutcome, Refusal, Strategy, Unlanded};
+
+/// How much of the names of protected files is shown, in characters.
+const FILES_CHARS: usize = 200;
 
 /// Merge the work of agents into the branch that they started from.
 ///
@@ -189,7 +192,7 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     dead_run::put_files_back(dir, context)?;
     // The merge may change the files of the user's tree, in which a run may be at work.
     dead_run::put_files_back_in(&record.project, context)?;
-    let checks = MergeChecks::of(dir, record, &args.check, args.no_checks, context)?;
+    let mut checks = MergeChecks::of(dir, record, &args.check, args.no_checks, context)?;
     let strategy = if args.rebase { Strategy::Rebase } else { Strategy::Merge };
     let uncommitted = agent_tree::uncommitted(record, context)?;
     for file in &uncommitted {
@@ -235,14 +238,14 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
             context.printer.talk(match checks.number() {
                 0 if args.no_checks => "no check was run on the result (--no-checks)".to_owned(),
                 0 => "no check was run on the result: none is configured, and the agent had none".to_owned(),
-                number if checks.protects() => {
-                    format!(
-                        "{} on the result, with the protected files of the branch: passed",
-                        format::count(number, "check")
-                    )
-                }
                 number => format!("{} on the result: passed", format::count(number, "check")),
             });
+            if !checks.restored().is_empty() {
+                let files = clean::one_line(&checks.restored().join(", "), FILES_CHARS);
+                context.printer.warn(format_args!(
+                    "{name}: the checks saw protected files as the branch had them, and what is merged is the agent's version: {files}"
+                ));
+            }
         }
     } else {
         let is_the_agents = matches!(
@@ -252,7 +255,10 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
                 | MergeOutcome::NothingToMerge
                 | MergeOutcome::Refused(Refusal::Unshared { .. })
         );
-        let hint = format!("to have the agent correct it, as its next turn: ccc merge {name} --tell");
+        let hint = match steer::is_alive(dir) {
+            true => format!("to have the agent correct it, as its next turn: ccc merge {name} --tell"),
+            false => format!("to have the agent correct it: {}", to_correct(dir, record, &what)),
+        };
         context.printer.error(format_args!("{name}: {what}"), (is_the_agents && !args.tell).then_some(hint.as_str()));
     }
     Ok(match outcome {
@@ -282,21 +288,32 @@ fn merge(dir: &RunDir, record: &AgentRecord, args: &MergeArgs, context: &Context
     })
 }
 
+/// What an agent is told whose work was not merged.
+fn why_not_merged(record: &AgentRecord, what: &str) -> String {
+    let branch = record.tree.as_ref().and_then(|tree| tree.onto.as_deref()).unwrap_or("its base");
+    let what = what.trim_end();
+    let end = if what.contains('\n') { "\n" } else { ". " };
+    format!(
+        "Your work could not be merged into {branch}: {what}{end}Bring your branch up to date with {branch}, correct this, and commit."
+    )
+}
+
+/// The command that tells this an agent which has ended, with what its run needs to go on. What a check has printed is left out.
+fn to_correct(dir: &RunDir, record: &AgentRecord, what: &str) -> String {
+    steer::going_on_with(dir, &why_not_merged(record, what.lines().next().unwrap_or_default()))
+}
+
 /// Tells an agent why its work was not merged.
 fn tell_agent(dir: &RunDir, record: &AgentRecord, what: &str, context: &Context) {
-    let branch = record.tree.as_ref().and_then(|tree| tree.onto.as_deref()).unwrap_or("its base");
-    let text = format!(
-        "Your work could not be merged into {branch}: {what}. Bring your branch up to date with {branch}, correct this, and commit."
-    );
+    let text = why_not_merged(record, what);
     let said = Client::connect(dir, &Hello::new("merge", false))
-        .and_then(|mut client| client.call(&Request::Say { key: None, text: text.clone(), images: Vec::new() }));
+        .and_then(|mut client| client.call(&Request::Say { key: None, text, images: Vec::new() }));
     match said {
         Ok(_) => context.printer.talk(format_args!("{} is told", record.name)),
         Err(_) => context.printer.talk(format_args!(
-            "{} has ended; to give it this to do: ccc resume {} -p {}",
+            "{} has ended; to give it this to do: {}",
             record.name,
-            record.name,
-            crate::core::shell::quoted(&text)
+            to_correct(dir, record, what)
         )),
     }
 }

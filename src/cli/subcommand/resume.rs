@@ -712,8 +712,9 @@ fn changed_plan(
         // What was read is not what the run began with.
         news.retain(|_| places.gone.is_none());
         if !news.is_empty() {
+            let words = args.prompt.as_deref().map(|text| format!(" -p {}", shell::quoted(text))).unwrap_or_default();
             context.printer.talk(format_args!(
-                "changed since this run began: {}\nthe run keeps the old version; to use the new one:\n    ccc resume {} --reload",
+                "changed since this run began: {}\nthe run keeps the old version; to use the new one:\n    ccc resume {} --reload{words}",
                 news.join(", "),
                 run_dir.id()
             ));

@@ -254,11 +254,23 @@ fn the_checks_of_a_merge_see_protected_files_as_the_branch_has_them() {
         let merged = world.run(&["merge", "fox"]);
         merged.assert_code(code);
         let (said, test) = if code == 0 {
-            ("1 check on the result, with the protected files of the branch: passed", "false\n")
+            ("what is merged is the agent's version: tests/t.sh", "false\n")
         } else {
-            ("the check `sh tests/t.sh` exited with 1 on the result", "grep -q good work.txt\n")
+            (
+                "the check `sh tests/t.sh` exited with 1 on the result, with tests/t.sh as main has it\n",
+                "grep -q good work.txt\n",
+            )
         };
         assert!(merged.stderr.contains(said), "{}", merged.stderr);
+        if code == 1 {
+            // It has spent its iterations, so that has to be lifted for it to correct anything.
+            let hint = "to have the agent correct it: ccc resume";
+            let hint = merged.stderr.lines().find(|line| line.contains(hint)).expect("a hint");
+            assert!(
+                hint.contains(" --max-iterations ") && hint.contains(" -p 'Your work could not be merged"),
+                "{hint}"
+            );
+        }
         let tests = std::fs::read_to_string(world.ground.project().join("tests/t.sh")).expect("read");
         assert_eq!(tests, test);
     }
@@ -297,7 +309,7 @@ fn work_that_is_not_committed_is_not_merged_and_the_command_that_asks_for_it_is_
     for part in [
         "not committed, so not merged: one.txt",
         "nothing to merge: its work is not committed",
-        "ccc merge open --tell",
+        "to have the agent correct it: ccc resume ",
     ] {
         assert!(merged.stderr.contains(part), "{part}: {}", merged.stderr);
     }

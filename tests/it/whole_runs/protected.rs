@@ -242,6 +242,21 @@ fn a_check_during_which_the_agents_version_comes_back_does_not_count_as_passed()
     assert_eq!(world.ground.read("tests/t.sh"), BENT);
 }
 
+/// The agent has left the test alone, so nothing had to be exchanged for the check.
+#[test]
+fn a_check_during_which_a_protected_file_is_written_that_was_as_it_should_be_does_not_count_as_passed() {
+    for check in ["echo exit 0 > tests/t.sh; sh tests/t.sh", "rm tests/t.sh; mkdir tests/t.sh", "rm tests/t.sh"] {
+        let play = json!({"agent": [[{"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}]]});
+        let world = World::on(Ground::new().env("TZ", "UTC"), &play);
+        project(&world.ground);
+        let ended = world.start(&["--check", check, "--protect", "tests/**", "--max-iterations", "1"]).wait();
+        ended.assert_code(4);
+        let passed: Vec<Value> = ended.of_type("check").iter().map(|check| check["passed"].clone()).collect();
+        assert_eq!(passed, [json!(false)], "{check}: {}", ended.stdout);
+        assert_eq!(ended.result()["protected"]["written_meanwhile"], json!(["tests/t.sh"]), "{check}");
+    }
+}
+
 #[test]
 fn while_a_check_sees_protected_files_nothing_else_begins_in_the_tree() {
     let (world, check) = in_check(&play());
