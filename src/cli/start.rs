@@ -21,7 +21,7 @@ use crate::agent::Role;
 use crate::config::{Env, Glob, Notify, OutputFormat, Project, Transport};
 use crate::control::protocol::Request;
 use crate::control::{self, Hub, Served};
-use crate::core::shell::words;
+use crate::core::shell::{quoted, words};
 use crate::core::{
     Core, CriticPrompt, Finish, Guard, OperatorInput, Outcome, Plan, SandboxSettings, SessionStart, Tick,
 };
@@ -880,12 +880,19 @@ fn tell_of_missing_programs(plan: &Plan, env: &ChildEnv, redactor: &Redactor, co
     let cwd = Path::new(&plan.cwd);
     for check in &plan.checks {
         if let Some(program) = process::unmade_program(&check.command, &path, cwd) {
-            context.printer.warn(format_args!(
-                "the check `{}` cannot be run yet: there is no program {program} in {}; unless the agent is to make it, give another \
-                 check",
-                redactor.text(&check.command),
-                cwd.display()
-            ));
+            let command = redactor.text(&check.command);
+            if cwd.join(&program).is_file() {
+                context.printer.warn(format_args!(
+                    "the check `{command}` cannot be run yet: {program} is not executable; to make it so: chmod +x {}",
+                    quoted(&cwd.join(&program).display().to_string())
+                ));
+            } else {
+                context.printer.warn(format_args!(
+                    "the check `{command}` cannot be run yet: there is no program {program} in {}; unless the agent is to make it, \
+                     give another check",
+                    cwd.display()
+                ));
+            }
         }
         if let Some(program) = process::missing_program(&check.command, &path, cwd) {
             context.printer.warn(format_args!(

@@ -202,7 +202,15 @@ impl RunDir {
         found_in(state_dir)
     }
 
-    /// All runs, newest first. Damaged ones are listed separately, with the error.
+    /// Whether no run has begun here: a ccc that was killed in its first moments leaves a directory without journal and summary.
+    #[must_use]
+    pub fn has_not_begun(&self) -> bool {
+        let is_missing =
+            |path: PathBuf| std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        is_missing(self.summary()) && is_missing(self.journal())
+    }
+
+    /// All runs that have begun, newest first. Damaged ones are listed separately, with the error.
     ///
     /// # Errors
     /// When the directory of runs exists but cannot be read.
@@ -211,6 +219,7 @@ impl RunDir {
         for dir in newest_first(state_dir)? {
             match RunSummary::read(&dir.summary()) {
                 Ok(summary) => list.runs.push((dir, summary)),
+                Err(_) if dir.has_not_begun() => {}
                 Err(error) => list.damaged.push((dir, error)),
             }
         }

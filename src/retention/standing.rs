@@ -68,6 +68,9 @@ pub fn ages(state_dir: &Path, now_unix_ms: i64) -> Result<Vec<RunAge>, RunDirErr
     let mut runs = Vec::new();
     let mut managers = BTreeSet::new();
     for dir in RunDir::all(state_dir)? {
+        if dir.has_not_begun() && !Queued::is_there(&dir) {
+            continue;
+        }
         let summary = RunSummary::read(&dir.summary()).ok();
         let last_unix_ms = summary.as_ref().map_or(i64::MAX, last_unix_ms);
         // A run that has ended is held until its report is written.

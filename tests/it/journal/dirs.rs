@@ -221,6 +221,9 @@ fn a_damaged_summary_is_named_and_does_not_hide_the_others() {
     let at = |id: &str| RunDir::at(state.path(), id).unwrap().summary();
     std::fs::write(at("20261121-000000-torn"), "{\"version\":1,").unwrap();
     std::fs::remove_file(at("20261122-000000-gone")).unwrap();
+    std::fs::write(RunDir::at(state.path(), "20261122-000000-gone").unwrap().journal(), "{}\n").unwrap();
+    // A ccc that was killed in its first moments leaves no more than this, and no run.
+    RunDir::create(state.path(), "20261124-000000-none").unwrap();
     std::fs::write(at("20261123-000000-newer"), "{\"version\":2}").unwrap();
     let list = RunDir::list(state.path()).unwrap();
     assert_eq!(list.runs.len(), 1);

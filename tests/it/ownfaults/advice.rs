@@ -340,6 +340,11 @@ fn a_check_that_the_shell_does_not_run_is_told_to_the_user_before_the_run_at_the
     let ended = world.run(&["resume", &id, "--check", &script, "--max-iterations", "5"]);
     ended.assert_code(0);
     assert!(!ended.stderr.contains("not run"), "{}", ended.stderr);
+    let world = World::new(&two_turns());
+    world.ground.write("nox.sh", "true\n");
+    let ended = told(&world, &["--check", "./nox.sh", "--max-iterations", "1"]);
+    let command = ended.stderr.split("to make it so: ").nth(1).and_then(|rest| rest.lines().next()).expect("a command");
+    assert!(command.starts_with("chmod +x ") && command.ends_with("/nox.sh"), "{command}");
 }
 
 #[test]
