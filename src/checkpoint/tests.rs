@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use super::*;
 use crate::git::Place;
@@ -438,18 +439,19 @@ fn what_is_known_of_the_last_checkpoint_saves_asking_and_is_not_trusted() {
 fn a_lock_that_a_killed_git_has_left_on_a_reference_of_ours_is_removed_and_one_that_is_held_is_waited_for() {
     let ground = Ground::new();
     let lock = |number: u64| ground.project().join(format!(".git/refs/ccc/run-1/{number}.lock"));
-    crate::git::tests::write(&lock(1), "");
+    write(&lock(1), "");
     assert_eq!(kept(&ground, "before the agent began").number, 1);
     assert!(!lock(1).exists());
     // One that is given up and taken again is held by somebody who lives.
     ground.write("src/a.rs", "two\n");
-    let (done, over) = std::sync::mpsc::channel::<()>();
+    let (done, over) = channel::<()>();
     std::thread::scope(|scope| {
         let lock = &lock;
         scope.spawn(move || {
-            while over.recv_timeout(std::time::Duration::from_millis(20)).is_err() {
+            let held = || over.recv_timeout(std::time::Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout);
+            while held() {
                 let _ = fs::remove_file(lock(2).with_extension("lock.old"));
-                crate::git::tests::write(&lock(2).with_extension("lock.new"), "");
+                write(&lock(2).with_extension("lock.new"), "");
                 let _ = fs::rename(lock(2).with_extension("lock.new"), lock(2));
             }
         });

@@ -234,9 +234,10 @@ fn an_attempt_that_fails_takes_back_what_it_has_made_and_nothing_else() {
     }
     // Git itself fails: at the branch, and at the checkout.
     let git_dir = project.join(".git");
-    write(&git_dir.join("refs/heads/agent/fox.lock"), "");
-    add(&fleet.ground.ours(), &fleet.request(&project, "fox")).expect_err("the branch is locked");
-    fs::remove_file(git_dir.join("refs/heads/agent/fox.lock")).expect("removed");
+    let lock = git_dir.join("refs/heads/agent/fox.lock");
+    fs::create_dir(&lock).expect("made");
+    add(&fleet.ground.ours(), &fleet.request(&project, "fox")).expect_err("the branch cannot be locked");
+    fs::remove_dir(&lock).expect("removed");
     assert_eq!(fleet.traces(), before);
     let blob = fleet.ground.git(&["rev-parse", "HEAD:src/a.rs"]);
     let object = git_dir.join("objects").join(&blob[..2]).join(&blob[2..]);
@@ -246,6 +247,13 @@ fn an_attempt_that_fails_takes_back_what_it_has_made_and_nothing_else() {
     assert!(error.to_string().contains("`git reset` failed"), "{error}");
     fs::rename(&hidden, &object).expect("back");
     assert_eq!(fleet.traces(), before);
+}
+
+#[test]
+fn the_lock_that_a_killed_git_has_left_on_the_branch_is_no_obstacle() {
+    let fleet = Fleet::new();
+    write(&fleet.ground.project().join(".git/refs/heads/agent/fox.lock"), "");
+    assert_eq!(fleet.add("fox").worktree.branch, "agent/fox");
 }
 
 #[test]
