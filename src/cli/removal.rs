@@ -1,5 +1,6 @@
 //! Removes agents of the fleet: ends the run, keeps what was not merged, removes the working tree, frees the name.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::agent::record_error;
@@ -11,6 +12,8 @@ use crate::files::TimedLock;
 use crate::fleet::{Agent, AgentRecord, KeptDown, State};
 use crate::journal::{FileLock, RunDir, RunNames};
 
+/// Where the runs of agents are kept that `ccc nuke` has removed.
+const ARCHIVE_DIR: &str = "archive";
 /// How long a run that was told to end at once may take.
 const END_WAIT: Duration = Duration::from_secs(30);
 
@@ -117,4 +120,19 @@ pub(super) fn clear(agent: &Agent, context: &Context) -> Result<Vec<String>, Cli
     let _lock = held(&agent.dir)?;
     protected_files::put_back(&agent.dir, context)?;
     agent_tree::unmake(&agent.record, false, context)
+}
+
+/// The directory of the runs whose agents `ccc nuke` has removed.
+pub(super) fn archive_dir(state: &Path) -> PathBuf {
+    state.join(ARCHIVE_DIR)
+}
+
+/// The newest run in the archive that has this name, or whose id begins so.
+pub(super) fn archived(wanted: &str, state: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(archive_dir(state)).ok()?;
+    let is_wanted = |dir: &PathBuf| {
+        let begins = dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(wanted));
+        begins || AgentRecord::read_in(dir).ok().flatten().is_some_and(|record| record.name == wanted)
+    };
+    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_wanted).max()
 }

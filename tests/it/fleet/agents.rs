@@ -149,7 +149,21 @@ fn many_agents_start_at_once_and_are_ended_by_one_command() {
     assert_eq!((agents.len(), names.len(), ports.len()), (6, 6, 6), "{agents:?}");
     let shown = world.run(&["tree"]);
     assert_eq!(shown.stdout.lines().filter(|line| line.contains("working")).count(), 6, "{}", shown.stdout);
-    world.run(&["nuke", "--yes"]).assert_code(0);
+    let nuked = world.run(&["nuke", "--yes"]);
+    nuked.assert_code(0);
+    let archive = world.ground.state().join("archive");
+    let said = nuked.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(&format!("their journals are in {}", archive.display())), "{}", nuked.stderr);
+    // Where it is read is told of each.
+    for wanted in [names[0], agents[0]["id"].as_str().expect("an id")] {
+        let gone = world.run(&["explain", wanted]);
+        gone.assert_code(2);
+        let said = gone.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, path) = said.split_once("type: ccc explain ").expect("a command");
+        let path = path.split(' ').next().expect("a path");
+        assert!(path.starts_with(&archive.display().to_string()), "{path}");
+        world.run(&["explain", path]).assert_code(0);
+    }
     assert!(listed(&world).is_empty());
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 1);
     assert_eq!(fs::read_dir(world.ground.state().join("archive")).expect("an archive").count(), 6);
