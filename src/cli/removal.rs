@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::agent::record_error;
+use super::agent_tree::Unmade;
 use super::{CliError, Context, ErrorKind, agent_tree, protected_files, queue, steer, telling};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
@@ -95,7 +96,7 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
     record.write(&agent.dir).map_err(|error| record_error(&error))?;
     let put_back = protected_files::put_back(&agent.dir, context);
     let notes = match put_back.and_then(|()| agent_tree::unmake(&record, discard, context)) {
-        Ok(notes) => notes,
+        Ok(unmade) => unmade.notes,
         Err(error) => {
             // It stays in the list until its tree is gone.
             let _ = agent.record.write(&agent.dir);
@@ -116,7 +117,7 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
 ///
 /// # Errors
 /// When its run is active, or its tree cannot be removed without loss.
-pub(super) fn clear(agent: &Agent, context: &Context) -> Result<Vec<String>, CliError> {
+pub(super) fn clear(agent: &Agent, context: &Context) -> Result<Unmade, CliError> {
     let _lock = held(&agent.dir)?;
     protected_files::put_back(&agent.dir, context)?;
     agent_tree::unmake(&agent.record, false, context)

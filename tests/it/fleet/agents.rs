@@ -222,9 +222,12 @@ fn work_that_is_merged_is_cleared_away_and_no_other() {
     world.ground.git(&["merge", "-q", "agent/merged"]);
     let told = world.run(&["gc", "--dry-run"]);
     told.assert_code(0);
-    assert_eq!(told.stdout.trim(), "would remove the worktree of merged: its work is merged");
+    let what = "the worktree of merged and its branch agent/merged: its work is merged";
+    assert_eq!(told.stdout.trim(), format!("would remove {what}"));
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 3);
-    world.run(&["gc"]).assert_code(0);
+    let cleared = world.run(&["gc"]);
+    cleared.assert_code(0);
+    assert_eq!(cleared.stdout.trim(), format!("removed {what}"));
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 2);
     assert_eq!(world.ground.git(&["branch", "--list", "agent/*", "--format=%(refname:short)"]).trim(), "agent/open");
     let again = world.run(&["gc"]);
