@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{CliError, Context, ErrorKind};
 use crate::checkpoint::{self, FILE_LIMIT_BYTES};
 use crate::config::{GitDirs, Project, WorktreeSettings};
+use crate::core::shell;
 use crate::driver;
 use crate::files::make_private_dir;
 use crate::fleet::{AgentRecord, AgentTree, Role};
@@ -15,7 +16,7 @@ use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
     self, AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, MergeOutcome, MergeRequest, PortError, Ports,
-    RemoveRequest, Removed, Strategy, TreeFate, Unlanded, Unshared, Work, WorktreeError, Worktrees, add,
+    RemoveRequest, Removed, SALVAGE, Strategy, TreeFate, Unlanded, Unshared, Work, WorktreeError, Worktrees, add,
     remove,
 };
 
@@ -435,11 +436,39 @@ fn work_of(record: &AgentRecord, context: &Context) -> Result<(Git, Work), CliEr
     }
     let git = git(&record.id, context)?;
     let found = Worktrees::new(&context.dirs()?.state).and_then(|trees| trees.find(&record.id));
-    let work = found.and_then(|tree| worktree::work(&git, &tree)).map_err(|error| error_of(&error))?;
+    let work = found.and_then(|tree| worktree::work(&git, &tree)).map_err(|error| match (&error, &record.tree) {
+        (WorktreeError::Unknown { .. }, Some(tree)) => error_of(&error).hint(where_work_is(record, tree, &git)),
+        _ => error_of(&error),
+    })?;
     for left in &work.left_out {
         context.printer.warn(left);
     }
     Ok((git, work))
+}
+
+/// Where the work of an agent is whose working tree was removed, with the command that shows it.
+fn where_work_is(record: &AgentRecord, tree: &AgentTree, git: &Git) -> String {
+    let Some(repository) = Repository::find(&tree.repository) else {
+        return format!("the repository {} is gone", tree.repository.display());
+    };
+    let base = tree.base.get(..12).unwrap_or(&tree.base);
+    let in_repository = format!("git -C {}", shell::quoted(&tree.repository.display().to_string()));
+    // What was saved has also the commits of the branch.
+    let list = Call::new(["for-each-ref", "--sort=-creatordate", "--format=%(refname)"]);
+    let list = git.text(&repository.place(), &list.arg(format!("{SALVAGE}/{}/", record.id))).unwrap_or_default();
+    if let Some(saved) = list.lines().next() {
+        return format!("the agent was removed, and its work is kept; to see it: {in_repository} diff {base} {saved}");
+    }
+    let branch = &tree.branch;
+    if matches!(repository.commit(git, &format!("refs/heads/{branch}")), Ok(Some(_))) {
+        return format!(
+            "the agent was removed, and its commits are on the branch {branch}; to see them: {in_repository} diff {base}...{}",
+            shell::quoted(branch)
+        );
+    }
+    format!(
+        "the agent was removed, and its branch {branch} with it; to see what came since it began: {in_repository} log -p {base}.."
+    )
 }
 
 fn failed(error: &GitError) -> CliError {

@@ -86,6 +86,22 @@ fn an_agent_works_on_a_branch_of_its_own_and_is_removed_without_loss() {
     assert_eq!(world.ground.git(&["show", &format!("{salvage}:two.txt")]).trim(), "two");
     assert_eq!(world.ground.git(&["show", "agent/login:one.txt"]).trim(), "one");
     assert!(listed(&world).is_empty());
+    // What the hint says shows all of it, and without what was saved the commits of the branch.
+    let all: [(&[&str], &[&str]); 3] = [
+        (&["+one", "+two"], &["update-ref", "-d", &salvage]),
+        (&["+one"], &["branch", "-D", "agent/login"]),
+        (&[], &["status"]),
+    ];
+    for (shown, then) in all {
+        let diff = world.run(&["diff", &id]);
+        diff.assert_code(2);
+        let said = diff.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, command) = said.split_once(": git -C ").expect("a command");
+        let (_, args) = command.split_once(' ').expect("what git does");
+        let patch = world.ground.git(&args.split(' ').collect::<Vec<_>>());
+        assert!(shown.iter().all(|line| patch.contains(line)), "{said}: {patch}");
+        world.ground.git(then);
+    }
     // Its run can still be read, and its name is free.
     world.run(&["explain", &id]).assert_code(0);
     new(&world, &["--name", "login", "--no-worktree", "--share-tree"]).assert_code(0);
