@@ -57,6 +57,15 @@ pub fn changed_paths(git: &Git, place: &Place, from: &str, to: &str) -> Result<V
     Ok(records(&output).map(to_path).collect())
 }
 
+/// Those of [`changed_paths`] that `from` has not.
+///
+/// # Errors
+/// As [`changed_paths`].
+pub fn added_paths(git: &Git, place: &Place, from: &str, to: &str) -> Result<Vec<PathBuf>, GitError> {
+    let output = compare(git, place, &["--name-only", "--no-renames", "--diff-filter=A", "-z"], [from, to], &[])?;
+    Ok(records(&output).map(to_path).collect())
+}
+
 fn compare(
     git: &Git,
     place: &Place,

@@ -34,7 +34,7 @@ mod series;
 mod take;
 mod verbatim;
 
-pub use diff::{FileChange, Summary, changed_paths, diff, summary};
+pub use diff::{FileChange, Summary, added_paths, changed_paths, diff, summary};
 pub use error::CheckpointError;
 pub use files_of::{CheckpointFile, FileForm, contents_of, differing, files_of};
 pub use left_out::{LeftOut, LeftOutWhy};

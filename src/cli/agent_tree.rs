@@ -1,20 +1,23 @@
 //! The working trees of agents, for the commands: made, removed, and what is different in them.
 
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{CliError, Context, ErrorKind};
 use crate::checkpoint::{self, FILE_LIMIT_BYTES};
 use crate::config::{GitDirs, Project, WorktreeSettings};
+use crate::core::shell;
 use crate::driver;
 use crate::files::make_private_dir;
 use crate::fleet::{AgentRecord, AgentTree, Role};
-use crate::git::{Git, GitError, Repository, contains};
+use crate::git::{Call, Git, GitError, Repository, contains, records};
 use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
     self, AddRequest, BranchFate, BranchWish, CloneWish, DEFAULT_RANGE, MergeOutcome, MergeRequest, PortError, Ports,
-    RemoveRequest, Removed, Strategy, TreeFate, Unlanded, Unshared, Work, WorktreeError, Worktrees, add, remove,
+    RemoveRequest, Removed, SALVAGE, Strategy, TreeFate, Unlanded, Unshared, Work, WorktreeError, Worktrees, add,
+    remove,
 };
 
 /// Why git must not prune an agent's working tree, for `git worktree list`.
@@ -160,11 +163,20 @@ pub(super) fn ports(
     })
 }
 
+/// What became of the working tree of an agent.
+#[derive(Debug, Default)]
+pub(super) struct Unmade {
+    /// What was kept of it and where, for the user.
+    pub(super) notes: Vec<String>,
+    /// The branch that was deleted with it.
+    pub(super) deleted_branch: Option<String>,
+}
+
 /// Removes the working tree of an agent, if it has one, frees its ports, and says what was kept of it and where.
 ///
 /// # Errors
 /// When something in it cannot be kept. The removal can be repeated.
-pub(super) fn unmake(record: &AgentRecord, discard: bool, context: &Context) -> Result<Vec<String>, CliError> {
+pub(super) fn unmake(record: &AgentRecord, discard: bool, context: &Context) -> Result<Unmade, CliError> {
     let request = RemoveRequest {
         state_dir: &context.dirs()?.state,
         id: &record.id,
@@ -177,9 +189,13 @@ pub(super) fn unmake(record: &AgentRecord, discard: bool, context: &Context) -> 
     }
     // The record of an agent that was killed at its start may not name the tree that was being made.
     match remove(&git(&record.id, context)?, &request) {
-        Ok(removed) => Ok(told(&removed)),
+        Ok(removed) => {
+            let is_deleted = removed.branch == BranchFate::Deleted;
+            let deleted_branch = is_deleted.then(|| removed.worktree.branch.clone());
+            Ok(Unmade { notes: told(&removed), deleted_branch })
+        }
         // It was removed before, or never had one.
-        Err(WorktreeError::Unknown { .. }) => Ok(Vec::new()),
+        Err(WorktreeError::Unknown { .. }) => Ok(Unmade::default()),
         Err(error @ WorktreeError::NotSaved { .. }) => {
             Err(error_of(&error).hint(format!("to remove it with them: ccc kill {} --discard", record.name)))
         }
@@ -230,6 +246,31 @@ pub(super) fn is_merged(record: &AgentRecord, tree: &AgentTree, context: &Contex
         return Ok(false);
     }
     Ok(!tree.path.is_dir() || uncommitted(record, context)?.is_empty())
+}
+
+/// The branch of an agent whose work is merged, if it would be deleted with the working tree: no other tree has it checked out.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn branch_that_would_go(
+    record: &AgentRecord,
+    tree: &AgentTree,
+    context: &Context,
+) -> Result<Option<String>, CliError> {
+    let Some(repository) = Repository::find(&tree.repository) else { return Ok(None) };
+    let list = Call::new(["worktree", "list", "--porcelain", "-z"]);
+    let list = git(&record.id, context)?.run(&repository.place(), &list).map_err(|error| failed(&error))?;
+    let branch = format!("branch refs/heads/{}", tree.branch);
+    let own = tree.path.as_os_str().as_bytes();
+    let mut top: &[u8] = &[];
+    for line in records(&list) {
+        if let Some(path) = line.strip_prefix(b"worktree ") {
+            top = path;
+        } else if line == branch.as_bytes() && top != own {
+            return Ok(None);
+        }
+    }
+    Ok(Some(tree.branch.clone()))
 }
 
 /// What was kept, and where.
@@ -395,11 +436,39 @@ fn work_of(record: &AgentRecord, context: &Context) -> Result<(Git, Work), CliEr
     }
     let git = git(&record.id, context)?;
     let found = Worktrees::new(&context.dirs()?.state).and_then(|trees| trees.find(&record.id));
-    let work = found.and_then(|tree| worktree::work(&git, &tree)).map_err(|error| error_of(&error))?;
+    let work = found.and_then(|tree| worktree::work(&git, &tree)).map_err(|error| match (&error, &record.tree) {
+        (WorktreeError::Unknown { .. }, Some(tree)) => error_of(&error).hint(where_work_is(record, tree, &git)),
+        _ => error_of(&error),
+    })?;
     for left in &work.left_out {
         context.printer.warn(left);
     }
     Ok((git, work))
+}
+
+/// Where the work of an agent is whose working tree was removed, with the command that shows it.
+fn where_work_is(record: &AgentRecord, tree: &AgentTree, git: &Git) -> String {
+    let Some(repository) = Repository::find(&tree.repository) else {
+        return format!("the repository {} is gone", tree.repository.display());
+    };
+    let base = tree.base.get(..12).unwrap_or(&tree.base);
+    let in_repository = format!("git -C {}", shell::quoted(&tree.repository.display().to_string()));
+    // What was saved has also the commits of the branch.
+    let list = Call::new(["for-each-ref", "--sort=-creatordate", "--format=%(refname)"]);
+    let list = git.text(&repository.place(), &list.arg(format!("{SALVAGE}/{}/", record.id))).unwrap_or_default();
+    if let Some(saved) = list.lines().next() {
+        return format!("the agent was removed, and its work is kept; to see it: {in_repository} diff {base} {saved}");
+    }
+    let branch = &tree.branch;
+    if matches!(repository.commit(git, &format!("refs/heads/{branch}")), Ok(Some(_))) {
+        return format!(
+            "the agent was removed, and its commits are on the branch {branch}; to see them: {in_repository} diff {base}...{}",
+            shell::quoted(branch)
+        );
+    }
+    format!(
+        "the agent was removed, and its branch {branch} with it; to see what came since it began: {in_repository} log -p {base}.."
+    )
 }
 
 fn failed(error: &GitError) -> CliError {

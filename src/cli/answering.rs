@@ -2,10 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::agent::{AnswerForm, Asked, AskedField, AskedQuestion};
 use crate::control::protocol::{Request, Welcome};
 use crate::core::{Question, Ruling, Show};
-use crate::ui;
+use crate::ui::{self, clean};
+
+/// How many characters of a question, of an offered answer, and of what that means are shown.
+const QUESTION_CHARS: usize = 200;
+const LABEL_CHARS: usize = 80;
+const DESCRIPTION_CHARS: usize = 300;
 
 /// An open question or request of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +21,40 @@ pub(super) enum Open {
     Question(Question),
     /// A request of the agent.
     Asked(Box<Asked>),
+}
+
+/// An answer that is offered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Offered {
+    /// The question that it answers, where the request has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) question: Option<String>,
+    /// The number that chooses it; `None` where the answer has the label instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) number: Option<usize>,
+    /// The answer.
+    pub(super) label: String,
+    /// What it means; empty where that is not said.
+    pub(super) description: String,
+}
+
+impl Offered {
+    /// The rows that show these, below their question.
+    pub(super) fn rows(offered: &[Offered]) -> Vec<String> {
+        let mut rows = Vec::new();
+        let mut question = None;
+        for one in offered {
+            if one.question.as_ref() != question {
+                question = one.question.as_ref();
+                rows.extend(question.map(|text| format!("    {}", clean::one_line(text, QUESTION_CHARS))));
+            }
+            let number = one.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+            let about = clean::one_line(&one.description, DESCRIPTION_CHARS);
+            let colon = if about.is_empty() { "" } else { ": " };
+            rows.push(format!("    {number} {}{colon}{about}", clean::one_line(&one.label, LABEL_CHARS)));
+        }
+        rows
+    }
 }
 
 impl Open {
@@ -47,6 +88,40 @@ impl Open {
             }
             Open::Asked(ask) => format!("{} {}", ask.tool, ask.target).trim_end().to_owned(),
         }
+    }
+
+    /// The answers that are offered: the choices of ccc's question, or the options of the agent's questions. A request that is
+    /// allowed or denied has none, and neither has a form.
+    pub(super) fn offered(&self) -> Vec<Offered> {
+        let ask = match self {
+            Open::Question(question) => {
+                let choices = question.choices().into_iter().enumerate();
+                return choices
+                    .map(|(at, choice)| Offered {
+                        question: None,
+                        number: Some(at + 1),
+                        label: choice.answer.name().to_owned(),
+                        description: choice.text,
+                    })
+                    .collect();
+            }
+            Open::Asked(ask) if ask.kind.answer_form() == AnswerForm::Questions => ask,
+            Open::Asked(_) => return Vec::new(),
+        };
+        // A number chooses only where there is one question.
+        let is_one = ask.questions.len() == 1;
+        let of_question = |one: &AskedQuestion| {
+            let question = (!is_one).then(|| one.question.clone());
+            let options = one.options.iter().enumerate();
+            let offered = options.map(|(at, option)| Offered {
+                question: question.clone(),
+                number: is_one.then_some(at + 1),
+                label: option.label.clone(),
+                description: option.description.clone(),
+            });
+            offered.collect::<Vec<_>>()
+        };
+        ask.questions.iter().flat_map(of_question).collect()
     }
 
     /// An answer that fits, for a command that the user can paste and edit.
@@ -254,6 +329,32 @@ mod tests {
             assert_eq!(open.example(), example);
             assert!(open.answered(example).is_ok(), "{example}");
         }
+    }
+
+    #[test]
+    fn what_is_offered_is_shown_with_the_number_or_the_text_that_chooses_it() {
+        let option = |label: &str, description: &str| AskedOption {
+            label: label.to_owned(),
+            description: description.to_owned(),
+        };
+        let question = |text: &str, options: Vec<AskedOption>| AskedQuestion {
+            question: text.to_owned(),
+            options,
+            ..AskedQuestion::default()
+        };
+        let rows = |questions: Vec<AskedQuestion>| {
+            let ask = Asked { questions, ..asked(AskedKind::Choices) };
+            Offered::rows(&Open::Asked(Box::new(ask)).offered())
+        };
+        let port = || vec![option("8080", "usual"), option("90\u{1b}[31m90\n", "")];
+        assert_eq!(rows(vec![question("Which port?", port())])[0], "    1 8080: usual");
+        let second = &rows(vec![question("Which port?", port())])[1];
+        assert!(second.starts_with("    2 90") && !second.contains(['\u{1b}', '\n', ':']), "{second:?}");
+        // The answer to several questions is an object with their labels.
+        let several = rows(vec![question("A?", vec![option("x", "")]), question("B?", vec![option("y", "why")])]);
+        assert_eq!(several, ["    A?", "    - x", "    B?", "    - y: why"]);
+        assert!(rows(vec![question("Which name?", Vec::new())]).is_empty());
+        assert!(Open::Asked(Box::new(asked(AskedKind::Permission))).offered().is_empty());
     }
 
     #[test]

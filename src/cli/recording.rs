@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::queue::not_started;
-use super::{CliError, Context, ErrorKind, inside, steer};
+use super::{CliError, Context, ErrorKind, inside, removal, steer};
+use crate::core::shell;
 use crate::fleet::Queued;
 use crate::journal::{JOURNAL_FILE, RunDir};
 
@@ -33,7 +34,14 @@ pub(super) fn journal_of(wanted: Option<&str>, command: &str, context: &Context)
             Some(text) if context.cwd().is_ok_and(|cwd| cwd.join(text).join(JOURNAL_FILE).is_file()) => {
                 error.hint(format!("if you mean the directory {text}, write ./{text}"))
             }
-            Some(_) | None => error,
+            Some(text) => match context.dirs().ok().and_then(|dirs| removal::archived(text, &dirs.state)) {
+                Some(kept) => error.hint(format!(
+                    "`ccc nuke` has moved it to the archive; type: ccc {command} {}",
+                    shell::quoted(&kept.display().to_string())
+                )),
+                None => error,
+            },
+            None => error,
         }
     })?;
     inside::may_read(&dir, command, context)?;

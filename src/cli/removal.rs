@@ -1,8 +1,10 @@
 //! Removes agents of the fleet: ends the run, keeps what was not merged, removes the working tree, frees the name.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::agent::record_error;
+use super::agent_tree::Unmade;
 use super::{CliError, Context, ErrorKind, agent_tree, protected_files, queue, steer, telling};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
@@ -11,6 +13,8 @@ use crate::files::TimedLock;
 use crate::fleet::{Agent, AgentRecord, KeptDown, State};
 use crate::journal::{FileLock, RunDir, RunNames};
 
+/// Where the runs of agents are kept that `ccc nuke` has removed.
+const ARCHIVE_DIR: &str = "archive";
 /// How long a run that was told to end at once may take.
 const END_WAIT: Duration = Duration::from_secs(30);
 
@@ -92,7 +96,7 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
     record.write(&agent.dir).map_err(|error| record_error(&error))?;
     let put_back = protected_files::put_back(&agent.dir, context);
     let notes = match put_back.and_then(|()| agent_tree::unmake(&record, discard, context)) {
-        Ok(notes) => notes,
+        Ok(unmade) => unmade.notes,
         Err(error) => {
             // It stays in the list until its tree is gone.
             let _ = agent.record.write(&agent.dir);
@@ -113,8 +117,23 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
 ///
 /// # Errors
 /// When its run is active, or its tree cannot be removed without loss.
-pub(super) fn clear(agent: &Agent, context: &Context) -> Result<Vec<String>, CliError> {
+pub(super) fn clear(agent: &Agent, context: &Context) -> Result<Unmade, CliError> {
     let _lock = held(&agent.dir)?;
     protected_files::put_back(&agent.dir, context)?;
     agent_tree::unmake(&agent.record, false, context)
+}
+
+/// The directory of the runs whose agents `ccc nuke` has removed.
+pub(super) fn archive_dir(state: &Path) -> PathBuf {
+    state.join(ARCHIVE_DIR)
+}
+
+/// The newest run in the archive that has this name, or whose id begins so.
+pub(super) fn archived(wanted: &str, state: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(archive_dir(state)).ok()?;
+    let is_wanted = |dir: &PathBuf| {
+        let begins = dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(wanted));
+        begins || AgentRecord::read_in(dir).ok().flatten().is_some_and(|record| record.name == wanted)
+    };
+    entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_wanted).max()
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::answering::Open;
+use super::answering::{Offered, Open};
 use crate::control::Client;
 use crate::control::protocol::{Hello, Welcome};
-use crate::core::{RestKind, Show};
+use crate::core::{RestKind, Show, shell};
 use crate::journal::RunDir;
 use crate::order::map_of;
 use crate::ui::clean;
@@ -43,9 +43,26 @@ pub(super) struct OpenRequest {
     pub(super) number: u32,
     /// Its subject: the tool and its target, or the question.
     pub(super) about: String,
+    /// The answers that are offered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) options: Vec<Offered>,
     /// An answer that fits.
     #[serde(skip)]
     pub(super) example: String,
+}
+
+impl OpenRequest {
+    /// The command that answers it, of the run with this name or id.
+    pub(super) fn command(&self, run: &str) -> String {
+        format!("ccc answer {} {} {}", shell::quoted(run), self.number, shell::quoted(&self.example))
+    }
+
+    /// The rows below it: what is offered, and the command that answers.
+    pub(super) fn rows(&self, run: &str) -> Vec<String> {
+        let mut rows = Offered::rows(&self.options);
+        rows.push(format!("    {}", self.command(run)));
+        rows
+    }
 }
 
 /// Asks these runs, a few at the same time, so that one that does not answer delays few others.
@@ -69,6 +86,7 @@ pub(super) fn ask(dir: &RunDir) -> Standing {
             let request = |open: &Open| OpenRequest {
                 number: open.number(),
                 about: clean::one_line(&open.about(), ABOUT_CHARS),
+                options: open.offered(),
                 example: open.example(),
             };
             Standing {

@@ -52,19 +52,20 @@ impl TestsOfRun {
         let repository = Repository::find(&cwd).ok_or_else(gone)?;
         let place = repository.place();
         let names = checkpoint::changed_paths(&self.git, &place, &from, &to)?;
+        let new: BTreeSet<PathBuf> = checkpoint::added_paths(&self.git, &place, &from, &to)?.into_iter().collect();
         let patch = checkpoint::diff(&self.git, &place, &from, &to, &[])?;
         let patch = patch.get(..PATCH_BYTES).unwrap_or(&patch);
         let files = patch::parse(&String::from_utf8_lossy(patch));
         let below = place.work_tree.as_deref().and_then(|top| cwd.strip_prefix(top).ok()).unwrap_or(Path::new(""));
-        Ok(touched(&files, &names, checks, &cwd, below, redactor))
+        Ok(touched(&files, (&names, &new), checks, &cwd, below, redactor))
     }
 }
 
-/// What these differences do to tests and to the files of checks. `names` are all files that differ; `below` is the run's directory
-/// `cwd` in its repository.
+/// What these differences do to tests and to the files of checks. `names` are all files that differ, and `new` those of them that
+/// were not there before; `below` is the run's directory `cwd` in its repository.
 fn touched(
     files: &[FileDiff],
-    names: &[PathBuf],
+    (names, new): (&[PathBuf], &BTreeSet<PathBuf>),
     checks: &[String],
     cwd: &Path,
     below: &Path,
@@ -89,9 +90,11 @@ fn touched(
     }
     let read: BTreeSet<&str> =
         files.iter().flat_map(|file| [Some(file.path.as_str()), file.renamed_from.as_deref()]).flatten().collect();
-    for path in names.iter().map(|path| path.to_string_lossy()) {
+    for name in names {
+        let path = name.to_string_lossy();
         let seen = seen_from_run(&path);
-        if checks.iter().any(|check| patch::names_file(check, cwd, &seen)) {
+        // A new file bends no check: it may be the one that the agent was asked for.
+        if !new.contains(name) && checks.iter().any(|check| patch::names_file(check, cwd, &seen)) {
             found.entry(seen).or_default().insert(TestTouch::OfCheck);
         } else if !read.contains(&*path) && patch::is_test_file(&path) {
             found.entry(seen).or_default().insert(TestTouch::Changed);
@@ -121,18 +124,21 @@ fn touched(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
     use redaction::Redactor;
 
     use super::{FILES, touched};
-    use crate::patch::parse;
+    use crate::patch::{FileFate, parse};
 
     fn told(patch: &str, names: &[&str], checks: &[&str], below: &str) -> Vec<String> {
         let names: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
         let checks: Vec<String> = checks.iter().map(|check| (*check).to_owned()).collect();
         let cwd = Path::new("/p").join(below);
-        let told = touched(&parse(patch), &names, &checks, &cwd, Path::new(below), &Redactor::default());
+        let new = parse(patch).into_iter().filter(|file| file.fate == FileFate::Added);
+        let new = new.map(|file| PathBuf::from(file.path)).collect();
+        let told = touched(&parse(patch), (&names, &new), &checks, &cwd, Path::new(below), &Redactor::default());
         told.files.iter().map(|file| format!("{}: {}", file.path, file.in_words())).collect()
     }
 
@@ -150,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_a_check_names_counts_only_if_it_was_there_before() {
+        let new = "diff --git a/src/b.py b/src/b.py\nnew file mode 100644\n--- /dev/null\n+++ b/src/b.py\n@@ -0,0 +1 @@\n+b = 1\n";
+        let changed = "diff --git a/src/b.py b/src/b.py\n--- a/src/b.py\n+++ b/src/b.py\n@@ -1 +1 @@\n-b = 0\n+b = 1\n";
+        let check = ["python3 src/b.py"];
+        assert!(told(new, &["src/b.py"], &check, "").is_empty());
+        assert_eq!(told(changed, &["src/b.py"], &check, ""), ["src/b.py: a check's command names it"]);
+    }
+
+    #[test]
     fn a_test_that_was_renamed_away_is_named_by_both_names() {
         let patch = "diff --git a/web/b_test.go b/web/b.go.bak\nrename from web/b_test.go\nrename to web/b.go.bak\n";
         let names = ["web/b.go.bak", "web/b_test.go"];
@@ -162,7 +177,8 @@ mod tests {
         assert_eq!(told("", &["tests/late.rs", "src/a.rs"], &[], ""), ["tests/late.rs: changed"]);
         let many: Vec<String> = (0..FILES + 7).map(|number| format!("tests/{number}.rs")).collect();
         let names: Vec<PathBuf> = many.iter().map(PathBuf::from).collect();
-        let told = touched(&[], &names, &[], Path::new("/p"), Path::new(""), &Redactor::default());
+        let new = BTreeSet::new();
+        let told = touched(&[], (&names, &new), &[], Path::new("/p"), Path::new(""), &Redactor::default());
         assert_eq!((told.files.len(), told.more), (FILES, 7));
     }
 

@@ -128,7 +128,15 @@ impl AgentRecord {
     /// # Errors
     /// When it cannot be read, is damaged or too new.
     pub fn read(run: &RunDir) -> Result<Option<AgentRecord>, VersionedError> {
-        read_versioned(&file_of(run.path()), AGENT_RECORD, AGENT_VERSION)
+        Self::read_in(run.path())
+    }
+
+    /// The record of the run that is kept in this directory.
+    ///
+    /// # Errors
+    /// As [`AgentRecord::read`].
+    pub fn read_in(dir: &Path) -> Result<Option<AgentRecord>, VersionedError> {
+        read_versioned(&file_of(dir), AGENT_RECORD, AGENT_VERSION)
     }
 
     /// Replaces the record of its run as a whole.

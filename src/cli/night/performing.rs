@@ -25,7 +25,7 @@ use crate::core::shell;
 use crate::driver;
 use crate::journal::{self, LockError, RunDir, RunSummary};
 use crate::process::Foreground;
-use crate::tasks::{List, NightDir, NightRecord, TaskEntry};
+use crate::tasks::{List, NightDir, NightRecord, TaskEntry, TaskOptions};
 use crate::ui::clean::one_line;
 use crate::ui::format;
 use crate::upkeep::{Admission, Rules, admission, headroom_again};
@@ -273,7 +273,7 @@ impl<'a> Night<'a> {
             "{}: {}, {}",
             name_of(record),
             format::count(record.agenda.tasks.iter().filter(|task| task.listed).count(), "task"),
-            bounds_in_words(record, reserve, now)
+            bounds_in_words(record, reserve, self.bounds_of_each().as_deref(), now)
         ));
         loop {
             self.hear();
@@ -658,6 +658,27 @@ impl<'a> Night<'a> {
         }
     }
 
+    /// The bounds of each run besides those of the night, in words; `None` while they are not known.
+    fn bounds_of_each(&self) -> Option<String> {
+        let settings = self.settings.as_ref()?;
+        let has_own = |options: &TaskOptions| {
+            let TaskOptions { cwd, max_iterations, max_duration, max_cost_usd, max_tokens, .. } = options;
+            let given = [cwd.is_some(), max_iterations.is_some(), max_duration.is_some()];
+            given.into_iter().chain([max_cost_usd.is_some(), max_tokens.is_some()]).any(|given| given)
+        };
+        if self.list.tasks.iter().any(|task| !task.done && has_own(&task.options)) {
+            return Some("its own bounds".to_owned());
+        }
+        let budgets = &settings.budgets;
+        let iterations = usize::try_from(budgets.max_iterations.get()).unwrap_or(usize::MAX);
+        let mut parts = vec![format::count(iterations, "iteration")];
+        parts.extend(budgets.max_duration.map(|span| span.to_string()));
+        let cost = self.options.max_cost_usd(&TaskOptions::default(), self.settings.as_ref());
+        parts.extend(cost.map(|usd| format::money(Some(usd))));
+        parts.extend(budgets.max_tokens.map(|tokens| format!("{tokens} tokens")));
+        Some(format!("{} at most", parts.join(", ")))
+    }
+
     /// Shows what would be done.
     fn show_plan(&mut self) -> ExitCode {
         self.begin();
@@ -673,7 +694,7 @@ impl<'a> Night<'a> {
             return ExitCode::COMPLETED;
         }
         let printer = &self.context.printer;
-        let bounds = bounds_in_words(&self.record, self.reserve_percent(now), now);
+        let bounds = bounds_in_words(&self.record, self.reserve_percent(now), self.bounds_of_each().as_deref(), now);
         printer.line(format_args!("{}: {bounds}", name_of(&self.record)));
         for (at, task) in self.record.agenda.tasks.iter().enumerate().filter(|(_, task)| task.listed) {
             let what = match (task.stage, &task.run) {

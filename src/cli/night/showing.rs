@@ -308,8 +308,13 @@ pub(super) fn end_in_words(why: &EndWhy) -> String {
     }
 }
 
-/// The bounds of the night, in words.
-pub(super) fn bounds_in_words(record: &NightRecord, reserve_percent: u8, now_unix_ms: i64) -> String {
+/// The bounds of the night, in words, and those of `each` run as far as they are known.
+pub(super) fn bounds_in_words(
+    record: &NightRecord,
+    reserve_percent: u8,
+    each: Option<&str>,
+    now_unix_ms: i64,
+) -> String {
     let bounds = &record.agenda.bounds;
     let mut parts = Vec::new();
     parts.extend(
@@ -322,7 +327,8 @@ pub(super) fn bounds_in_words(record: &NightRecord, reserve_percent: u8, now_uni
     if bounds.stops_at_failure {
         parts.push("stops at the first failure".to_owned());
     }
-    if parts.is_empty() { "no bounds".to_owned() } else { parts.join(", ") }
+    let night = if parts.is_empty() { "no bounds on the night".to_owned() } else { parts.join(", ") };
+    each.map_or_else(|| night.clone(), |each| format!("{night}; each run: {each}"))
 }
 
 /// How long a pause is, in words.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::agent::record_error;
+use crate::cli::agent_tree::Unmade;
 use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, pruning, removal};
 use crate::config::Flags;
@@ -20,6 +21,9 @@ use crate::ui::format;
 
 /// How old references of a run must be that is not there any more: it may belong to another state directory.
 const ORPHAN_AGE_S: i64 = 90 * 24 * 60 * 60;
+
+/// Why the working tree of an agent is needed no more that has done its work.
+const MERGED: &str = "its work is merged";
 
 /// Remove what is needed no more: working trees, old runs, and references of runs that are gone.
 ///
@@ -59,14 +63,16 @@ pub fn run(args: GcArgs, context: &Context) -> Result<ExitCode, CliError> {
             }
         };
         let name = &agent.record.name;
-        let notes = if args.dry_run { Ok(Vec::new()) } else { removal::clear(agent, context) };
-        match notes {
-            Ok(notes) if args.json => context.printer.json(serde_json::json!({
+        let unmade = if args.dry_run { would_be_unmade(agent, why, context) } else { removal::clear(agent, context) };
+        match unmade {
+            Ok(Unmade { notes, deleted_branch }) if args.json => context.printer.json(serde_json::json!({
                 "id": agent.record.id, "name": name, "why": why, "removed": !args.dry_run, "notes": notes,
+                "branch": deleted_branch,
             })),
-            Ok(notes) => {
+            Ok(Unmade { notes, deleted_branch }) => {
                 let what = if args.dry_run { "would remove" } else { "removed" };
-                context.printer.line(format_args!("{what} the worktree of {name}: {why}"));
+                let branch = deleted_branch.map(|branch| format!(" and its branch {branch}")).unwrap_or_default();
+                context.printer.line(format_args!("{what} the worktree of {name}{branch}: {why}"));
                 for note in notes {
                     context.printer.talk(note);
                 }
@@ -84,6 +90,15 @@ pub fn run(args: GcArgs, context: &Context) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::COMPLETED);
     }
     Err(CliError::new(ErrorKind::Failed, format!("not removed: {}", failed.join(", "))))
+}
+
+/// What would become of the working tree of an agent that is removed for this reason.
+fn would_be_unmade(agent: &Agent, why: &str, context: &Context) -> Result<Unmade, CliError> {
+    let deleted_branch = match agent.record.tree.as_ref().filter(|_| why == MERGED) {
+        Some(tree) => agent_tree::branch_that_would_go(&agent.record, tree, context)?,
+        None => None,
+    };
+    Ok(Unmade { notes: Vec::new(), deleted_branch })
 }
 
 /// Removes the runs that the settings do not keep, and completes removals that were interrupted.
@@ -201,5 +216,5 @@ fn needless(agent: &Agent, context: &Context) -> Result<Option<&'static str>, Cl
     if !agent_tree::is_known(&agent.record, context)? {
         return Ok(None);
     }
-    Ok(agent_tree::is_merged(&agent.record, tree, context)?.then_some("its work is merged"))
+    Ok(agent_tree::is_merged(&agent.record, tree, context)?.then_some(MERGED))
 }

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::follow::{self, FollowArgs};
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{CliError, Context, ExitCode, inside, notifying, steer};
-use crate::fleet::State;
+use crate::cli::{CliError, Context, ExitCode, inside, notifying, standing, steer};
+use crate::fleet::{AgentRecord, State};
 use crate::journal::RunSummary;
 
 /// Show the latest of what an agent or another run has done.
@@ -46,7 +46,18 @@ pub fn run(args: LookArgs, context: &Context) -> Result<ExitCode, CliError> {
     if run.journal().exists() {
         printer.history(None, None)?;
     }
-    if args.follow && State::of(&run, summary.as_ref()).is_active() {
+    let is_active = State::of(&run, summary.as_ref()).is_active();
+    if is_active && !args.json {
+        let name = AgentRecord::read(&run).ok().flatten().map(|record| record.name);
+        // The lines above have only what is asked.
+        for open in standing::ask(&run).open {
+            context.printer.line(format_args!("to answer request {}: {}", open.number, open.about));
+            for row in open.rows(name.as_deref().unwrap_or(run.id())) {
+                context.printer.line(row);
+            }
+        }
+    }
+    if args.follow && is_active {
         let since = Some(printer.told_until());
         return follow::run(FollowArgs { run: run.id().to_owned(), json: args.json, words: false, since }, context);
     }

@@ -5,13 +5,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::kill::{agreed, removed};
 use crate::cli::agent::roster;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
+use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, removal};
 use crate::files::make_private_dir;
 use crate::journal::RunDir;
 use crate::keeper;
-
-/// Where the runs of removed agents are kept.
-const ARCHIVE_DIR: &str = "archive";
 
 /// Remove all agents: end their runs at once, keep their work as `ccc kill` does, and move their runs to the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -49,6 +46,9 @@ pub fn run(args: NukeArgs, context: &Context) -> Result<ExitCode, CliError> {
             failed.push(agent.record.name.as_str());
         }
     }
+    if failed.len() < agents.len() {
+        context.printer.talk(format_args!("their journals are in {}", removal::archive_dir(state).display()));
+    }
     if failed.is_empty() {
         end_keeper(state);
         return Ok(ExitCode::COMPLETED);
@@ -58,7 +58,7 @@ pub fn run(args: NukeArgs, context: &Context) -> Result<ExitCode, CliError> {
 
 /// Moves a run to the archive.
 fn archive(run: &RunDir, state: &std::path::Path) -> Result<(), CliError> {
-    let dir = state.join(ARCHIVE_DIR);
+    let dir = removal::archive_dir(state);
     let moved = make_private_dir(&dir).and_then(|()| std::fs::rename(run.path(), dir.join(run.id())));
     moved.map_err(|error| {
         CliError::new(ErrorKind::Io, format!("{}: cannot be moved to {}: {error}", run.path().display(), dir.display()))

@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::agent::roster;
+use crate::cli::answering::Offered;
 use crate::cli::standing::{self, Standing};
 use crate::cli::start::state_error;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode};
@@ -41,6 +42,9 @@ struct Waiting {
     outcome: Option<&'static str>,
     /// What it is about.
     about: String,
+    /// The answers that are offered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    options: Vec<Offered>,
     /// Since when the run waits for its user, unix milliseconds.
     since_unix_ms: i64,
     /// The command that answers, or continues the agent.
@@ -85,6 +89,9 @@ pub fn run(args: QuestionsArgs, context: &Context) -> Result<ExitCode, CliError>
             (None, outcome) => outcome.map_or_else(String::new, |outcome| outcome.in_words().to_owned()),
         };
         context.printer.line(format_args!("{who}: {what}: {} ({} ago)", one.about, format::seconds(age_ms)));
+        for row in Offered::rows(&one.options) {
+            context.printer.line(row);
+        }
         context.printer.line(format_args!("    {}", one.command));
     }
     Ok(ExitCode::COMPLETED)
@@ -98,8 +105,9 @@ fn of_run(dir: &RunDir, run: &RunSummary, standing: &Standing) -> Vec<Waiting> {
         number: Some(open.number),
         outcome: None,
         about: open.about.clone(),
+        options: open.options.clone(),
         since_unix_ms: run.updated_unix_ms,
-        command: format!("ccc answer {} {} {}", name.as_deref().unwrap_or(dir.id()), open.number, open.example),
+        command: open.command(name.as_deref().unwrap_or(dir.id())),
     };
     standing.open.iter().map(one).collect()
 }
@@ -118,6 +126,7 @@ fn of_ended(agent: &Agent) -> Option<Waiting> {
         number: None,
         outcome: Some(outcome.as_str()),
         about: clean::one_line(summary.reason.as_deref().unwrap_or_default(), REASON_CHARS),
+        options: Vec::new(),
         since_unix_ms: summary.ended_unix_ms.unwrap_or(summary.updated_unix_ms),
         command: summary.resume.clone().unwrap_or_else(|| format!("ccc resume {name}")),
     })

@@ -101,7 +101,9 @@ pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     for open in live.iter().flat_map(|live| &live.open) {
         row("asks", &format!("{}: {}", open.number, open.about));
-        context.printer.line(format_args!("    ccc answer {} {} {}", dir.id(), open.number, open.example));
+        for row in open.rows(dir.id()) {
+            context.printer.line(row);
+        }
     }
     Ok(ExitCode::COMPLETED)
 }

@@ -119,6 +119,40 @@ fn an_attached_terminal_without_a_cursor_is_asked_by_lines_and_answers_by_lines(
     assert!(rest.iter().any(|line| line.contains("Second done.")), "{rest:#?}");
 }
 
+#[test]
+fn what_a_question_offers_is_shown_wherever_the_command_that_answers_is() {
+    let world = World::new(&Value::Null);
+    world.play(&json!({
+        "agent": [[
+            {"questions": [{"question": "Which port?", "header": "Port", "multiSelect": false,
+                "options": [{"label": "8080", "description": "usual"}, {"label": "9090", "description": "free"}]}]},
+            {"say": "Done."},
+        ]],
+        "critic": [[{"say": "All is there.\n\n[TASK_COMPLETED]"}]],
+    }));
+    let running = patient(&world);
+    until_asked(&world);
+    for args in [&["questions"][..], &["status", "last"], &["look", "last"]] {
+        let shown = world.run(args);
+        shown.assert_code(0);
+        let (_, below) = shown.stdout.rsplit_once("Which port?").expect("the question");
+        let rows: Vec<&str> = below.lines().skip(1).map(str::trim).collect();
+        assert_eq!(rows[..2], ["1 8080: usual", "2 9090: free"], "{args:?}: {}", shown.stdout);
+        assert!(rows[2].starts_with("ccc answer ") && rows[2].ends_with(" 1 1"), "{args:?}: {}", shown.stdout);
+    }
+    let offered = json!([
+        {"number": 1, "label": "8080", "description": "usual"},
+        {"number": 2, "label": "9090", "description": "free"},
+    ]);
+    let read = |args: &[&str]| -> Value { serde_json::from_str(&world.run(args).stdout).expect("JSON") };
+    assert_eq!(read(&["questions", "--json"])[0]["options"], offered);
+    assert_eq!(read(&["status", "last", "--json"])["live"]["open"][0]["options"], offered);
+    world.run(&["answer", "last", "1", "2"]).assert_code(0);
+    let ended = running.end();
+    ended.assert_code(0);
+    assert_eq!(settled(&ended), ["answered"]);
+}
+
 /// An agent that asks in each way: a permission, questions, a plan, a form, and a permission that something else settles.
 fn asks_in_each_way(world: &World) {
     let mut withdrawn = touch(world, "two");

@@ -86,6 +86,22 @@ fn an_agent_works_on_a_branch_of_its_own_and_is_removed_without_loss() {
     assert_eq!(world.ground.git(&["show", &format!("{salvage}:two.txt")]).trim(), "two");
     assert_eq!(world.ground.git(&["show", "agent/login:one.txt"]).trim(), "one");
     assert!(listed(&world).is_empty());
+    // What the hint says shows all of it, and without what was saved the commits of the branch.
+    let all: [(&[&str], &[&str]); 3] = [
+        (&["+one", "+two"], &["update-ref", "-d", &salvage]),
+        (&["+one"], &["branch", "-D", "agent/login"]),
+        (&[], &["status"]),
+    ];
+    for (shown, then) in all {
+        let diff = world.run(&["diff", &id]);
+        diff.assert_code(2);
+        let said = diff.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, command) = said.split_once(": git -C ").expect("a command");
+        let (_, args) = command.split_once(' ').expect("what git does");
+        let patch = world.ground.git(&args.split(' ').collect::<Vec<_>>());
+        assert!(shown.iter().all(|line| patch.contains(line)), "{said}: {patch}");
+        world.ground.git(then);
+    }
     // Its run can still be read, and its name is free.
     world.run(&["explain", &id]).assert_code(0);
     new(&world, &["--name", "login", "--no-worktree", "--share-tree"]).assert_code(0);
@@ -149,7 +165,21 @@ fn many_agents_start_at_once_and_are_ended_by_one_command() {
     assert_eq!((agents.len(), names.len(), ports.len()), (6, 6, 6), "{agents:?}");
     let shown = world.run(&["tree"]);
     assert_eq!(shown.stdout.lines().filter(|line| line.contains("working")).count(), 6, "{}", shown.stdout);
-    world.run(&["nuke", "--yes"]).assert_code(0);
+    let nuked = world.run(&["nuke", "--yes"]);
+    nuked.assert_code(0);
+    let archive = world.ground.state().join("archive");
+    let said = nuked.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(&format!("their journals are in {}", archive.display())), "{}", nuked.stderr);
+    // Where it is read is told of each.
+    for wanted in [names[0], agents[0]["id"].as_str().expect("an id")] {
+        let gone = world.run(&["explain", wanted]);
+        gone.assert_code(2);
+        let said = gone.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, path) = said.split_once("type: ccc explain ").expect("a command");
+        let path = path.split(' ').next().expect("a path");
+        assert!(path.starts_with(&archive.display().to_string()), "{path}");
+        world.run(&["explain", path]).assert_code(0);
+    }
     assert!(listed(&world).is_empty());
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 1);
     assert_eq!(fs::read_dir(world.ground.state().join("archive")).expect("an archive").count(), 6);
@@ -208,9 +238,12 @@ fn work_that_is_merged_is_cleared_away_and_no_other() {
     world.ground.git(&["merge", "-q", "agent/merged"]);
     let told = world.run(&["gc", "--dry-run"]);
     told.assert_code(0);
-    assert_eq!(told.stdout.trim(), "would remove the worktree of merged: its work is merged");
+    let what = "the worktree of merged and its branch agent/merged: its work is merged";
+    assert_eq!(told.stdout.trim(), format!("would remove {what}"));
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 3);
-    world.run(&["gc"]).assert_code(0);
+    let cleared = world.run(&["gc"]);
+    cleared.assert_code(0);
+    assert_eq!(cleared.stdout.trim(), format!("removed {what}"));
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 2);
     assert_eq!(world.ground.git(&["branch", "--list", "agent/*", "--format=%(refname:short)"]).trim(), "agent/open");
     let again = world.run(&["gc"]);

@@ -188,7 +188,10 @@ fn a_worktree_that_is_removed_under_its_agent_is_said_and_its_commits_are_kept()
     world.run(&["wait", "homeless"]).assert_code(0);
     let cleared = world.run(&["gc"]);
     cleared.assert_code(0);
-    assert_eq!(cleared.stdout.trim(), "removed the worktree of homeless: its work is merged");
+    assert_eq!(
+        cleared.stdout.trim(),
+        "removed the worktree of homeless and its branch agent/homeless: its work is merged"
+    );
     world.run(&["kill", "homeless", "--yes"]).assert_code(0);
     assert!(listed(&world).is_empty());
     assert_eq!(world.ground.git(&["worktree", "list"]).lines().count(), 1);

@@ -60,6 +60,26 @@ fn a_dry_run_shows_the_tasks_and_starts_nothing() {
 }
 
 #[test]
+fn a_dry_run_says_what_bounds_each_run() {
+    let nights = Nights::new();
+    nights.list("one\ntwo\n");
+    nights.0.ground.user_config(&json!({"budgets": {"max_iterations": 2, "max_cost_usd": 0.01}}));
+    let said = |args: &[&str]| {
+        let ended = nights.run(args);
+        ended.assert_code(0);
+        ended.stdout.clone()
+    };
+    let each = "each run: 2 iterations, $0.01 at most\n";
+    let alone = said(&[LIST, "--dry-run"]);
+    assert!(alone.contains(&format!("no bounds on the night; {each}")), "{alone}");
+    let bounded = said(&[LIST, "--dry-run", "--max-cost-usd", "5"]);
+    assert!(bounded.contains("at most $5.00; each run: 2 iterations"), "{bounded}");
+    nights.list(r#"["one", {"task": "two", "max_iterations": 7}]"#);
+    let own = said(&[LIST, "--dry-run"]);
+    assert!(own.contains("no bounds on the night; each run: its own bounds\n"), "{own}");
+}
+
+#[test]
 fn a_dry_run_warns_as_the_start_does_and_says_why_it_would_not_begin() {
     let nights = Nights::new();
     nights.list("one\n");

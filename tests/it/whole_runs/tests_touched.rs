@@ -31,17 +31,18 @@ fn a_bent_test_and_a_changed_check_are_named_to_the_critic_and_in_the_outcome() 
     let tool = |command: &str| json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}});
     let play = json!({
         "agent": [
-            [tool(WEAKENS), tool("echo true > scripts/verify.sh; echo x > tests/test_new.py"), {"say": "Done."}],
+            [tool(WEAKENS), tool("echo true > scripts/verify.sh; echo x > tests/test_new.py; echo true > made.sh"), {"say": "Done."}],
             [tool("echo 'grep -q assert tests/test_sum.py' > scripts/verify.sh"), {"say": "Restored."}],
         ],
         "critic": [[{"say": "Restore scripts/verify.sh."}], [{"say": "[TASK_COMPLETED]"}]],
     });
     let world = World::on(Ground::new(), &play);
     project(&world.ground);
-    let ended = world.start(&["--check", "sh scripts/verify.sh"]).end();
+    let ended = world.start(&["--check", "sh scripts/verify.sh", "--check", "sh made.sh"]).end();
     ended.assert_code(0);
     let journal = ended.journal();
     let briefs = briefs(&journal);
+    assert!(!briefs[0].contains("- made.sh"), "a new file is not a changed check: {}", briefs[0]);
     let both = "- tests/test_sum.py: fewer assertions\n- scripts/verify.sh: a check's command names it\n\n";
     assert!(briefs[0].contains(both), "{}", briefs[0]);
     assert!(!briefs[0].contains("test_new"), "a new test bends none: {}", briefs[0]);
