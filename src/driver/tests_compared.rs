@@ -8,7 +8,7 @@ use crate::checkpoint;
 use crate::core::{TestTouch, TouchedTest, TouchedTests};
 use crate::git::{Git, GitError, Repository};
 use crate::order::sort_by;
-use crate::patch::{self, FileDiff};
+use crate::patch::{self, FileDiff, NamedBy};
 use crate::process::Cancel;
 use crate::ui::clean;
 use redaction::Redactor;
@@ -93,8 +93,10 @@ fn touched(
     for name in names {
         let path = name.to_string_lossy();
         let seen = seen_from_run(&path);
-        // A new file bends no check: it may be the one that the agent was asked for.
-        if !new.contains(name) && checks.iter().any(|check| patch::names_file(check, cwd, &seen)) {
+        // A new file that a check names by its path may be the one that the agent was asked for. One that `make` finds beside the
+        // Makefile takes its place.
+        let counts = |by: NamedBy| by == NamedBy::Program || !new.contains(name);
+        if checks.iter().filter_map(|check| patch::names_file(check, cwd, &seen)).any(counts) {
             found.entry(seen).or_default().insert(TestTouch::OfCheck);
         } else if !read.contains(&*path) && patch::is_test_file(&path) {
             found.entry(seen).or_default().insert(TestTouch::Changed);
@@ -162,6 +164,8 @@ mod tests {
         let check = ["python3 src/b.py"];
         assert!(told(new, &["src/b.py"], &check, "").is_empty());
         assert_eq!(told(changed, &["src/b.py"], &check, ""), ["src/b.py: a check's command names it"]);
+        let beside = new.replace("src/b.py", "GNUmakefile");
+        assert_eq!(told(&beside, &["GNUmakefile"], &["make test"], ""), ["GNUmakefile: a check's command names it"]);
     }
 
     #[test]

@@ -16,9 +16,18 @@ const READ_BY: &[(&[&str], &[&str])] = &[
     (&["nox"], &["noxfile.py"]),
 ];
 
-/// Whether this command, run in `cwd`, names this file. `path` is the file's, seen from `cwd`.
+/// How a command names a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// By its path.
+    Path,
+    /// By a program that reads the file if it is there: a new one changes what the command does.
+    Program,
+}
+
+/// Whether this command, run in `cwd`, names this file, and how. `path` is the file's, seen from `cwd`.
 #[must_use]
-pub fn names_file(command: &str, cwd: &Path, path: &str) -> bool {
+pub fn names_file(command: &str, cwd: &Path, path: &str) -> Option<NamedBy> {
     let wanted = Path::new(path);
     // A command often begins with a change of directory.
     let mut dirs = vec![PathBuf::new()];
@@ -37,15 +46,15 @@ pub fn names_file(command: &str, cwd: &Path, path: &str) -> bool {
         let program = word.rsplit('/').next().unwrap_or(word);
         let read = READ_BY.iter().filter(|(programs, _)| programs.contains(&program)).flat_map(|(_, files)| *files);
         let value = word.split_once('=').map(|(_, value)| value);
-        let named = read.copied().chain([word]).chain(value);
-        for named in named {
+        let by_path = [word].into_iter().chain(value).map(|named| (named, NamedBy::Path));
+        for (named, by) in read.map(|named| (*named, NamedBy::Program)).chain(by_path) {
             let Some(named) = below(cwd, Path::new(named)) else { continue };
             if dirs.iter().any(|dir| normal(&dir.join(&named)) == wanted) {
-                return true;
+                return Some(by);
             }
         }
     }
-    false
+    None
 }
 
 /// The words of a command, each with whether a new command begins with it.
@@ -83,7 +92,7 @@ fn normal(path: &Path) -> PathBuf {
 mod tests {
     use std::path::Path;
 
-    use super::names_file;
+    use super::{NamedBy, names_file};
 
     #[test]
     fn the_files_that_a_command_names_are_known() {
@@ -101,7 +110,9 @@ mod tests {
             ("cd web && npm test", "web/package.json"),
             ("(just check)", "justfile"),
         ] {
-            assert!(names_file(command, Path::new("/p"), path), "{command}: {path}");
+            let by_program = ["Makefile", "package.json", "justfile"].iter().any(|file| path.ends_with(file));
+            let by = if by_program { NamedBy::Program } else { NamedBy::Path };
+            assert_eq!(names_file(command, Path::new("/p"), path), Some(by), "{command}: {path}");
         }
         for (command, path) in [
             ("sh scripts/verify.sh", "verify.sh"),
@@ -112,7 +123,7 @@ mod tests {
             ("", "Makefile"),
             ("cd ../..; cd", "Makefile"),
         ] {
-            assert!(!names_file(command, Path::new("/p"), path), "{command}: {path}");
+            assert_eq!(names_file(command, Path::new("/p"), path), None, "{command}: {path}");
         }
     }
 

@@ -5,6 +5,6 @@ mod check_files;
 mod file_diff;
 mod tests_touched;
 
-pub use check_files::names_file;
+pub use check_files::{NamedBy, names_file};
 pub use file_diff::{FileDiff, FileFate, Sign, parse};
 pub use tests_touched::{Finding, findings, is_test_file, passing};

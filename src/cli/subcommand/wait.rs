@@ -18,6 +18,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const RESET_LOOK: Duration = Duration::from_secs(5);
 /// After so many looks it is made sure that a keeper works.
 const KEEPER_LOOKS: u32 = 50;
+/// How many connections in a row may break off before a run that lives is said to do that.
+const LOST_LIMIT: u32 = 5;
 
 /// Wait until agents or other runs have ended.
 ///
@@ -66,7 +68,7 @@ pub fn run(args: WaitArgs, context: &Context) -> Result<ExitCode, CliError> {
 
 /// Waits for the end of one run.
 fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), CliError> {
-    let mut looks = 0_u32;
+    let (mut looks, mut lost) = (0_u32, 0_u32);
     loop {
         let summary = RunSummary::read(&run.summary()).ok();
         let state = State::of(run, summary.as_ref());
@@ -91,18 +93,48 @@ fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), 
             State::Died => return Err(steer::died(run)),
             State::Queued | State::Active(_) | State::Ready => {}
         }
-        let mut client = match steer::client_of(run, &Hello::new("wait", false)) {
-            Ok(client) => client,
-            // It has ended between the two looks.
-            Err(ClientError::NotRunning { .. }) => continue,
-            Err(error) => return Err(steer::unreachable(&error)),
-        };
-        client.follow(Some(0), None, false).map_err(|error| steer::unreachable(&error))?;
-        loop {
-            match client.next_event().map_err(|error| steer::unreachable(&error))? {
-                Some(Event::End { .. } | Event::Gone { .. }) | None => break,
-                Some(Event::Show(_) | Event::Words { .. } | Event::Unknown(_)) => {}
+        match listen_to_end(run) {
+            Ok(()) => lost = 0,
+            Err(error) if may_have_ended(&error, lost) => {
+                lost += 1;
+                std::thread::park_timeout(LOOK);
             }
+            Err(error) => return Err(steer::unreachable(&error)),
         }
+    }
+}
+
+/// Listens to a run until it has no more to say.
+fn listen_to_end(run: &RunDir) -> Result<(), ClientError> {
+    let mut client = steer::client_of(run, &Hello::new("wait", false))?;
+    client.follow(Some(0), None, false)?;
+    while !matches!(client.next_event()?, Some(Event::End { .. } | Event::Gone { .. }) | None) {}
+    Ok(())
+}
+
+/// Whether this error is that of a run that has ended, or whose ccc was killed: then another look tells which, and whether the keeper
+/// continues it. `lost` connections before this one were lost in a row; a run that lives and breaks off each time is an error.
+fn may_have_ended(error: &ClientError, lost: u32) -> bool {
+    match error {
+        ClientError::NotRunning { .. } => true,
+        ClientError::Lost { .. } => lost < LOST_LIMIT,
+        ClientError::Unreachable { .. } | ClientError::Refused { .. } | ClientError::OtherVersion { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOST_LIMIT, may_have_ended};
+    use crate::control::ClientError;
+
+    #[test]
+    fn a_connection_that_breaks_off_is_a_run_that_was_killed_until_it_breaks_off_again_and_again() {
+        let lost = ClientError::Lost { run: "fox".to_owned(), why: "its ccc process closed the connection".to_owned() };
+        assert!(
+            may_have_ended(&lost, 0) && may_have_ended(&lost, LOST_LIMIT - 1) && !may_have_ended(&lost, LOST_LIMIT)
+        );
+        assert!(may_have_ended(&ClientError::NotRunning { run: "fox".to_owned() }, LOST_LIMIT));
+        let hangs = ClientError::Unreachable { run: "fox".to_owned(), pid: 1, why: "it hangs".to_owned() };
+        assert!(!may_have_ended(&hangs, 0));
     }
 }
