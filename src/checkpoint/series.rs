@@ -1,5 +1,6 @@
 //! The checkpoints of one run: `refs/ccc/<run>/<n>`, numbered from 1.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::CheckpointError;
@@ -7,6 +8,7 @@ use super::left_out::LeftOut;
 use super::reference::{Expected, REFERENCES, delete_references, set_reference};
 use super::take::{TreeRequest, WrittenTree, commit_tree, write_tree};
 use crate::git::{Call, Git, GitError, Place, Repository};
+use crate::order::map_of;
 use crate::order::sort_by_key;
 
 /// The most that untracked files may have in all. Each checkpoint reads them, and the first one copies them into git's objects.
@@ -90,6 +92,32 @@ pub fn keep(git: &Git, dir: &Path, run_id: &str, why: &str, before: Option<&Kept
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Sets the references of these checkpoints (numbers and commits) again that are not as they were made: an agent can write the
+/// references of its repository, and they are the user's way back. Gives how many were.
+///
+/// # Errors
+/// When git fails.
+pub fn set_again(git: &Git, dir: &Path, run_id: &str, made: &BTreeMap<u64, String>) -> Result<u64, CheckpointError> {
+    let Some(repository) = Repository::find(dir) else { return Ok(0) };
+    let file = |number: u64| repository.dirs.common.join(reference(run_id, number));
+    let is_as_made = |(number, commit): (&u64, &String)| {
+        std::fs::read_to_string(file(*number)).is_ok_and(|found| found.trim_end() == commit)
+    };
+    // Git is asked only where the file does not say it: references can be packed.
+    if made.iter().all(is_as_made) {
+        return Ok(0);
+    }
+    let place = repository.place();
+    let now: BTreeMap<u64, String> =
+        map_of(list(git, &place, run_id)?.into_iter().map(|entry| (entry.number, entry.commit)));
+    let mut count = 0;
+    for (number, commit) in made.iter().filter(|(number, commit)| now.get(number) != Some(commit)) {
+        set_reference(git, &place, &reference(run_id, *number), commit, Expected::Anything)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// The checkpoints of a run, the oldest first.

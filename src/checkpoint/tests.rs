@@ -436,6 +436,26 @@ fn what_is_known_of_the_last_checkpoint_saves_asking_and_is_not_trusted() {
 }
 
 #[test]
+fn references_that_something_has_changed_or_removed_are_set_again_and_packed_ones_are_as_they_were() {
+    let ground = Ground::new();
+    let mut made = std::collections::BTreeMap::new();
+    for number in 1..=3 {
+        ground.write("src/a.rs", &format!("{number}\n"));
+        let kept = kept(&ground, "the agent stopped");
+        made.insert(kept.number, kept.commit);
+    }
+    let again = || set_again(&ground.ours(), &ground.project(), "run-1", &made).expect("set");
+    assert_eq!(again(), 0);
+    ground.git(&["pack-refs", "--all"]);
+    assert_eq!(again(), 0);
+    ground.git(&["update-ref", "refs/ccc/run-1/1", &made[&3]]);
+    ground.git(&["update-ref", "-d", "refs/ccc/run-1/2"]);
+    assert_eq!(again(), 2);
+    let entries = list(&ground.ours(), &repository(&ground).shared(), "run-1").expect("listed");
+    assert!(entries.iter().map(|entry| (&entry.number, &entry.commit)).eq(made.iter()), "{entries:?}");
+}
+
+#[test]
 fn a_lock_that_a_killed_git_has_left_on_a_reference_of_ours_is_removed_and_one_that_is_held_is_waited_for() {
     let ground = Ground::new();
     let lock = |number: u64| ground.project().join(format!(".git/refs/ccc/run-1/{number}.lock"));

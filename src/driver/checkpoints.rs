@@ -1,5 +1,6 @@
 //! Performs checkpoints of the working tree.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -13,26 +14,36 @@ use crate::process::Cancel;
 /// How many files that are left out are named.
 const NAMED: usize = 20;
 
+/// The checkpoints that this process has made.
+#[derive(Debug, Default)]
+struct Made {
+    last: Option<Kept>,
+    /// Their commits by their numbers.
+    commits: BTreeMap<u64, String>,
+}
+
 /// Where and how a run keeps its checkpoints.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     git: Git,
     run_id: String,
-    /// The last one of this process.
-    last: Mutex<Option<Kept>>,
+    /// Those of this process.
+    made: Mutex<Made>,
 }
 
 impl Checkpoints {
     /// Those of this run. `give_up` kills a running git.
     pub(super) fn of(run_id: &str, env: &ChildEnv, give_up: Cancel) -> Checkpoints {
         let env: &[(OsString, OsString)] = &env.0;
-        Checkpoints { git: Git::new(env, run_id, give_up), run_id: run_id.to_owned(), last: Mutex::new(None) }
+        Checkpoints { git: Git::new(env, run_id, give_up), run_id: run_id.to_owned(), made: Mutex::default() }
     }
 
     /// Keeps the working tree that `dir` lies in.
     pub(super) fn keep(&self, dir: &Path, at: CheckpointAt) -> CheckpointFact {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match checkpoint::keep(&self.git, dir, &self.run_id, reason(at), last.as_ref()) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        // A failure is that of the checkpoint, too.
+        let set_again = checkpoint::set_again(&self.git, dir, &self.run_id, &made.commits).unwrap_or(0);
+        match checkpoint::keep(&self.git, dir, &self.run_id, reason(at), made.last.as_ref()) {
             Ok(kept) => {
                 let fact = CheckpointFact {
                     number: Some(kept.number),
@@ -40,9 +51,11 @@ impl Checkpoints {
                     is_new: kept.is_new,
                     more_left_out: kept.left_out.len().saturating_sub(NAMED) as u64,
                     left_out: kept.left_out.iter().take(NAMED).map(ToString::to_string).collect(),
+                    set_again,
                     ..CheckpointFact::default()
                 };
-                *last = Some(kept);
+                made.commits.insert(kept.number, kept.commit.clone());
+                made.last = Some(kept);
                 fact
             }
             Err(CheckpointError::NoRepository { .. } | CheckpointError::Bare { .. }) => {

@@ -387,6 +387,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
                     is_new: number.is_some(),
                     left_out: vec![path],
                     more_left_out: u64::from(checkpoint),
+                    set_again: u64::from(checkpoint) / 2,
                     none: number.is_none() && trouble.is_none(),
                     trouble,
                 },

@@ -133,3 +133,22 @@ fn the_last_run_is_taken_and_named_where_none_is_given() {
         assert!(refused.stderr.contains("../x does not name a file below"), "{}", refused.stderr);
     }
 }
+
+#[test]
+fn the_way_back_that_an_agent_has_removed_is_there_again_and_the_user_is_told() {
+    let bash = |command: &str| json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}});
+    let script = json!({
+        "agent": [[bash("git update-ref -d refs/ccc/$CCC_RUN_ID/1; echo one > README.md"), {"say": "Done."}]],
+        "critic": [[{"say": "All is there.\n\n[TASK_COMPLETED]"}]],
+    });
+    let world = World::on(Ground::new(), &script);
+    let before = world.ground.read("README.md");
+    let agent = world.agent.display().to_string();
+    let ended = world.run(&["--supervisor", "-p", TASK, "--agent", &agent, "--plain"]);
+    ended.assert_code(0);
+    let told = "the reference of an earlier checkpoint of this run was changed or removed, and ccc has made it good";
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&format!("{}{}", ended.stdout, ended.stderr)).contains(told), "{}{}", ended.stdout, ended.stderr);
+    world.run(&["restore", "last", "1", "--yes"]).assert_code(0);
+    assert_eq!(world.ground.read("README.md"), before);
+}

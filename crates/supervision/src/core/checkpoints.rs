@@ -86,5 +86,12 @@ impl Core {
             let text = format!("the working tree could not be kept as a checkpoint: {trouble}");
             self.tell_user(text);
         }
+        if fact.set_again > 0 {
+            let what = match fact.set_again {
+                1 => "the reference of an earlier checkpoint of this run was".to_owned(),
+                number => format!("the references of {number} earlier checkpoints of this run were"),
+            };
+            self.tell_user(format!("{what} changed or removed, and ccc has made it good"));
+        }
     }
 }

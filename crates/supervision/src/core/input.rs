@@ -139,8 +139,16 @@ impl Input {
                 editor.texts(not_agreed.as_mut_slice());
             }
             Input::CheckpointTaken { checkpoint: _, fact } => {
-                let CheckpointFact { number: _, commit, is_new: _, left_out, more_left_out: _, none: _, trouble } =
-                    fact;
+                let CheckpointFact {
+                    number: _,
+                    commit,
+                    is_new: _,
+                    left_out,
+                    more_left_out: _,
+                    none: _,
+                    trouble,
+                    set_again: _,
+                } = fact;
                 editor.texts(commit.as_mut_slice());
                 editor.texts(left_out);
                 editor.texts(trouble.as_mut_slice());
@@ -275,6 +283,9 @@ pub struct CheckpointFact {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The references of so many earlier checkpoints were not as ccc had made them, and were set again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub set_again: u64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if takes a reference")]
