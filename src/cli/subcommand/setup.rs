@@ -8,6 +8,7 @@ use super::resume::{self, ResumeArgs};
 use crate::cli::options::Options;
 use crate::cli::queue::not_started;
 use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, inside, steer};
+use crate::config::{Layer, OutputFormat};
 use crate::driver;
 use crate::fleet::Queued;
 use crate::journal::RunDir;
@@ -25,6 +26,10 @@ pub struct SetupArgs {
     /// Use the current configuration, for example after a command of the setup was corrected there.
     #[arg(long)]
     pub reload: bool,
+
+    /// Print one JSON object at the end of the run, as `ccc resume --output-format json`.
+    #[arg(long, conflicts_with = "detach")]
+    pub json: bool,
 
     /// Continue in the background, print the run's id and return.
     #[arg(long)]
@@ -60,6 +65,8 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         )
         .hint(format!("to continue it: ccc resume {}", run_dir.id())));
     }
+    let mut settings = Box::<Layer>::default();
+    settings.output_format = args.json.then_some(OutputFormat::Json);
     let resume = ResumeArgs {
         run: Some(run_dir.id().to_owned()),
         all: false,
@@ -76,7 +83,7 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         warned: None,
         share_tree: false,
         replace_args: false,
-        settings: Options(Box::default()),
+        settings: Options(settings),
         agent_args: Vec::new(),
     };
     resume::run(resume, typed, context)

@@ -119,6 +119,8 @@ fn a_setup_that_is_not_committed_is_corrected_in_the_project_and_tried_again() {
     let same = world.run(&["setup", "fox"]);
     same.assert_code(1);
     assert!(same.stderr.contains("changed since this run began: the configuration (setup)"), "{}", same.stderr);
-    world.run(&["setup", "fox", "--reload"]).assert_code(0);
+    let mended = world.run(&["setup", "fox", "--reload", "--json"]);
+    mended.assert_code(0);
+    assert_eq!(mended.result()["outcome"], "completed", "{}", mended.stdout);
     assert!(tree_of(&listed(&world)[0]).join("set-up").exists());
 }
