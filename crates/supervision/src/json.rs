@@ -4,8 +4,10 @@
 //! decoded from texts. For the same reason a type with much in it has one function that decodes it, such as
 //! [`crate::core::Input::of_json`]: whoever calls `serde_json` itself gets a copy of the code.
 
+use std::str::Utf8Error;
+
 use serde::Deserialize;
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny};
 
 /// The value that these bytes hold as JSON.
 ///
@@ -14,8 +16,16 @@ use serde::de::Error as _;
 pub fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Error> {
     match std::str::from_utf8(bytes) {
         Ok(text) => serde_json::from_str(text),
-        Err(error) => Err(serde_json::Error::custom(error)),
+        Err(error) => Err(at_its_place(bytes, error)),
     }
+}
+
+/// The error of bytes that are no UTF-8, with line and column: what stands before them is parsed, and in their place a character that
+/// JSON has nowhere.
+fn at_its_place(bytes: &[u8], error: Utf8Error) -> serde_json::Error {
+    let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+    let text = format!("{}\0", String::from_utf8_lossy(before));
+    serde_json::from_str::<IgnoredAny>(&text).err().unwrap_or_else(|| serde_json::Error::custom(error))
 }
 
 /// Decodes a value again that was already parsed.
@@ -39,7 +49,9 @@ mod tests {
     fn bytes_are_read_as_a_text_or_refused() {
         assert_eq!(from_json::<String>("\"é\"".as_bytes()).expect("a text"), "é");
         let message = |bytes: &[u8]| from_json::<u32>(bytes).expect_err("no number").to_string();
-        assert_eq!(message(b"\xff"), "invalid utf-8 sequence of 1 bytes from index 0");
+        assert_eq!(message(b"\xff"), "expected value at line 1 column 1");
+        let in_a_text = from_json::<String>(b"\n\"a\xff\"").expect_err("no UTF-8");
+        assert_eq!((in_a_text.line(), in_a_text.classify()), (2, serde_json::error::Category::Syntax), "{in_a_text}");
         assert_eq!(message(b"1 2"), "trailing characters at line 1 column 3");
     }
 
