@@ -4,8 +4,8 @@
     cargo build --release --locked
     benches/fleet/scale.py target/release/ccc [PART...]
 
-Parts: commands (with 1,000 runs), new, burst (50 at once), stream (200 agents and the dashboard), idle (1,000 agents). Without one:
-all. Everything is in a new directory below TMPDIR, which is removed; nothing of the user's is read.
+Parts: commands (with 1,000 runs), new, burst (50 at once), limit (50 agents whose token is limited in the same second), stream (200
+agents and the dashboard), idle (1,000 agents). Without one: all. Everything is in a new directory below TMPDIR, which is removed; nothing of the user's is read.
 
 Own processes are those of the program under test without the agents. Memory is private memory (smaps_rollup), processor time is
 utime and stime of all their threads over the measured seconds.
@@ -270,7 +270,48 @@ def idle(world, count=1000, seconds=60):
     measured(world, f"{count} idle agents", seconds)
 
 
-PARTS = {part.__name__: part for part in (commands, new, burst, stream, idle)}
+def limit(world, count=50):
+    """Agents that share two tokens, and are limited all at once on the first: each goes on with the second, once."""
+    go = os.path.join(world.root, "go")
+    waits = {"tool": {"name": "Bash", "input": {"command": f"while [ ! -e {go} ]; do sleep 0.1; done"}, "real": True}}
+    world.plays([])
+    with open(world.env["CCC_SCRIPT"], "w") as file:
+        json.dump({"agent": [[waits, {"limit": {"resets_in_s": 3600}}], [{"say": "Done."}]],
+                   "critic": [[{"say": "All is there.\n\n[TASK_COMPLETED]"}]]}, file)
+    world.env.update(ANTHROPIC_API_KEY="sk-ant-api03-first", ANTHROPIC_API_KEY_2="sk-ant-api03-second")
+    load = [*at_once(world), "--tool-timeout", "30m"]
+    ids = []
+    for number in range(count):
+        done = world.run("new", "work", "--agent", world.quick, "--name", f"l{number:03}", *load)
+        assert done.returncode == 0, done.stderr
+        ids.append(done.stdout.strip())
+    world.until(lambda: open(world.begun).read().count("\n") >= count)
+    time.sleep(2)
+    pids = world.own()
+    begin, before = time.monotonic(), cpu_s(pids)
+    open(go, "w").close()
+    ended = world.run("wait", *ids)
+    taken, used = time.monotonic() - begin, cpu_s(pids) - before
+    rotations, after = [], []
+    for run in ids:
+        dir = os.path.join(world.env["CCC_STATE_DIR"], "runs", run)
+        rotations.append(json.load(open(os.path.join(dir, "run.json")))["rotations"])
+        limited = None
+        for line in open(os.path.join(dir, "journal.jsonl")).read().splitlines()[1:]:
+            entry = json.loads(line)
+            if limited is None and "rejected" in line and "in" in entry:
+                limited = entry["t"]
+            elif limited is not None and entry.get("act", {}).get("send"):
+                after.append((entry["t"] - limited) / 1000)
+                break
+    after.sort()
+    known = json.load(open(os.path.join(world.env["CCC_STATE_DIR"], "tokens.json")))["tokens"]
+    print(f"{count} agents limited in the same second: {ended.stdout.count('completed')} complete after {taken:.1f} s, "
+          f"{sum(rotations)} rotations ({max(rotations)} at most in one), {len(known)} tokens on record; from the limit to the next "
+          f"turn {after[len(after) // 2]:.0f} ms median, {after[-1]:.0f} ms most of {len(after)}; {used:.1f} s of processor time")
+
+
+PARTS = {part.__name__: part for part in (commands, new, burst, limit, stream, idle)}
 
 for part in sys.argv[2:] or PARTS:
     name, _, count = part.partition("=")
