@@ -121,6 +121,7 @@ fn a_setup_that_is_not_committed_is_corrected_in_the_project_and_tried_again() {
     assert!(same.stderr.contains("changed since this run began: the configuration (setup)"), "{}", same.stderr);
     let mended = world.run(&["setup", "fox", "--reload", "--json"]);
     mended.assert_code(0);
-    assert_eq!(mended.result()["outcome"], "completed", "{}", mended.stdout);
+    let told: Value = serde_json::from_str(mended.stdout.trim()).expect("one object");
+    assert_eq!(told["outcome"], "completed", "{told}");
     assert!(tree_of(&listed(&world)[0]).join("set-up").exists());
 }
