@@ -7,6 +7,7 @@ use super::error::CheckpointError;
 use super::left_out::LeftOut;
 use super::reference::{Expected, REFERENCES, delete_references, set_reference};
 use super::take::{TreeRequest, WrittenTree, commit_tree, write_tree};
+use crate::files::{self, FileKind};
 use crate::git::{Call, Git, GitError, Place, Repository};
 use crate::order::map_of;
 use crate::order::sort_by_key;
@@ -21,6 +22,8 @@ pub const AT_STOP: &str = "the agent stopped";
 pub const BEFORE_PROCESS: &str = "before the agent's process started";
 /// How often another number is tried when another process takes the same one.
 const TRIES: usize = 4;
+/// A reference as git writes it into a file of its own.
+const LOOSE: FileKind = FileKind { name: "reference", limit_bytes: 4 * 1024 };
 /// What a subject begins with; the reason follows.
 const SUBJECT: &str = "ccc: ";
 
@@ -103,7 +106,7 @@ pub fn set_again(git: &Git, dir: &Path, run_id: &str, made: &BTreeMap<u64, Strin
     let Some(repository) = Repository::find(dir) else { return Ok(0) };
     let file = |number: u64| repository.dirs.common.join(reference(run_id, number));
     let is_as_made = |(number, commit): (&u64, &String)| {
-        std::fs::read_to_string(file(*number)).is_ok_and(|found| found.trim_end() == commit)
+        files::read(&file(*number), LOOSE).is_ok_and(|found| found.trim_ascii_end() == commit.as_bytes())
     };
     // Git is asked only where the file does not say it: references can be packed.
     if made.iter().all(is_as_made) {
