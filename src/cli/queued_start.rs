@@ -12,7 +12,7 @@ use super::presentation::Presentation;
 use super::queue::{QUEUED_PHASE, queued_error};
 use super::run_places::RunPlaces;
 use super::start::{Claimed, RunRequest, prepare_new};
-use super::{CliError, Context, ErrorKind, ExitCode, agent_tree, detach, keeper_world, limit_check, trust};
+use super::{CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, detach, keeper_world, limit_check, trust};
 use crate::config::{Flags, Layer, Project, Settings};
 use crate::core::Plan;
 use crate::driver;
@@ -44,13 +44,18 @@ pub(super) fn unstarted(run_dir: &RunDir) -> Result<Option<Queued>, CliError> {
         return Ok(Some(queued));
     }
     let io = |error: std::io::Error| CliError::new(ErrorKind::Io, format!("{}: {error}", journal.display()));
-    if JournalReader::open(&journal).is_ok_and(|reader| reader.plan().is_ok()) {
+    if has_begun(run_dir) {
         Queued::clear(run_dir).map_err(|error| queued_error(&error))?;
         return Ok(None);
     }
     // Its writer was killed before the first line was complete, and nothing is done before that.
     std::fs::remove_file(&journal).map_err(io)?;
     Ok(Some(queued))
+}
+
+/// Whether the run can go on from its journal.
+fn has_begun(run_dir: &RunDir) -> bool {
+    JournalReader::open(&run_dir.journal()).is_ok_and(|reader| reader.plan().is_ok())
 }
 
 /// Whether the keeper may start the agent of this run: nobody has stopped or removed it meanwhile.
@@ -115,6 +120,8 @@ pub(super) fn start(
         share_tree: queued.share_tree,
         settings_of_agent,
     };
+    // A start that was killed may have left a git at work.
+    dead_run::end_left(&run_dir, context);
     let unmade = Unmade { run_dir: &run_dir, record: &record, context };
     unmade.set_phase(&queued.plan, "starting")?;
     // Making its working tree may take minutes, in which the user may have stopped it.
@@ -134,7 +141,7 @@ pub(super) fn start(
         }
     };
     let claimed = Claimed { run_dir: run_dir.clone(), run_lock };
-    let prepared = match prepare_new(plan, Some(claimed), &request, context) {
+    let mut prepared = match prepare_new(plan, Some(claimed), &request, context) {
         Ok(prepared) => prepared,
         Err(error) => {
             // What ends or starts the agent now finds it as it was.
@@ -144,8 +151,11 @@ pub(super) fn start(
             return Err(error);
         }
     };
-    // What begins the run again is its journal from now on.
-    if let Err(error) = Queued::clear(&run_dir) {
+    // What begins the run again is its journal from now on, if the disk has taken it. Otherwise it is still `queued.json`.
+    if prepared.begin_journal().is_ok()
+        && has_begun(&run_dir)
+        && let Err(error) = Queued::clear(&run_dir)
+    {
         context.printer.warn(error);
     }
     prepared.supervise(&request, context)

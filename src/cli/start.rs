@@ -558,6 +558,15 @@ fn prepare(
 }
 
 impl Prepared {
+    /// Writes the first line of the journal, and sees that a power cut leaves it there.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub(super) fn begin_journal(&mut self) -> io::Result<()> {
+        self.setup.journal.write_header()?;
+        open_private(&self.setup.run_dir.journal(), OFlags::RDONLY)?.sync_data()
+    }
+
     /// Drives the run in this process, serves its control socket, and prints its end.
     ///
     /// # Errors

@@ -231,6 +231,14 @@ impl<S: Sink> JournalWriter<S> {
         self.pending.len() + self.pending_blob_bytes
     }
 
+    /// Writes the header now, without waiting for the first entry. After a failure the next commit tries again.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn write_header(&mut self) -> io::Result<()> {
+        if self.header.is_some() { self.flush() } else { Ok(()) }
+    }
+
     /// Adds an input; returns its number.
     pub fn input(&mut self, now: Tick, input: &impl JournalInput) -> u64 {
         self.entry(now, "in", input.kind(), input)

@@ -159,18 +159,23 @@ fn by_elimination(process: &Process, us: &Ourselves, child: &Entry, others: &[&E
             || others.iter().all(|other| other.start_ticks > process.start_ticks))
 }
 
-/// The processes left of a dead run: those that have its id in their environment, and their descendants.
-pub(super) fn of_run(registry: &Registry, run_id: &str, table: &Table) -> Found {
+/// The processes left of a dead run: those that have its id in their environment, these that were found before, and the descendants
+/// of both.
+pub(super) fn of_run(registry: &Registry, run_id: &str, known: &Names, table: &Table) -> Found {
     of_dead_run(registry, table, |process| {
-        Environment::of(process.pid)
-            .is_some_and(|environment| environment.get(RUN_ID_VARIABLE) == Some(run_id.as_bytes()))
+        known.contains(&(process.pid, process.start_ticks))
+            || Environment::of(process.pid)
+                .is_some_and(|environment| environment.get(RUN_ID_VARIABLE) == Some(run_id.as_bytes()))
     })
 }
 
-/// The processes left of a dead run according to its record: the recorded descendants of its children, and their present
-/// descendants.
-pub(super) fn of_record(registry: &Registry, names: &Names, table: &Table) -> Found {
-    of_dead_run(registry, table, |process| names.contains(&(process.pid, process.start_ticks)))
+/// The processes left of a dead run according to its record: the recorded descendants of its children, these that were found before,
+/// and the present descendants of both.
+pub(super) fn of_record(registry: &Registry, names: &Names, known: &Names, table: &Table) -> Found {
+    of_dead_run(registry, table, |process| {
+        let name = (process.pid, process.start_ticks);
+        names.contains(&name) || known.contains(&name)
+    })
 }
 
 /// The processes of a dead run with their descendants. Excludes ccc itself, its ancestors (an agent may have started the

@@ -59,8 +59,8 @@ pub enum CommandErrors {
 pub enum EndedWithCcc {
     /// The command and all its descendants, by a process of its own that watches over them.
     Tree,
-    /// The command alone, by a signal that Linux sends. It saves a fork, for a program that starts no others, or only such as end
-    /// by themselves when it has ended. Another system sends no signal.
+    /// The command alone, by a SIGTERM that Linux sends, at which it may tidy up. It saves a fork, for a program that does not ignore
+    /// the signal and starts no others, or only such as end by themselves when it has ended. Another system sends no signal.
     Command,
     /// Nothing: a command that takes a moment, and leaves half of a change when it is killed.
     Nothing,
@@ -220,13 +220,15 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
             (Some(errors), write)
         }
     };
+    // Without the run's id the next ccc does not end it either.
+    let unmarked = Cookie { run_id: String::new(), attempt: 0 };
     let order = Order {
         inside: None,
         program: &spec.program,
         args: &spec.args,
         env: &spec.env,
         cwd: &spec.cwd,
-        cookie: &spec.cookie,
+        cookie: if spec.ended_with_ccc == EndedWithCcc::Nothing { &unmarked } else { &spec.cookie },
         walls: spec.walls.as_deref(),
     };
     let (stdin, input) = stdin(&spec.input).map_err(failed)?;

@@ -1,6 +1,5 @@
 //! Kills the processes left of a child or of a run, and reaps orphans.
 
-use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal as RawSignal, WaitId, WaitIdOptions, waitid};
 
 use super::leftovers::{self, Found};
-use super::record::{self, Survivor};
+use super::record::{self, Names, Survivor};
 use super::registry::{self, Registered, Registry};
 use super::signal::Signal;
 use super::system::{self, Process, Table};
@@ -21,6 +20,9 @@ pub const SWEEP_PASSES_LIMIT: u32 = 200;
 pub const SWEEP_LIMIT_MS: u64 = 3_000;
 /// How long one scan waits for the end of one killed process, in milliseconds.
 const DEATH_WAIT_MS: u64 = 100;
+/// How long what a dead run has left may tidy up, in milliseconds, before it is killed. A git removes its locks within a few; killed,
+/// it would leave them in the user's repository for ever.
+const TIDY_MS: u64 = 500;
 /// How many scans in a row must find nothing before a sweep ends, because a process may fork while the table is read. One
 /// complete scan is enough.
 const QUIET_PASSES: u32 = 2;
@@ -58,30 +60,30 @@ fn reap(orphans: &[Process]) -> u32 {
     reaped
 }
 
-/// Kills the processes left of a dead run, found by its id in their environment ([`super::RUN_ID_VARIABLE`]), with their
-/// descendants. Call it at start-up, under the run's lock, so that no other ccc supervises the run. An empty id matches
+/// Ends the processes left of a dead run, found by its id in their environment ([`super::RUN_ID_VARIABLE`]), with their
+/// descendants: by SIGTERM, and by SIGKILL half a second later. Call it at start-up, under the run's lock, so that no other ccc supervises the run. An empty id matches
 /// nothing.
 pub fn sweep_run(run_id: &str) -> Swept {
     if run_id.is_empty() {
         return Swept::default();
     }
     // Do not kill groups: a shell may carry the variable and share its group with other processes of the user.
-    sweep(|registry, table| leftovers::of_run(registry, run_id, table), Reach::Process)
+    sweep(|registry, table, known| leftovers::of_run(registry, run_id, known, table), Means::AskFirst)
 }
 
-/// Kills the processes left of a run according to its record ([`super::record_descendants`]): those whose pid and start time
+/// Ends, as [`sweep_run`], the processes left of a run according to its record ([`super::record_descendants`]): those whose pid and start time
 /// still match, with their descendants. Returns the processes found, each with whether it was ended.
 pub fn end_recorded(record: &str) -> Vec<Survivor> {
     let names = record::named(record);
     if names.is_empty() {
         return Vec::new();
     }
-    let found = leftovers::of_record(&registry::lock(), &names, &system::read_table()).processes;
+    let found = leftovers::of_record(&registry::lock(), &names, &Names::new(), &system::read_table()).processes;
     let mut survivors: Vec<(Survivor, Process)> = found.iter().map(|p| (Survivor::of(p), *p)).collect();
     if survivors.is_empty() {
         return Vec::new();
     }
-    sweep(|registry, table| leftovers::of_record(registry, &names, table), Reach::Process);
+    sweep(|registry, table, known| leftovers::of_record(registry, &names, known, table), Means::AskFirst);
     for (survivor, process) in &mut survivors {
         survivor.ended = !survivor.lives(process);
     }
@@ -98,14 +100,14 @@ pub(super) fn sweep_child(child: &Registered) -> Swept {
         }
     }
     sweep(
-        |registry, table| {
+        |registry, table, _| {
             let found = leftovers::of_child(registry, &child.spawn_id, table);
             // Kill the group after the scan, so that its processes are counted. The zombie keeps its pid, and therefore its
             // group, from being reused, so this is free of races. Without a process table it is the only kill.
             let _ = rustix::process::kill_process_group(child.pid, RawSignal::KILL);
             found
         },
-        Reach::Group,
+        Means::KillGroup,
     )
 }
 
@@ -119,27 +121,31 @@ pub(super) fn kill_tree(child: &Registered) {
     if !(below.is_empty() && registry.is_without_orphans()) {
         let table = system::read_table();
         for process in leftovers::of_child(&registry, &child.spawn_id, &table).processes {
-            kill(&process, Reach::Group, &table, &registry);
+            end(&process, Means::KillGroup, &table, &registry);
         }
     }
     registry::send(child, Signal::Kill, true);
     registry::send(child, Signal::Kill, false);
 }
 
-/// What a kill includes apart from the process itself.
+/// How a process is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    Process,
-    /// The process group as well, in one step that no fork can escape.
-    Group,
+enum Means {
+    /// By SIGTERM. A sweep kills it later.
+    AskFirst,
+    /// By SIGKILL.
+    Kill,
+    /// By SIGKILL, and with it its process group, in one step that no fork can escape.
+    KillGroup,
 }
 
-fn sweep(find: impl Fn(&Registry, &Table) -> Found, reach: Reach) -> Swept {
+/// `find` gets what was found before: what has been asked to end may have lost its parent, by which it was found, and go on.
+fn sweep(find: impl Fn(&Registry, &Table, &Names) -> Found, mut means: Means) -> Swept {
     #[allow(clippy::disallowed_methods, reason = "process/ is an edge: deadlines of the real world")]
     let now = std::time::Instant::now;
     let deadline = now() + Duration::from_millis(SWEEP_LIMIT_MS);
-    let mut killed: HashSet<(u32, u64)> = HashSet::new();
-    let mut refused: HashSet<(u32, u64)> = HashSet::new();
+    let mut killed = Names::new();
+    let mut refused = Names::new();
     let mut alive = Vec::new();
     let mut quiet = 0;
     for _ in 0..SWEEP_PASSES_LIMIT {
@@ -148,13 +154,13 @@ fn sweep(find: impl Fn(&Registry, &Table) -> Found, reach: Reach) -> Swept {
         {
             let registry = registry::lock();
             let table = system::read_table();
-            let found = find(&registry, &table);
+            let found = find(&registry, &table, &killed);
             sure = found.sure;
             alive = found.processes;
             alive.retain(|p| !p.zombie);
             for process in &alive {
                 let name = (process.pid, process.start_ticks);
-                match kill(process, reach, &table, &registry) {
+                match end(process, means, &table, &registry) {
                     Killed::Dying(pidfd) => {
                         killed.insert(name);
                         dying.extend(pidfd);
@@ -175,9 +181,20 @@ fn sweep(find: impl Fn(&Registry, &Table) -> Found, reach: Reach) -> Swept {
         if quiet >= QUIET_PASSES || now() >= deadline {
             break;
         }
+        let asked = means == Means::AskFirst;
+        let until = now() + Duration::from_millis(TIDY_MS);
         for pidfd in &dying {
+            let wait =
+                if asked { until.saturating_duration_since(now()) } else { Duration::from_millis(DEATH_WAIT_MS) };
             // Readable once the process has exited.
-            let _ = poll([Some((pidfd.as_fd(), PollFlags::IN))], Some(Duration::from_millis(DEATH_WAIT_MS)));
+            let _ = poll([Some((pidfd.as_fd(), PollFlags::IN))], Some(wait));
+        }
+        if asked {
+            if dying.is_empty() && !alive.is_empty() {
+                // This system has no descriptors of processes.
+                let _ = poll([None], Some(Duration::from_millis(TIDY_MS)));
+            }
+            means = Means::Kill;
         }
     }
     // A process that another thread of ccc has put into its own session outside this module is treated as an orphan, too.
@@ -185,7 +202,7 @@ fn sweep(find: impl Fn(&Registry, &Table) -> Found, reach: Reach) -> Swept {
     reap(&registry.orphans_among(system::children(std::process::id())));
     drop(registry);
     let leaked = if quiet >= QUIET_PASSES { refused.len() } else { refused.len() + alive.len() };
-    let still: HashSet<(u32, u64)> = alive.iter().map(|p| (p.pid, p.start_ticks)).collect();
+    let still: Names = alive.iter().map(|p| (p.pid, p.start_ticks)).collect();
     Swept { killed: count(killed.difference(&still).count()), leaked: count(leaked) }
 }
 
@@ -206,9 +223,9 @@ enum Killed {
     Refused,
 }
 
-/// Sends SIGKILL to exactly this process. The descriptor is opened first and the start time compared afterwards, so a process
+/// Sends the signal to exactly this process. The descriptor is opened first and the start time compared afterwards, so a process
 /// that reused the pid is spared.
-fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> Killed {
+fn end(process: &Process, means: Means, table: &Table, registry: &Registry) -> Killed {
     let Some(pid) = to_pid(process.pid) else {
         return Killed::Gone;
     };
@@ -219,13 +236,14 @@ fn kill(process: &Process, reach: Reach, table: &Table, registry: &Registry) -> 
     if system::look_up(process.pid).is_none_or(|now| now.start_ticks != process.start_ticks) {
         return Killed::Gone;
     }
-    if reach == Reach::Group && group_is_alien_free(process, table, registry) {
+    if means == Means::KillGroup && group_is_alien_free(process, table, registry) {
         // The group belongs to a process verified as alive, so its number cannot be reused.
         if let Some(group) = to_pid(process.group) {
             let _ = rustix::process::kill_process_group(group, RawSignal::KILL);
         }
     }
-    match system::kill(pid, pidfd.as_ref()) {
+    let by = if means == Means::AskFirst { RawSignal::TERM } else { RawSignal::KILL };
+    match system::signal(pid, pidfd.as_ref(), by) {
         Ok(()) => Killed::Dying(pidfd),
         Err(Errno::PERM) => Killed::Refused,
         // ESRCH: the process has ended already, for example by the group kill.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::admin;
 use super::base::{self, Base};
 use super::branch;
+use super::checked_out;
 use super::clone;
 use super::copy::Copier;
 use super::error::WorktreeError;
@@ -204,8 +205,7 @@ impl Making<'_> {
         let place = Place::tree(&record.path);
         // Filters may be configured for the new branch or directory, so they are looked for in the new tree.
         let settings = settings_without_programs(git, &place)?;
-        let call = Call::new(["reset", "--hard", "-q", "--no-recurse-submodules"]).settings(&settings);
-        git.run(&place, &call).map_err(|error| self.explained(error, base))?;
+        checked_out::overwrite(git, &place, "HEAD", &settings).map_err(|error| self.explained(error, base))?;
         after(AddStep::CheckedOut)?;
         let mut notes = Vec::new();
         if base::is_checked_out(git, self.repository, base)? {

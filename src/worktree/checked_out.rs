@@ -1,6 +1,6 @@
 //! The working trees that have a branch checked out, and bringing one along when the branch moves.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -84,6 +84,18 @@ pub(super) fn has_any_that_is_new(git: &Git, top: &Path, from: &str, to: &str) -
 pub(super) fn left_lock(top: &Path) -> Option<PathBuf> {
     let lock = GitDirs::of(top).own.join("index.lock");
     fs::symlink_metadata(&lock).is_ok().then_some(lock)
+}
+
+/// Gives the tree of ccc's own the files of this commit. `git reset --hard` would lock the references of the whole repository, and
+/// killed in between it would leave that lock.
+pub(super) fn overwrite(
+    git: &Git,
+    place: &Place,
+    commit: &str,
+    settings: &[(OsString, OsString)],
+) -> Result<(), GitError> {
+    let call = Call::new(["read-tree", "--reset", "-u", "--no-recurse-submodules", commit]).settings(settings);
+    git.run(place, &call).map(drop)
 }
 
 /// Brings the files of the tree from one commit to another. If a file is in the way, nothing changes, and git's words are

@@ -384,10 +384,8 @@ impl Merging<'_> {
             return Ok(MergeOutcome::Refused(Refusal::Unshared { unshared }));
         }
         let settings = settings_without_programs(git, &scratch)?;
-        git.run(
-            &scratch,
-            &Call::new(["reset", "--hard", "-q", "--no-recurse-submodules", &commit]).settings(&settings),
-        )?;
+        git.run(&scratch, &Call::update_ref(["--no-deref", "HEAD", &commit]))?;
+        checked_out::overwrite(git, &scratch, &commit, &settings)?;
         after(MergeStep::Computed)?;
         let unlanded = Unlanded { tree: &self.dir.join(SCRATCH), into: &into, before: &before };
         if let Err(why) = check(&unlanded) {
@@ -471,7 +469,7 @@ impl Merging<'_> {
         }
         let place = Place::tree(&path);
         let settings = settings_without_programs(git, &place)?;
-        git.run(&place, &Call::new(["reset", "--hard", "-q", "--no-recurse-submodules"]).settings(&settings))?;
+        checked_out::overwrite(git, &place, commit, &settings)?;
         Ok(place)
     }
 

@@ -244,7 +244,7 @@ fn an_attempt_that_fails_takes_back_what_it_has_made_and_nothing_else() {
     let hidden = fleet.ground.at("hidden");
     fs::rename(&object, &hidden).expect("hidden");
     let error = add(&fleet.ground.ours(), &fleet.request(&project, "fox")).expect_err("a file is missing");
-    assert!(error.to_string().contains("`git reset` failed"), "{error}");
+    assert!(error.to_string().contains("`git read-tree` failed"), "{error}");
     fs::rename(&hidden, &object).expect("back");
     assert_eq!(fleet.traces(), before);
 }

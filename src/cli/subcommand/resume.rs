@@ -196,6 +196,7 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     let run_lock = match run_dir.take_lock(std::process::id(), driver::unix_ms()) {
         // Another ccc is starting it.
         Err(LockError::Held { .. }) if args.queued => return Ok(ExitCode::COMPLETED),
+        Err(LockError::Held { .. }) if Queued::is_there(&run_dir) => return Err(is_being_started(&run_dir)),
         locked => locked.map_err(|error| lock_error(&error))?,
     };
     if let Some(queued) = queued_start::unstarted(&run_dir)? {
@@ -386,6 +387,12 @@ pub fn run(args: ResumeArgs, typed: &[OsString], context: &Context) -> Result<Ex
     let Rebuilt { core, tail, started_unix_ms, .. } = rebuilt;
     let continuation = Continuation { core, tail, started_unix_ms, first_inputs, follower };
     go_on(continuation, run_dir, run_lock, &request, context)
+}
+
+fn is_being_started(run: &RunDir) -> CliError {
+    let id = run.id();
+    CliError::new(ErrorKind::Usage, format!("the agent of run {id} is just being started by another ccc"))
+        .hint(format!("to see how far it is: ccc status {id}"))
 }
 
 /// Refuses to change an agent at its start.

@@ -117,12 +117,12 @@ pub(in crate::process) fn die_with(_: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends SIGKILL to the process that has this pid now.
+/// Sends the signal to the process that has this pid now.
 ///
 /// # Errors
 /// As kill(2).
-pub(in crate::process) fn kill(pid: Pid, _: Option<&OwnedFd>) -> rustix::io::Result<()> {
-    rustix::process::kill_process(pid, Signal::KILL)
+pub(in crate::process) fn signal(pid: Pid, _: Option<&OwnedFd>, signal: Signal) -> rustix::io::Result<()> {
+    rustix::process::kill_process(pid, signal)
 }
 
 pub(in crate::process) fn close_range(_: c_int) -> bool {

@@ -74,7 +74,7 @@ fn a_sweep_spares_itself_and_its_ancestors_even_if_they_carry_the_dead_runs_id()
 
 /// Starts this test as `part`, which runs a command that writes pids into these files of a directory and `ready` into its FIFO; then
 /// kills it, as nobody can be warned of, and sees that all of them end.
-fn all_die_with_us(test: &str, files: &[&str]) {
+fn all_die_with_us(test: &str, files: &[&str]) -> tempfile::TempDir {
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     crate::fifo::make_fifo(&dir.path().join("fifo"));
@@ -94,6 +94,7 @@ fn all_die_with_us(test: &str, files: &[&str]) {
     });
     assert!(gone, "they live on: {pids:?}");
     reap_orphans();
+    dir
 }
 
 /// A command with this line, which runs until its end.
@@ -118,15 +119,39 @@ fn our_death_ends_a_command_with_all_that_it_started_whatever_session_or_environ
     all_die_with_us(name, &["session", "bare", "orphan"]);
 }
 
-/// Only Linux has the signal.
+/// Only Linux has the signal. A killed git would leave its locks.
 #[test]
 #[cfg(target_os = "linux")]
-fn our_death_ends_a_command_that_has_no_watching_process() {
+fn our_death_ends_a_command_that_has_no_watching_process_when_it_has_tidied_up() {
+    let name = "our_death_ends_a_command_that_has_no_watching_process_when_it_has_tidied_up";
     if let Some(dir) = part() {
-        let line = format!("cd '{dir}'; trap '' TERM HUP; echo $$ >pid; echo ready >fifo; exec sleep 5006");
+        let line = format!(
+            "cd '{dir}'; touch lock; trap 'rm lock; exit' TERM; trap '' HUP; echo $$ >pid; echo ready >fifo; while :; do sleep 0.02; done"
+        );
         return run_a_command(&line, ccc::process::EndedWithCcc::Command);
     }
-    all_die_with_us("our_death_ends_a_command_that_has_no_watching_process", &["pid"]);
+    let dir = all_die_with_us(name, &["pid"]);
+    assert!(!dir.path().join("lock").exists(), "its lock stays");
+}
+
+/// Killed in the middle of a change of references, it would leave `packed-refs.lock`, and no git could remove a branch any more.
+#[test]
+#[cfg(target_os = "linux")]
+fn our_death_leaves_no_lock_of_git() {
+    if let Some(dir) = part() {
+        let line = format!(
+            "cd '{dir}'; git init -q .; git -c user.name=a -c user.email=a commit -q --allow-empty -m one; git branch gone; mkfifo in
+             (printf 'start\ndelete refs/heads/gone\nprepare\n'; until [ -e .git/packed-refs.lock ]; do sleep 0.02; done
+              echo ready >fifo; while [ -e pid ]; do sleep 0.02; done) >in &
+             echo $$ >pid; exec git update-ref --stdin <in"
+        );
+        return run_a_command(&line, ccc::process::EndedWithCcc::Command);
+    }
+    let dir = all_die_with_us("our_death_leaves_no_lock_of_git", &["pid"]);
+    for lock in ["packed-refs.lock", "refs/heads/gone.lock"] {
+        assert!(!dir.path().join(".git").join(lock).exists(), "{lock}");
+    }
+    assert!(dir.path().join(".git/refs/heads/gone").exists(), "the change was not made");
 }
 
 /// It changes something in a moment, and would leave half of it.

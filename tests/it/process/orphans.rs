@@ -224,6 +224,31 @@ fn first_line(child: &mut std::process::Child) -> String {
     line
 }
 
+/// Killed at once, a git would leave its locks in the user's repository.
+#[test]
+fn what_a_dead_run_has_left_may_tidy_up_and_is_killed_if_it_does_not_end() {
+    let _turn = alone();
+    let dead = run_id("tidy");
+    let dir = tempfile::tempdir().unwrap();
+    let lock = dir.path().join("lock");
+    let line = format!(
+        "touch '{lock}'; (trap 'rm \"{lock}\"; exit' TERM; echo ready=1; while :; do sleep 0.02; done) &
+         env -u CCC_RUN_ID sh -c 'trap \"\" TERM; echo stubborn=$$; while :; do sleep 1000; done'",
+        lock = lock.display()
+    );
+    let mut child = remainder(&dead, &line);
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut said: Vec<String> = lines.by_ref().take(2).map(Result::unwrap).collect();
+    said.sort();
+    let stubborn = number(&said[1], "stubborn");
+    // Two loops, their sleeps, and the shell that waits for them.
+    let swept = sweep_run(&dead);
+    assert!(swept.killed >= 4 && swept.leaked == 0, "{swept:?}");
+    assert!(!lock.exists(), "it could not tidy up");
+    assert!(!alive(stubborn));
+    drop(child);
+}
+
 #[test]
 fn a_dead_runs_remains_are_swept_and_nobody_elses() {
     let _turn = alone();

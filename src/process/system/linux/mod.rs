@@ -251,12 +251,13 @@ pub(in crate::process) fn end_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::HUP));
 }
 
-/// Called between fork and exec: the kernel kills this process when the thread that has forked it is gone, and so when ccc is.
+/// Called between fork and exec: the kernel sends this process a SIGTERM when the thread that has forked it is gone, and so when ccc
+/// is. Git removes its locks then; after a SIGKILL they would stay, in the user's repository, and git never removes them.
 ///
 /// # Errors
 /// `SRCH`: ccc has ended already.
 pub(in crate::process) fn die_with(ccc: u32) -> std::io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
     if parent == Some(ccc) { Ok(()) } else { Err(Errno::SRCH.into()) }
 }
@@ -274,14 +275,14 @@ pub(in crate::process) fn open_pidfd(pid: Pid) -> rustix::io::Result<Option<Owne
     }
 }
 
-/// Sends SIGKILL to the process of this descriptor, or, without one, to the process that has this pid now.
+/// Sends the signal to the process of this descriptor, or, without one, to the process that has this pid now.
 ///
 /// # Errors
 /// As kill(2).
-pub(in crate::process) fn kill(pid: Pid, by: Option<&OwnedFd>) -> rustix::io::Result<()> {
+pub(in crate::process) fn signal(pid: Pid, by: Option<&OwnedFd>, signal: Signal) -> rustix::io::Result<()> {
     match by {
-        Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, Signal::KILL),
-        None => rustix::process::kill_process(pid, Signal::KILL),
+        Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, signal),
+        None => rustix::process::kill_process(pid, signal),
     }
 }
 
