@@ -6,7 +6,7 @@ use super::{CliError, Context, ErrorKind, agent_tree, dead_run, steer};
 use crate::checkpoint::{self, CheckpointError, Entry, TreeRequest};
 use crate::fleet::AgentRecord;
 use crate::git::{Git, GitError, Repository};
-use crate::journal::RunDir;
+use crate::journal::{FileLock, RunDir};
 use crate::ui::clean;
 use crate::worktree::WorktreeError;
 
@@ -115,6 +115,20 @@ impl KeptRun {
         let request = TreeRequest::of(&self.git, tree).map_err(|error| refused(&error))?;
         let request = TreeRequest { verbatim: true, ..request };
         checkpoint::write_tree(&self.git, &request).map(|written| written.tree).map_err(|error| refused(&error))
+    }
+
+    /// Says that these files as they are now have more than the run has done, if it has ended: the user may have gone on since. Who
+    /// names the last checkpoint, as `from`, means just that.
+    pub(super) fn tell_of_later(&self, now: &str, from: Option<u64>, context: &Context) {
+        let last = self.entries.last().filter(|last| last.tree != now && from != Some(last.number));
+        let Some(last) = last else { return };
+        if matches!(FileLock::holder(&self.dir.lock()), Ok(None)) {
+            context.printer.talk(format_args!(
+                "files were changed after the run's last checkpoint ({0}), and that is included; to see what: ccc diff {1} {0}",
+                last.number,
+                self.dir.id()
+            ));
+        }
     }
 
     /// The two trees or commits of this range. Without one: from the first checkpoint to now.

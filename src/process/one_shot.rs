@@ -220,15 +220,13 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
             (Some(errors), write)
         }
     };
-    // Without the run's id the next ccc does not end it either.
-    let unmarked = Cookie { run_id: String::new(), attempt: 0 };
     let order = Order {
         inside: None,
         program: &spec.program,
         args: &spec.args,
         env: &spec.env,
         cwd: &spec.cwd,
-        cookie: if spec.ended_with_ccc == EndedWithCcc::Nothing { &unmarked } else { &spec.cookie },
+        cookie: &spec.cookie,
         walls: spec.walls.as_deref(),
     };
     let (stdin, input) = stdin(&spec.input).map_err(failed)?;

@@ -71,6 +71,11 @@ pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
             let kept = KeptRun::of(dir.clone(), context)?;
             kept.refuse_outside("", &args.paths)?;
             let (from, to) = kept.ends(range.as_ref())?;
+            match range {
+                None => kept.tell_of_later(&to, None, context),
+                Some(Range::Since(from)) => kept.tell_of_later(&to, Some(from), context),
+                Some(Range::Between(..)) => {}
+            }
             let place = kept.repository.shared();
             if counts {
                 let sums = checkpoint::summary(&kept.git, &place, &from, &to);

@@ -78,10 +78,14 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     if plan.is_empty() || args.dry_run {
         said(&args, id, &plan, None, context);
+        if !plan.is_empty() {
+            kept.tell_of_later(&now, Some(entry.number), context);
+        }
         return Ok(ExitCode::COMPLETED);
     }
     if !args.yes {
         tell(&plan, context);
+        kept.tell_of_later(&now, Some(entry.number), context);
     }
     let at = tree.display();
     let question = format!("Make {} in {at} those of checkpoint {} of {id}?", files(&plan), entry.number);

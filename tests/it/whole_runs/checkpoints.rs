@@ -56,6 +56,21 @@ fn a_run_keeps_its_tree_at_each_stop_and_a_restore_can_be_taken_back() {
     assert!(first.contains("+one") && !first.contains("+two"), "{first}");
     assert!(diff(&[]).contains("+two") && diff(&["2"]).contains("+two") && diff(&["3"]).is_empty());
     assert!(!diff(&["1..3", "--", "one.txt"]).contains("+two"));
+    // What the user has written since is in a comparison with the files as they are, which says so.
+    fs::write(world.ground.project().join("later.txt"), "the user's, after the run\n").expect("written");
+    let said = |args: &[&str]| world.run(args).stderr.contains("changed after the run's last checkpoint (3)");
+    for args in [
+        &["diff", "last"][..],
+        &["diff", "last", "2"],
+        &["restore", "last", "1"],
+        &["restore", "last", "1", "--dry-run"],
+    ] {
+        assert!(said(args), "{args:?}");
+    }
+    for args in [&["diff", "last", "1..3"][..], &["diff", "last", "3"], &["restore", "last", "3", "--dry-run"]] {
+        assert!(!said(args), "{args:?}");
+    }
+    fs::remove_file(world.ground.project().join("later.txt")).expect("removed");
     let unknown = world.run(&["diff", "last", "1..9"]);
     unknown.assert_code(2);
     assert!(unknown.stderr.contains("no checkpoint 9: it has 1 to 3"), "{}", unknown.stderr);

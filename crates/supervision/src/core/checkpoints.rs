@@ -15,6 +15,8 @@ pub(super) struct Checkpoints {
     asked: u32,
     /// The checkpoint that is being taken, and until when a turn waits for it.
     awaited: Option<(CheckpointId, Tick)>,
+    /// The number of the last one that was taken.
+    last: Option<u64>,
     /// The user has been told that no checkpoint can be taken.
     trouble_told: bool,
 }
@@ -32,11 +34,18 @@ impl Checkpoints {
         (checkpoint, Action::TakeCheckpoint { checkpoint, at })
     }
 
-    /// A checkpoint has ended. Gives why it failed, if the user has not been told.
-    fn told<'a>(&mut self, fact: &'a CheckpointFact) -> Option<&'a str> {
-        let trouble = fact.trouble.as_deref().filter(|_| !self.trouble_told)?;
-        self.trouble_told = true;
-        Some(trouble)
+    /// A checkpoint has ended. Gives why there is none, if the user has not been told.
+    fn told(&mut self, fact: &CheckpointFact) -> Option<String> {
+        self.last = fact.number.or(self.last);
+        let trouble = match (&fact.trouble, self.last) {
+            (Some(trouble), _) => format!("the working tree could not be kept as a checkpoint: {trouble}"),
+            // There was a repository before, and the agent has done something to it.
+            (None, Some(last)) if fact.none => format!(
+                "no checkpoint is taken any more: git finds no working tree in the agent's directory; the last checkpoint is {last}"
+            ),
+            (None, _) => return None,
+        };
+        (!std::mem::replace(&mut self.trouble_told, true)).then_some(trouble)
     }
 }
 
@@ -82,8 +91,7 @@ impl Core {
         }
         self.compare_tests(checkpoint, fact);
         self.protection_at_checkpoint(checkpoint, fact);
-        if let Some(trouble) = self.checkpoints.told(fact) {
-            let text = format!("the working tree could not be kept as a checkpoint: {trouble}");
+        if let Some(text) = self.checkpoints.told(fact) {
             self.tell_user(text);
         }
         if fact.set_again > 0 {

@@ -85,3 +85,20 @@ fn a_tree_that_cannot_be_kept_is_told_once_and_one_without_git_never() {
     assert_eq!(told(3, full), 1);
     assert!(run.notices()[0].contains("no space left"), "{:?}", run.notices());
 }
+
+#[test]
+fn a_repository_that_is_gone_after_a_checkpoint_is_told_once() {
+    let (mut run, _) = Run::begin(kept());
+    run.spawned(1);
+    done(&mut run, 1);
+    let gone = CheckpointFact { none: true, ..CheckpointFact::default() };
+    for number in 2..4 {
+        run.feed(Input::CheckpointTaken { checkpoint: CheckpointId(number), fact: gone.clone() });
+    }
+    let notices = run.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(
+        notices[0].contains("no checkpoint is taken any more") && notices[0].contains("checkpoint is 1"),
+        "{notices:?}"
+    );
+}
