@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rustix::fs::Access;
+use rustix::io::Errno;
 
 use super::descriptors::close_others_on_exec;
 use super::error::SpawnError;
@@ -36,6 +37,9 @@ pub(super) struct Order<'a> {
 pub(super) enum Watched {
     /// Nobody, or the monitor.
     Not,
+    /// Nobody; but if ccc has been killed before the program begins, it does not begin: the next ccc would not know it by its
+    /// environment, which is still that of ccc.
+    BeforeItBegins,
     /// A keeper process between ccc and the program, with all descendants.
     ByKeeper,
     /// The kernel, as soon as the thread that has started the program is gone: it must wait for the end.
@@ -55,6 +59,15 @@ pub(super) struct Stdios {
     pub(super) watched: Watched,
     /// The names of the child's ends in `/proc/PID/fd`: a process that holds one of them belongs to this child.
     pub(super) marks: Vec<OsString>,
+}
+
+/// Called between fork and exec.
+///
+/// # Errors
+/// `SRCH`: ccc has ended already.
+fn is_child_of(ccc: u32) -> io::Result<()> {
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
+    if parent == Some(ccc) { Ok(()) } else { Err(Errno::SRCH.into()) }
 }
 
 /// Starts the child in its own session and registers it, so that no sweep treats it as an orphan.
@@ -110,7 +123,11 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
             match watched {
                 Watched::Not => {}
                 Watched::ByKeeper => system::split(ccc)?,
-                Watched::ByKernel => system::die_with(ccc)?,
+                Watched::BeforeItBegins => is_child_of(ccc)?,
+                Watched::ByKernel => {
+                    system::end_with_the_forking_thread()?;
+                    is_child_of(ccc)?;
+                }
             }
             inside.as_deref().map_or(Ok(()), Inside::enter)?;
             close_others_on_exec();

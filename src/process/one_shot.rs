@@ -240,7 +240,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
         watched: match spec.ended_with_ccc {
             EndedWithCcc::Tree => Watched::ByKeeper,
             EndedWithCcc::Command => Watched::ByKernel,
-            EndedWithCcc::Nothing => Watched::Not,
+            EndedWithCcc::Nothing => Watched::BeforeItBegins,
         },
     };
     let started = now();

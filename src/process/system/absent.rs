@@ -113,7 +113,7 @@ pub(in crate::process) fn end_with_parent() {}
 
 /// No signal comes: the program runs on when ccc is killed.
 #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-pub(in crate::process) fn die_with(_: u32) -> io::Result<()> {
+pub(in crate::process) fn end_with_the_forking_thread() -> io::Result<()> {
     Ok(())
 }
 

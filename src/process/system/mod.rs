@@ -35,9 +35,10 @@ use this::environment;
 pub use this::{DirWatch, machine_load, use_one_heap, watch_names};
 pub(super) use this::{
     EachLimits, GroupPlace, HAS_TABLE, LIMITS_EACH, NOT_RAISED, OwnGroup, Raise, adopted, around_scope,
-    become_subreaper, booted_unix_ms, children, close_range, close_range_on_exec, counts_tasks_behind, die_with,
-    end_with_parent, here, holds, is_out_of_memory, is_subreaper, look_up, name, open_pidfd, out_of_memory_kills,
-    owner, read_table, signal, split, started_unix_ms, stop_being_subreaper, try_in_a_child, wall, written_bytes,
+    become_subreaper, booted_unix_ms, children, close_range, close_range_on_exec, counts_tasks_behind, end_with_parent,
+    end_with_the_forking_thread, here, holds, is_out_of_memory, is_subreaper, look_up, name, open_pidfd,
+    out_of_memory_kills, owner, read_table, signal, split, started_unix_ms, stop_being_subreaper, try_in_a_child, wall,
+    written_bytes,
 };
 pub use walls::{Copied, Wall, Walls};
 

@@ -255,11 +255,9 @@ pub(in crate::process) fn end_with_parent() {
 /// is. Git removes its locks then; after a SIGKILL they would stay, in the user's repository, and git never removes them.
 ///
 /// # Errors
-/// `SRCH`: ccc has ended already.
-pub(in crate::process) fn die_with(ccc: u32) -> std::io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
-    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
-    if parent == Some(ccc) { Ok(()) } else { Err(Errno::SRCH.into()) }
+/// As prctl(2).
+pub(in crate::process) fn end_with_the_forking_thread() -> std::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).map_err(std::io::Error::from)
 }
 
 /// A descriptor of this process that never refers to a later process with the same pid. `None` before Linux 5.3, in some
