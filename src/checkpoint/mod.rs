@@ -42,8 +42,8 @@ pub use lfs::{POINTER, Pointer};
 pub use reference::{Expected, REFERENCES, delete_reference, delete_references, next_reference, set_reference};
 pub use restore::{RestorePlan, has_path, plan_restore, restore};
 pub use series::{
-    AT_STOP, BEFORE_PROCESS, BEFORE_START, Entry, Kept, UNTRACKED_LIMIT_BYTES, keep, list, reference, remove_all,
-    set_again,
+    AT_END, AT_STOP, BEFORE_GOING_ON, BEFORE_PROCESS, BEFORE_START, Entry, Kept, UNTRACKED_LIMIT_BYTES, keep, list,
+    reference, remove_all, set_again,
 };
 pub use take::{
     Checkpoint, CheckpointRequest, FILE_LIMIT_BYTES, TreeRequest, WrittenTree, commit_tree, take, write_tree,

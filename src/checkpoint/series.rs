@@ -20,6 +20,10 @@ pub const BEFORE_START: &str = "before the agent began";
 pub const AT_STOP: &str = "the agent stopped";
 /// Why one is taken before a later process of the agent.
 pub const BEFORE_PROCESS: &str = "before the agent's process started";
+/// Why one is taken when a run that had ended goes on: what is new in it is not the run's work.
+pub const BEFORE_GOING_ON: &str = "before the run went on";
+/// Why one is taken when a run ends while its agent works.
+pub const AT_END: &str = "the run ended";
 /// How often another number is tried when another process takes the same one.
 const TRIES: usize = 4;
 /// A reference as git writes it into a file of its own.
@@ -42,6 +46,15 @@ pub struct Entry {
     pub unix_s: i64,
     /// Why it was taken, in words.
     pub why: String,
+}
+
+impl Entry {
+    /// Whether what is new in it is the run's work. The user may have written what a restore has kept, and what was there when a run
+    /// that had ended went on.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        [AT_STOP, BEFORE_PROCESS, AT_END].contains(&self.why.as_str())
+    }
 }
 
 /// The result of [`keep`].

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::queue::{QUEUED_PHASE, queued_error};
 use super::start::{Claimed, Made, RunRequest, state_error, state_hint};
 use super::{CliError, Context, ErrorKind, agent_tree, detach, keeper_world, steer};
+use crate::config::env::PATH;
 use crate::config::{Project, Settings};
 use crate::core::Plan;
 use crate::driver;
@@ -102,6 +103,7 @@ impl<'a> NewAgent<'a> {
             depth: self.manager.as_ref().map_or(0, |manager| manager.depth.saturating_add(1)),
             ignore_usage: self.wish.ignore_usage,
             cwd: Some(project.cwd.clone()),
+            path: self.context.env.get(PATH).and_then(|path| path.to_str()).map(str::to_owned),
             ..AgentRecord::new(&plan.run_id, &name, self.wish.role, driver::unix_ms(), project.root())
         };
         record.write(&claimed.run_dir).map_err(|error| record_error(&error))?;

@@ -9,7 +9,7 @@ use crate::core::Plan;
 use crate::fleet::AgentRecord;
 use crate::journal::RunDir;
 use crate::process::{Cancel, CommandEnding, CommandSpec, Cookie, run_command};
-use crate::protect::{self, Exchange};
+use crate::protect::{self, Exchange, Moves};
 use crate::ui::clean;
 use crate::worktree::Unlanded;
 
@@ -129,8 +129,9 @@ impl MergeChecks {
                 format!(", with {} as {branch} has it", clean::one_line(&exchanged.restored.join(", "), FILES_CHARS))
             }
         };
+        let moves = Moves::watch(&exchange);
         let passed = check(&with);
-        let written = protect::written_since(&exchange, &exchanged);
+        let written = protect::written_since(&exchange, &exchanged, moves.as_ref());
         protect::put_back(kept.path()).map_err(|error| unlike(&error))?;
         self.restored = exchanged.restored;
         passed?;

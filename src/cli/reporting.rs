@@ -12,14 +12,15 @@ use redaction::Redactor;
 
 use super::context::TypedAgent;
 use super::{Context, agent_tree, zone};
-use crate::checkpoint;
-use crate::core::{Finish, Plan, Tick};
+use crate::checkpoint::{self, AT_END, Kept};
+use crate::core::{Finish, Outcome, Plan, Tick};
 use crate::driver;
 use crate::fleet::AgentRecord;
 use crate::git::{Git, Repository};
 use crate::journal::RunDir;
 use crate::journal::disk::{SystemDisk, replace};
 use crate::process::Cancel;
+use crate::protect;
 use crate::report::text::Washer;
 use crate::report::{Changes, Difference, OfRun, Place, Report, changes, of_run, page};
 use crate::ui::Ending;
@@ -87,6 +88,12 @@ impl Maker {
         let (resume, talk) = commands(&id, plan.as_ref(), finish.as_ref(), tick, self);
         report.add_steps(&id, resume.as_deref(), talk.as_deref(), &place, &washer);
         Ok((report, id, place))
+    }
+
+    /// Keeps the files of a run that has ended while its agent worked: no stop has. A failure only makes the report say less.
+    fn keep_the_end(&self, plan: &Plan) -> Option<Kept> {
+        let git = Git::new(&self.env, &plan.run_id, self.give_up.clone()?);
+        checkpoint::keep(&git, Path::new(&plan.cwd), &plan.run_id, AT_END, None).ok()
     }
 
     /// Writes the page into the run's directory; the file is there as a whole or not at all.
@@ -176,13 +183,23 @@ fn commands(
 
 /// Writes the report at the end of a run. It neither fails the end nor delays it for long: a report that cannot be written, or
 /// takes too long, is left out, and `ccc report` makes it later.
-pub(super) fn at_the_end(run_dir: &RunDir, redactor: &Redactor, context: &Context) -> Option<Written> {
+pub(super) fn at_the_end(
+    run_dir: &RunDir,
+    plan: &Plan,
+    outcome: Outcome,
+    redactor: &Redactor,
+    context: &Context,
+) -> Option<Written> {
     let maker = Maker::new(context, redactor.clone());
     let (journal, give_up) = (run_dir.journal(), maker.give_up.clone());
+    // A run completes at a stop. Protected files that are still exchanged are not the agent's.
+    let is_unkept = plan.checkpoints && outcome != Outcome::Completed && !protect::is_pending(run_dir.path());
+    let unkept = is_unkept.then(|| plan.clone());
     let (done, written) = mpsc::channel();
     thread::Builder::new()
         .name("report".to_owned())
         .spawn(move || {
+            unkept.and_then(|plan| maker.keep_the_end(&plan));
             let _ = done.send(maker.write(&journal).ok());
         })
         .ok()?;

@@ -441,7 +441,7 @@ fn prepare(
             tell_of_patterns_without_files(&plan, &redactor, context);
         }
         tell_of_checks_without_rule(&plan, &redactor, context);
-        tell_of_production_credentials(&plan, &whole, context);
+        tell_of_production_credentials(&plan, &whole, life.resumed, context);
     };
     let (limiter, not_enforced) = limiter(&plan, &bare_env, &walls);
     if let Some(NotEnforced { setting, why }) = &not_enforced {
@@ -676,7 +676,11 @@ fn last_words(end: End, run_dir: &RunDir, redactor: &Redactor, context: &Context
     if let Some(finish) = &finish {
         let (plan, left_out) = driver::shown_plan(&plan, redactor);
         // A conversation without a message leaves nothing.
-        let report = if plan.task.is_empty() { None } else { reporting::at_the_end(run_dir, redactor, context) };
+        let report = if plan.task.is_empty() {
+            None
+        } else {
+            reporting::at_the_end(run_dir, &plan, finish.outcome, redactor, context)
+        };
         let path = report.as_ref().map(|report| report.path.display().to_string());
         let ending = Ending {
             finish,
@@ -743,6 +747,7 @@ fn walls(
         state: &dirs.state,
         run: run_dir.path(),
         agent: &dirs.of_agent(plan.agent, &context.env),
+        config: &dirs.config,
         workers: workers.as_deref(),
         env: &env,
     };
@@ -771,15 +776,19 @@ fn tell_of_changed_git(walls: &RunWalls, context: &Context) {
     }
 }
 
-/// Names variables that look like credentials of production systems. Their values are never shown.
-fn tell_of_production_credentials(plan: &Plan, ChildEnv(env): &ChildEnv, context: &Context) {
+/// Names variables that look like credentials of production systems. Their values are never shown. A resumed run keeps its walls.
+fn tell_of_production_credentials(plan: &Plan, ChildEnv(env): &ChildEnv, is_resumed: bool, context: &Context) {
     let names = production_credentials(&plan.walls, env);
+    let Ok(dirs) = context.dirs() else { return };
     if let [_, ..] = names.as_slice() {
         let deny = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let then =
+            if is_resumed { format!(", and continue with ccc resume {} --reload", plan.run_id) } else { String::new() };
         context.printer.warn(format_args!(
-            "the agent gets variables that look like credentials of production systems: {}; to withhold them, write into your \
-             ccc.json: \"env\": {{\"deny\": [{deny}]}}",
-            names.join(", ")
+            "the agent gets variables that look like credentials of production systems: {}; to withhold them, write into {}: \
+             \"env\": {{\"deny\": [{deny}]}}{then}",
+            names.join(", "),
+            dirs.config_file().display(),
         ));
     }
 }

@@ -105,20 +105,38 @@ pub(super) fn find_begun(wanted: &str, context: &Context) -> Result<RunDir, CliE
     if Queued::is_there(&run) { Err(not_started(&run)) } else { Ok(run) }
 }
 
-/// As [`find_begun`]; without a name the run that was active last, which is then named on stderr.
+/// As [`find_begun`]; without a name as [`find_or_last`].
 ///
 /// # Errors
 /// As [`find_begun`].
 pub(super) fn find_begun_or_last(wanted: Option<&str>, context: &Context) -> Result<RunDir, CliError> {
-    let Some(wanted) = wanted else {
-        let run = find_begun("last", context)?;
-        let name = AgentRecord::read(&run).ok().flatten().map(|record| format!(" ({})", record.name));
-        let task = RunSummary::read(&run.summary()).map(|run| format!(": {}", clean::one_line(&run.task, TASK_CHARS)));
-        let (name, task) = (name.unwrap_or_default(), task.unwrap_or_default());
-        context.printer.talk(format_args!("the last run, {}{name}{task}", run.id()));
-        return Ok(run);
-    };
-    find_begun(wanted, context)
+    match wanted {
+        Some(wanted) => find_begun(wanted, context),
+        None => {
+            let run = find_begun("last", context)?;
+            name_last(&run, context);
+            Ok(run)
+        }
+    }
+}
+
+/// The run that is meant; without a name the one that was active last, which is then named on stderr.
+///
+/// # Errors
+/// When there is no such run.
+pub(super) fn find_or_last(wanted: Option<&str>, context: &Context) -> Result<RunDir, CliError> {
+    let run = find(wanted.unwrap_or("last"), context)?;
+    if wanted.is_none() {
+        name_last(&run, context);
+    }
+    Ok(run)
+}
+
+fn name_last(run: &RunDir, context: &Context) {
+    let name = AgentRecord::read(run).ok().flatten().map(|record| format!(" ({})", record.name));
+    let task = RunSummary::read(&run.summary()).map(|run| format!(": {}", clean::one_line(&run.task, TASK_CHARS)));
+    let (name, task) = (name.unwrap_or_default(), task.unwrap_or_default());
+    context.printer.talk(format_args!("the last run, {}{name}{task}", run.id()));
 }
 
 /// How many characters of a task are shown.

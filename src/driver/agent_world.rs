@@ -220,7 +220,8 @@ impl Run {
             give_up_measuring.clone(),
         );
         let tests_of_run = TestsOfRun::of(&setup.core.plan().run_id, &setup.bare_env, give_up_measuring.clone());
-        let checkpoints = Checkpoints::of(&setup.core.plan().run_id, &setup.bare_env, give_up_keeping.clone());
+        let (run_id, goes_on) = (&setup.core.plan().run_id, setup.core.is_finished());
+        let checkpoints = Checkpoints::of(run_id, goes_on, &setup.bare_env, give_up_keeping.clone());
         setup.typing.quiet();
         let clock = Clock::starting_at(setup.from, controls.wall_clock());
         let WorkerTimeouts { records, tokens, settings } = setup.workers.timeouts;

@@ -27,15 +27,17 @@ struct Made {
 pub(super) struct Checkpoints {
     git: Git,
     run_id: String,
+    /// The run had ended when this process began.
+    goes_on: bool,
     /// Those of this process.
     made: Mutex<Made>,
 }
 
 impl Checkpoints {
-    /// Those of this run. `give_up` kills a running git.
-    pub(super) fn of(run_id: &str, env: &ChildEnv, give_up: Cancel) -> Checkpoints {
+    /// Those of this run, which goes on after its end, or not. `give_up` kills a running git.
+    pub(super) fn of(run_id: &str, goes_on: bool, env: &ChildEnv, give_up: Cancel) -> Checkpoints {
         let env: &[(OsString, OsString)] = &env.0;
-        Checkpoints { git: Git::new(env, run_id, give_up), run_id: run_id.to_owned(), made: Mutex::default() }
+        Checkpoints { git: Git::new(env, run_id, give_up), run_id: run_id.to_owned(), goes_on, made: Mutex::default() }
     }
 
     /// Keeps the working tree that `dir` lies in.
@@ -43,7 +45,13 @@ impl Checkpoints {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         // A failure is that of the checkpoint, too.
         let set_again = checkpoint::set_again(&self.git, dir, &self.run_id, &made.commits).unwrap_or(0);
-        match checkpoint::keep(&self.git, dir, &self.run_id, reason(at), made.last.as_ref()) {
+        let why = match at {
+            CheckpointAt::Start => checkpoint::BEFORE_START,
+            CheckpointAt::Stop => checkpoint::AT_STOP,
+            CheckpointAt::Restart if self.goes_on && made.last.is_none() => checkpoint::BEFORE_GOING_ON,
+            CheckpointAt::Restart => checkpoint::BEFORE_PROCESS,
+        };
+        match checkpoint::keep(&self.git, dir, &self.run_id, why, made.last.as_ref()) {
             Ok(kept) => {
                 let fact = CheckpointFact {
                     number: Some(kept.number),
@@ -70,14 +78,5 @@ impl Checkpoints {
                 | CheckpointError::Git(_)),
             ) => CheckpointFact { trouble: Some(error.to_string()), ..CheckpointFact::default() },
         }
-    }
-}
-
-/// Why a checkpoint is taken, for the list of checkpoints.
-fn reason(at: CheckpointAt) -> &'static str {
-    match at {
-        CheckpointAt::Start => checkpoint::BEFORE_START,
-        CheckpointAt::Stop => checkpoint::AT_STOP,
-        CheckpointAt::Restart => checkpoint::BEFORE_PROCESS,
     }
 }

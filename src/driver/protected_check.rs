@@ -8,7 +8,7 @@ use crate::config::Glob;
 use crate::core::{CheckEnd, CheckResult, ProtectedFiles};
 use crate::git::Git;
 use crate::process::Cancel;
-use crate::protect::{self, Exchange, Exchanged, ProtectError, PutBack};
+use crate::protect::{self, Exchange, Exchanged, Moves, ProtectError, PutBack};
 use crate::ui::clean;
 use redaction::Redactor;
 
@@ -38,8 +38,9 @@ impl ProtectedCheck {
     pub(super) fn run(&self, cancel: &Cancel, check: impl FnOnce() -> CheckResult) -> CheckResult {
         match self.exchange(cancel) {
             Ok(exchanged) => {
+                let moves = self.with(cancel, Moves::watch);
                 let mut result = check();
-                let since = self.written_since(cancel, &exchanged);
+                let since = self.with(cancel, |request| protect::written_since(request, &exchanged, moves.as_ref()));
                 if since.as_ref().is_err_and(ProtectError::is_given_up) {
                     result = not_run(CheckEnd::Cancelled);
                 }
@@ -65,10 +66,6 @@ impl ProtectedCheck {
 
     fn exchange(&self, cancel: &Cancel) -> Result<Exchanged, ProtectError> {
         self.with(cancel, protect::exchange)
-    }
-
-    fn written_since(&self, cancel: &Cancel, exchanged: &Exchanged) -> Result<Vec<PathBuf>, ProtectError> {
-        self.with(cancel, |request| protect::written_since(request, exchanged))
     }
 
     fn with<T>(&self, cancel: &Cancel, body: impl FnOnce(&Exchange<'_>) -> T) -> T {

@@ -75,6 +75,10 @@ pub struct AgentRecord {
     /// The directory in which `ccc new` was typed. Records of earlier versions lack it; see [`AgentRecord::configured_in`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<PathBuf>,
+    /// Where programs were looked for then (`PATH`), if it is UTF-8: the keeper, which may have another one, starts and revives the
+    /// agent with it. Other variables may be secret, and are not written to a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Its own working tree; `None` if it works in the project's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<AgentTree>,
@@ -103,6 +107,7 @@ impl AgentRecord {
             created_unix_ms,
             project: project.to_owned(),
             cwd: None,
+            path: None,
             tree: None,
             ports: Vec::new(),
             removed_unix_ms: None,

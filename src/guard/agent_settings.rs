@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::ConsentStore;
 use crate::agent::AgentKind;
 use crate::config::{Consents, Dirs, Env, Project, Wish};
-use crate::tokens::{MANAGED_SETTINGS, SettingsPlaces, UnsafeFile, wishes_of_project};
+use crate::tokens::{MANAGED_SETTINGS, ProjectWishes, SettingsPlaces, UnsafeFile, wishes_of_project, wishes_of_user};
 use crate::ui::clean;
 
 /// How many characters of an objection are shown. The bound exists because the objection has names from the project's
@@ -25,6 +25,8 @@ pub struct SettingsOfAgent {
     managed: PathBuf,
     env: Env,
     consents: Consents,
+    /// What the user's own file asked for then. The agent can write it, and so choose who answers for the critic.
+    users: ProjectWishes,
 }
 
 /// What the settings ask for.
@@ -50,7 +52,7 @@ impl SettingsOfAgent {
         argument: Option<String>,
         sources: Option<Vec<String>>,
     ) -> Self {
-        Self {
+        let mut settings = Self {
             agent,
             dirs: dirs.clone(),
             cwd: project.cwd.clone(),
@@ -60,7 +62,25 @@ impl SettingsOfAgent {
             managed: PathBuf::from(MANAGED_SETTINGS),
             env: env.clone(),
             consents: ConsentStore::new(&dirs.state).of(project.root()),
+            users: ProjectWishes::default(),
+        };
+        settings.users = settings.of_user();
+        settings
+    }
+
+    fn places(&self) -> SettingsPlaces<'_> {
+        SettingsPlaces {
+            dirs: &self.dirs,
+            cwd: &self.cwd,
+            argument: self.argument.as_deref(),
+            sources: self.sources.as_deref(),
+            managed: &self.managed,
         }
+    }
+
+    /// What the user's own file asks for now.
+    fn of_user(&self) -> ProjectWishes {
+        if self.agent.installation().settings_files { wishes_of_user(self.places()) } else { ProjectWishes::default() }
     }
 
     /// What the settings ask for now.
@@ -69,14 +89,7 @@ impl SettingsOfAgent {
         if !self.agent.installation().settings_files {
             return AskedFor::default();
         }
-        let places = SettingsPlaces {
-            dirs: &self.dirs,
-            cwd: &self.cwd,
-            argument: self.argument.as_deref(),
-            sources: self.sources.as_deref(),
-            managed: &self.managed,
-        };
-        let found = wishes_of_project(places, &self.root, &self.env);
+        let found = wishes_of_project(self.places(), &self.root, &self.env);
         let (agreed, not_agreed) = found.wishes.into_iter().partition(|wish| self.consents.cover(wish));
         AskedFor { agreed, not_agreed, unreadable: found.unreadable }
     }
@@ -87,10 +100,29 @@ impl SettingsOfAgent {
         let asked = self.look();
         let text = match asked.unreadable.first() {
             Some(file) => unreadable(file, &self.root),
-            None if asked.not_agreed.is_empty() => return None,
+            None if asked.not_agreed.is_empty() => self.changed_of_user()?,
             None => format!("you have not agreed to {}", named(&asked.not_agreed)),
         };
         Some(clean::one_line(&text, OBJECTION_CHARS))
+    }
+
+    /// What the user's own file asks for now and did not when the run began, or the other way round.
+    fn changed_of_user(&self) -> Option<String> {
+        let now = self.of_user();
+        if let Some(file) = now.unreadable.first().filter(|_| now.unreadable != self.users.unreadable) {
+            return Some(unreadable(file, &self.dirs.home));
+        }
+        let is_in = |all: &[Wish], wish: &Wish| all.iter().any(|other| other.sha256 == wish.sha256);
+        let new = now.wishes.iter().filter(|wish| !is_in(&self.users.wishes, wish));
+        let gone = self.users.wishes.iter().filter(|wish| !is_in(&now.wishes, wish));
+        let mut changed: Vec<Wish> = new.cloned().collect();
+        for wish in gone {
+            if !changed.iter().any(|other| other.key == wish.key) {
+                changed.push(wish.clone());
+            }
+        }
+        let is_any = !changed.is_empty();
+        is_any.then(|| format!("{} in your home directory was changed since ccc began with this run", named(&changed)))
     }
 }
 

@@ -55,10 +55,12 @@ fn hooks(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// `None` for what is not there. What cannot be read counts as the reason, so that it differs from what could be read before.
+/// `None` for what is not there, and for an empty file, which says nothing: the sandbox of Claude Code leaves such ones. What cannot be
+/// read counts as the reason, so that it differs from what could be read before.
 fn hash(file: &Path) -> Option<String> {
     match std::fs::symlink_metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Ok(meta) if meta.is_file() && meta.len() == 0 => None,
         Err(_) | Ok(_) => {
             Some(files::read(file, GIT_STATE).map_or_else(|fault| fault.to_string(), |bytes| sha256_hex(&bytes)))
         }
@@ -83,6 +85,7 @@ mod tests {
         std::fs::write(path("commondir"), "../elsewhere").unwrap();
         std::fs::write(path("hooks/pre-commit"), "new").unwrap();
         std::fs::write(path("hooks/update.sample"), "new").unwrap();
+        std::fs::write(path("config.worktree"), "").unwrap();
         std::fs::remove_file(path("hooks/post-merge")).unwrap();
         let expected = ["commondir", "config", "hooks/post-merge", "hooks/pre-commit"].map(path);
         assert_eq!(before.changed(), expected);

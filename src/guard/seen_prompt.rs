@@ -14,7 +14,7 @@ use crate::json::from_json;
 struct Seen {
     version: u32,
     project: PathBuf,
-    /// The file; `None` when the prompt was not from the project.
+    /// The file; `None` when the prompt was ccc's own, or lay elsewhere.
     file: Option<PathBuf>,
     sha256: String,
 }
@@ -25,11 +25,11 @@ const VERSION: u32 = 1;
 /// How the critic's prompt differs from that of the last run in the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PromptNews {
-    /// The project has a prompt, and had none in the last run or there was no run.
+    /// There is a prompt in a file, and was none in the last run, or there was no run.
     New,
-    /// The project's prompt has another content.
+    /// It has another content.
     Changed,
-    /// The project had a prompt, and has none any more.
+    /// There was one, and is none any more.
     Gone,
 }
 
@@ -53,7 +53,7 @@ impl SeenPrompt {
     pub fn news(&self, prompt: &Prompt) -> Option<PromptNews> {
         let before = self.read();
         let file_before = before.as_ref().and_then(|seen| seen.file.as_ref());
-        match (self.of_project(prompt), file_before) {
+        match (self.file_of(prompt), file_before) {
             (Some(_), None) => Some(PromptNews::New),
             (Some(_), Some(_)) => {
                 let same = before.is_some_and(|seen| seen.sha256 == prompt.sha256);
@@ -75,7 +75,7 @@ impl SeenPrompt {
     /// # Errors
     /// When it cannot be written.
     pub fn remember(&self, prompt: &Prompt) -> io::Result<()> {
-        let file = self.of_project(prompt).map(Path::to_owned);
+        let file = self.file_of(prompt).map(Path::to_owned);
         let seen = Seen { version: VERSION, project: self.project.clone(), file, sha256: prompt.sha256.clone() };
         replace_json(&self.path(), &seen, false)
     }
@@ -95,14 +95,14 @@ impl SeenPrompt {
         (seen.version == VERSION && seen.project == project).then_some(seen)
     }
 
-    /// The prompt's file if it is in the project, no matter which setting named it.
-    fn of_project<'a>(&self, prompt: &'a Prompt) -> Option<&'a Path> {
+    /// The prompt's file if it is in the project, no matter which setting named it, or one of the user's, which an agent may have written.
+    fn file_of<'a>(&self, prompt: &'a Prompt) -> Option<&'a Path> {
         match &prompt.origin {
-            PromptOrigin::Project(path) | PromptOrigin::ProjectClaude(path) => Some(path),
+            PromptOrigin::Project(path) | PromptOrigin::ProjectClaude(path) | PromptOrigin::User(path) => Some(path),
             PromptOrigin::Named(path) => {
                 path.canonicalize().is_ok_and(|real| real.starts_with(&self.project)).then_some(path)
             }
-            PromptOrigin::User(_) | PromptOrigin::BuiltIn => None,
+            PromptOrigin::BuiltIn => None,
         }
     }
 }
@@ -142,6 +142,7 @@ mod tests {
             sha256: crate::journal::sha256_hex(text.as_bytes()),
         };
         let own = |text: &str| prompt(text, PromptOrigin::Project(project.join("SUPERVISOR.md")));
+        let users = |text: &str| prompt(text, PromptOrigin::User(dir.path().join("SUPERVISOR.md")));
         let built_in = || prompt("built in", PromptOrigin::BuiltIn);
         for (now, news) in [
             (built_in(), None),
@@ -150,8 +151,11 @@ mod tests {
             (own("two"), Some(PromptNews::Changed)),
             (built_in(), Some(PromptNews::Gone)),
             (built_in(), None),
-            (prompt("mine", PromptOrigin::User(dir.path().join("SUPERVISOR.md"))), None),
-            (own("two"), Some(PromptNews::New)),
+            // An agent can write the one in the directory of its CLI.
+            (users("mine"), Some(PromptNews::New)),
+            (users("mine"), None),
+            (users("approve all"), Some(PromptNews::Changed)),
+            (own("two"), Some(PromptNews::Changed)),
         ] {
             assert_eq!(seen.news(&now), news, "{now:?}");
             assert_eq!(seen.news(&now), news, "it is news until a run has begun with it");

@@ -40,6 +40,8 @@ pub struct Places<'a> {
     pub run: &'a Path,
     /// The directory of the agent's CLI.
     pub agent: &'a Path,
+    /// The directory of ccc's configuration.
+    pub config: &'a Path,
     /// Where the working trees of an agent's workers are, if it may have workers: `ccc merge` writes there.
     pub workers: Option<&'a Path>,
     /// The environment of the processes.
@@ -118,11 +120,12 @@ impl RunWalls {
     #[must_use]
     pub fn with(means: Means, plan: &Plan, places: &Places<'_>) -> RunWalls {
         let in_sandbox = plan.walls.guard == Guard::AgentSandbox;
-        if plan.walls.guard == Guard::Off || (means.wall.is_none() && !in_sandbox) {
-            return RunWalls::default();
-        }
         let cwd = real(Path::new(&plan.cwd));
         let tree = tree_of(&cwd, places.home);
+        if plan.walls.guard == Guard::Off || (means.wall.is_none() && !in_sandbox) {
+            let git = GitOfTree::find(&tree, false);
+            return RunWalls { git_programs: GitPrograms::of(&git.dirs), ..RunWalls::default() };
+        }
         let beside = beside_the_tree(plan, places);
         let git = GitOfTree::find(&tree, means.take_out() || in_sandbox);
         let sandbox = in_sandbox.then(|| in_sandbox_of_cli(plan, places, (&cwd, &tree), &git));
@@ -137,7 +140,9 @@ impl RunWalls {
         let state_is_open = write.iter().any(|open| state.starts_with(open));
         let mut agent = Walls { write, ..Walls::default() };
         let tree_can_move = beside.iter().any(|open| tree.starts_with(open));
+        let own = files_of_ccc(plan, places, &tree, &agent.write);
         if means.take_out() {
+            agent.read_only.extend(own.iter().cloned());
             // What is pinned stays writable where the state around it becomes read-only.
             agent.pinned.extend(places.workers.map(real).filter(|_| state_is_open));
             agent.pinned.extend((tree_can_move || (state_is_open && tree.starts_with(&state))).then(|| tree.clone()));
@@ -150,6 +155,7 @@ impl RunWalls {
         let mut critic = Walls { write: beside.clone(), ..Walls::default() };
         let mut copies = false;
         if means.take_out() {
+            critic.read_only.extend(own);
             critic.read_only.extend(state_is_open.then_some(state));
             copies = !in_sandbox && means.mounts && can_copy(&tree, &critic, &cwd, places.run);
             critic.read_only.extend((!copies && beside.iter().any(around)).then(|| tree.clone()));
@@ -339,6 +345,7 @@ fn in_sandbox_of_cli(plan: &Plan, places: &Places<'_>, (cwd, tree): (&Path, &Pat
     // The CLI's settings could switch the sandbox off in its next process.
     let mut read_only = git.protected.clone();
     read_only.extend(SETTINGS_OF_CLI.map(|file| cwd.join(cli.dir).join(file)));
+    read_only.extend(files_of_ccc(plan, places, tree, &commands));
     let state = real(places.state);
     read_only.extend(commands.iter().any(|open| state.starts_with(open)).then_some(state));
     let mut edits = vec![tree.to_owned()];
@@ -352,6 +359,25 @@ fn in_sandbox_of_cli(plan: &Plan, places: &Places<'_>, (cwd, tree): (&Path, &Pat
     };
     let there = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| path.exists()).collect();
     SandboxPlaces { commands: texts(there(commands)), edits: texts(edits), read_only: texts(read_only) }
+}
+
+/// What ccc itself reads or runs outside of the walls, and that lies in a place which they open: its configuration, the critic's
+/// prompt, and the agent's program. The file of the older ccc is made, because what is not there cannot be protected. A program in the
+/// tree is the project's.
+fn files_of_ccc(plan: &Plan, places: &Places<'_>, tree: &Path, open: &[PathBuf]) -> Vec<PathBuf> {
+    let is_open = |path: &Path| open.iter().any(|open| path.starts_with(open)) && !path.starts_with(tree);
+    let older = places.home.join(".claude");
+    if is_open(&real(&older)) {
+        make_empty_object(&older.join("ccc.json"));
+    }
+    let prompts = [places.agent, &older, places.config].map(|dir| dir.join("SUPERVISOR.md"));
+    let program = PathBuf::from(&plan.agent_program);
+    let files = [older.join("ccc.json"), places.config.join("ccc.json"), program].into_iter().chain(prompts);
+    let mut files: Vec<PathBuf> = files.filter(|file| file.is_file()).map(|file| real(&file)).collect();
+    files.retain(|file| is_open(file));
+    files.sort();
+    files.dedup();
+    files
 }
 
 /// Temporary files, the working trees of workers, and what the user has listed.
@@ -458,7 +484,8 @@ mod tests {
             plan.walls = WallsPlan { guard: Guard::Auto, write: vec!["~/builds".to_owned()], ..WallsPlan::default() };
             let (home, state, run, agent) =
                 (self.at(""), self.at("state"), self.at("state/runs/run"), self.at(".claude"));
-            let places = Places { home: &home, state: &state, run: &run, agent: &agent, workers: None, env: &[] };
+            let places =
+                Places { home: &home, state: &state, run: &run, agent: &agent, config: &home, workers: None, env: &[] };
             RunWalls::with(means, &plan, &places)
         }
     }
@@ -493,6 +520,30 @@ mod tests {
     }
 
     #[test]
+    fn what_ccc_reads_or_runs_itself_is_read_only_where_the_agents_own_files_are_open() {
+        let ground = Ground::new();
+        std::fs::create_dir(ground.at(".claude")).unwrap();
+        for file in [".claude/SUPERVISOR.md", ".claude/claude", "project/claude"] {
+            std::fs::write(ground.at(file), "x").unwrap();
+        }
+        let mut plan = Plan::new("x", &ground.at("project").display().to_string(), SessionStart::Latest);
+        plan.walls = WallsPlan { guard: Guard::Auto, ..WallsPlan::default() };
+        let (home, state, agent) = (ground.at(""), ground.at("state"), ground.at(".claude"));
+        let places =
+            Places { home: &home, state: &state, run: &state, agent: &agent, config: &home, workers: None, env: &[] };
+        for (program, is_pinned) in [(".claude/claude", true), ("project/claude", false)] {
+            plan.agent_program = ground.at(program).display().to_string();
+            let walls = RunWalls::with(ALL, &plan, &places);
+            for walls in [walls.around_agent().unwrap(), walls.around_critic("1").unwrap().0] {
+                let has = |file: &str| walls.read_only.contains(&ground.at(file));
+                assert!(has(".claude/ccc.json") && has(".claude/SUPERVISOR.md"), "{walls:?}");
+                assert_eq!(has(program), is_pinned, "{walls:?}");
+            }
+        }
+        assert_eq!(std::fs::read_to_string(ground.at(".claude/ccc.json")).unwrap(), "{}\n", "made, so it is protected");
+    }
+
+    #[test]
     fn without_mounts_nothing_needs_them_and_what_is_open_is_said() {
         let ground = Ground::new();
         let walls = ground.walls("project", NO_MOUNTS);
@@ -515,8 +566,15 @@ mod tests {
         let mut plan = Plan::new("x", &ground.at("builds/state/tree").display().to_string(), SessionStart::Latest);
         plan.walls = WallsPlan { guard: Guard::Auto, write: vec!["~/builds".to_owned()], ..WallsPlan::default() };
         let (home, state, run) = (ground.at(""), ground.at("builds/state"), ground.at("builds/state/runs/run"));
-        let places =
-            Places { home: &home, state: &state, run: &run, agent: &ground.at(".agent"), workers: None, env: &[] };
+        let places = Places {
+            home: &home,
+            state: &state,
+            run: &run,
+            agent: &ground.at(".agent"),
+            config: &home,
+            workers: None,
+            env: &[],
+        };
         let agent = RunWalls::with(ALL, &plan, &places).around_agent().unwrap();
         assert_eq!(agent.pinned, ["builds/state/tree", "builds/state/tree/.git"].map(|name| ground.at(name)));
         assert_eq!(agent.read_only.last(), Some(&ground.at("builds/state")));
@@ -545,7 +603,8 @@ mod tests {
         plan.walls = WallsPlan { guard: Guard::AgentSandbox, write, ..WallsPlan::default() };
         let (home, state, agent) = (ground.at(""), ground.at("builds/state"), ground.at(".claude"));
         std::fs::create_dir_all(&state).unwrap();
-        let places = Places { home: &home, state: &state, run: &state, agent: &agent, workers: None, env: &[] };
+        let places =
+            Places { home: &home, state: &state, run: &state, agent: &agent, config: &home, workers: None, env: &[] };
         let walls = RunWalls::with(ALL, &plan, &places);
         assert!(walls.around_agent().is_none() && walls.around_critic("1").is_none() && !walls.copy_the_tree());
         let checks = walls.around_checks().expect("walls around checks");

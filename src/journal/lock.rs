@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{LOCK, make_private_dir, open_private};
@@ -15,6 +17,9 @@ use crate::files::{LOCK, make_private_dir, open_private};
 const LOOK_OUTWAITED_MS: u64 = 10_000;
 /// The pause between two tries.
 const ASK_AGAIN_MS: u64 = 1;
+/// How long the lock of a process that is gone is waited for. A child that it had just forked has the lock, too, until it executes its
+/// program: for some milliseconds, and longer on a busy machine.
+const GONE_OUTWAITED_MS: u64 = 2_000;
 /// The pause between two tries of [`FileLock::wait`]. What is waited for takes many times as long.
 const TRY_AGAIN_MS: u64 = 10;
 
@@ -95,8 +100,14 @@ impl FileLock {
     pub fn take(path: &Path, what: &str, holder: &Holder) -> Result<FileLock, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         let mut file = open_private(path, OFlags::RDWR | OFlags::CREATE).map_err(io)?;
-        if !lock_exclusive(&file).map_err(io)? {
-            return Err(LockError::Held { what: what.to_owned(), holder: read_holder(&mut file) });
+        let mut left_ms = GONE_OUTWAITED_MS;
+        while !lock_exclusive(&file).map_err(io)? {
+            let held_by = read_holder(&mut file);
+            if left_ms == 0 || !held_by.as_ref().is_some_and(is_gone) {
+                return Err(LockError::Held { what: what.to_owned(), holder: held_by });
+            }
+            std::thread::park_timeout(Duration::from_millis(TRY_AGAIN_MS));
+            left_ms = left_ms.saturating_sub(TRY_AGAIN_MS);
         }
         // Only the lock itself counts. The holder in the file is information for others, and a full disk may prevent it.
         let _ = write_holder(&mut file, holder);
@@ -204,8 +215,15 @@ fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
     file.write_all(&line)
 }
 
+/// Whether there is no such process any more.
+fn is_gone(holder: &Holder) -> bool {
+    let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+}
+
 fn read_holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
+    file.rewind().ok()?;
     file.take(LOCK.limit_bytes).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
@@ -233,7 +251,29 @@ fn file_name(session_id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use std::process::{Command, Stdio};
+
+    use super::{FileLock, Holder, LockError, file_name};
+
+    #[test]
+    fn the_lock_that_a_child_of_a_killed_holder_has_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let take = |pid| FileLock::take(&path, "it", &Holder { pid, ..Holder::of_process("run", 1) });
+        let mut ended = Command::new("true").spawn().expect("a process");
+        let pid_of_nobody = ended.id();
+        ended.wait().expect("a child");
+        for (holder, is_waited_for) in [(pid_of_nobody, true), (std::process::id(), false)] {
+            let held = take(holder).expect("the lock");
+            let copy = held.0.try_clone().expect("a descriptor");
+            let mut child = Command::new("sleep").arg("0.3").stdin(Stdio::from(copy)).spawn().expect("a process");
+            drop(held);
+            let taken = take(std::process::id());
+            assert_eq!(taken.is_ok(), is_waited_for, "{taken:?}");
+            assert!(is_waited_for || matches!(taken, Err(LockError::Held { .. })));
+            child.wait().expect("a child");
+        }
+    }
 
     #[test]
     fn session_ids_become_plain_and_distinct_file_names() {

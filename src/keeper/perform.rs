@@ -1,6 +1,6 @@
 //! The keeper's work: looks, decides, remembers, acts, waits.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use super::ensure;
 use super::facts::Seen;
 use super::queue::load;
 use super::store::{Kept, Store};
+use crate::config::env::{CCC_STATE_DIR, PATH};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::files::VersionedError;
@@ -219,7 +220,7 @@ impl Keeper<'_> {
             }
             Act::TellUser { run, why } => {
                 // A run that was killed has told nothing of its end. What cannot be sent now is tried again by the command itself.
-                match self.ccc(&["notify", "lost", &run, &why], TELL_LIMIT) {
+                match self.ccc(&["notify", "lost", &run, &why], &[], TELL_LIMIT) {
                     Ok(()) => self.world.log(&format!("{run} is not continued any more: {why}")),
                     Err(error) => self.world.log(&format!("{run}: the user could not be told of its end: {error}")),
                 }
@@ -270,22 +271,25 @@ impl Keeper<'_> {
 
     fn resume(&mut self, run: &str, why: Why, seen: &Seen) -> Result<(), String> {
         let mut args = vec!["resume", run, "--detach", "--unless-kept-down"];
-        if seen.agent(run).is_some_and(|agent| shares_tree(agent, seen)) {
+        let agent = seen.agent(run);
+        if agent.is_some_and(|agent| shares_tree(agent, seen)) {
             args.push("--share-tree");
         }
+        let path = agent.and_then(|agent| agent.record.path.as_deref());
+        let env: Vec<(&str, &OsStr)> = path.map(|path| (PATH, OsStr::new(path))).into_iter().collect();
         if why == Why::Queued {
             // It is started once: what has left the queue meanwhile is left alone.
             args.push("--queued");
-            return self.ccc(&args, START_LIMIT);
+            return self.ccc(&args, &env, START_LIMIT);
         }
-        self.ccc(&args, RESUME_LIMIT)
+        self.ccc(&args, &env, RESUME_LIMIT)
     }
 
     /// Ends the agent and removes it, as the user would; if that is not possible, it is stopped and kept down.
     fn end(&mut self, agent: &Agent, reason: &str) -> Result<(), String> {
         let now = self.world.now_unix_ms();
         KeptDown::write(&agent.dir, reason, now).map_err(|error| error.to_string())?;
-        match self.ccc(&["kill", &agent.record.id, "--yes"], REMOVAL_LIMIT) {
+        match self.ccc(&["kill", &agent.record.id, "--yes"], &[], REMOVAL_LIMIT) {
             Ok(()) => Ok(()),
             Err(error) => {
                 self.world.log(&format!("{} cannot be removed, and is stopped: {error}", agent.record.id));
@@ -295,9 +299,9 @@ impl Keeper<'_> {
     }
 
     /// Runs a command of ccc to its end.
-    fn ccc(&self, args: &[&str], limit: Duration) -> Result<(), String> {
+    fn ccc(&self, args: &[&str], env: &[(&str, &OsStr)], limit: Duration) -> Result<(), String> {
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        let env = [("CCC_STATE_DIR", self.state_dir.as_os_str())];
+        let env = [&[(CCC_STATE_DIR, self.state_dir.as_os_str())], env].concat();
         let ended = run_apart(&args, &env, self.state_dir, limit).map_err(|error| error.to_string())?;
         match ended.code {
             Some(0) => Ok(()),

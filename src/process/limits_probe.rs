@@ -69,7 +69,7 @@ impl Limiting {
         if data_bytes.is_some() {
             why.push_str("; each process by itself is limited");
         } else if memory.is_some() && is_for_each {
-            why.push_str("; for each process by itself it must be at least 2 GiB");
+            why.push_str("; with 2G or more, each process by itself would be limited");
         }
         let lacking = Lacking {
             memory: memory.is_some() && data_bytes.is_none(),
@@ -122,7 +122,11 @@ mod tests {
         let little = of_each(Some(LEAST_OF_A_PROCESS - 1), None, true);
         assert_eq!(little.by, None);
         let lacking = little.lacking.expect("it is not limited");
-        assert!(lacking.memory && !lacking.memory_together && lacking.why.ends_with("must be at least 2 GiB"));
+        assert!(
+            lacking.memory
+                && !lacking.memory_together
+                && lacking.why.ends_with("each process by itself would be limited")
+        );
         assert!(of_each(Some(LEAST_OF_A_PROCESS), None, true).by.is_some());
     }
 

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::error::ProtectError;
+use super::moved::Moves;
 use super::put_back::{put_back, written_of_those_exchanged};
 use super::record::{Bytes, Entry, Record, Version, copy, temporary};
 use crate::checkpoint::{CheckpointFile, FileForm, Pointer, contents_of, differing, files_of};
@@ -101,11 +102,16 @@ pub fn exchange(request: &Exchange<'_>) -> Result<Exchanged, ProtectError> {
 }
 
 /// The protected files that are not as the commit has them, although an exchange has made them so: something has written them since,
-/// also those that were as they should be before. Seen from the top of the tree. To be asked before [`put_back`].
+/// also those that were as they should be before. With them what was moved away meanwhile, and may be back. Seen from the top of the
+/// tree. To be asked before [`put_back`].
 ///
 /// # Errors
 /// When git fails, or a file cannot be read.
-pub fn written_since(request: &Exchange<'_>, exchanged: &Exchanged) -> Result<Vec<PathBuf>, ProtectError> {
+pub fn written_since(
+    request: &Exchange<'_>,
+    exchanged: &Exchanged,
+    moves: Option<&Moves>,
+) -> Result<Vec<PathBuf>, ProtectError> {
     let Tree { repository, below, .. } = Tree::of(request.cwd)?;
     let (files, _) = protected(request, &repository, &below)?;
     let mut written = written_of_those_exchanged(request.run_dir)?;
@@ -117,19 +123,24 @@ pub fn written_since(request: &Exchange<'_>, exchanged: &Exchanged) -> Result<Ve
             written.push(file.path);
         }
     }
+    for path in moves.map(Moves::seen).unwrap_or_default() {
+        if !written.contains(&path) {
+            written.push(path);
+        }
+    }
     Ok(written)
 }
 
 /// The working tree that a directory lies in.
-struct Tree {
-    repository: Repository,
-    top: PathBuf,
+pub(super) struct Tree {
+    pub(super) repository: Repository,
+    pub(super) top: PathBuf,
     /// The directory, seen from the top.
-    below: PathBuf,
+    pub(super) below: PathBuf,
 }
 
 impl Tree {
-    fn of(cwd: &Path) -> Result<Self, ProtectError> {
+    pub(super) fn of(cwd: &Path) -> Result<Self, ProtectError> {
         let gone = || ProtectError::NoRepository { dir: cwd.to_owned() };
         let cwd = cwd.canonicalize().map_err(|_| gone())?;
         let repository = Repository::find(&cwd).ok_or_else(gone)?;
@@ -159,7 +170,7 @@ pub fn unmatched(git: &Git, cwd: &Path, patterns: &[Glob]) -> Result<Vec<String>
 }
 
 /// The commit's files that a pattern names, and the patterns that name none.
-fn protected(
+pub(super) fn protected(
     request: &Exchange<'_>,
     repository: &Repository,
     below: &Path,

@@ -6,17 +6,19 @@
 //!
 //! - Files that the commit does not have stay as they are.
 //! - What something else has written meanwhile is not overwritten: it stays, and the version from before is kept in the run's
-//!   directory and named.
+//!   directory and named. What was moved away and came back is named, too ([`Moves`]; on Linux).
 //! - No link is followed ([`DirTree`](crate::files::DirTree)), and a file is replaced as a whole.
 //! - What cannot be exchanged stops the exchange: a check must not run with other files than the user wants.
 
 mod error;
 mod exchange;
+mod moved;
 mod put_back;
 mod record;
 
 pub use error::ProtectError;
 pub use exchange::{Exchange, Exchanged, exchange, unmatched, written_since};
+pub use moved::Moves;
 pub use put_back::{PutBack, is_pending, pending_in, put_back};
 
 #[cfg(test)]

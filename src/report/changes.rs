@@ -47,16 +47,19 @@ pub struct Changes {
     pub whole: Option<Difference>,
 }
 
-/// The changes between the checkpoints of a run: from the first one to each stop; `None` when there are none. What a restore has
-/// kept is no work of the run.
+/// The changes between the checkpoints of a run: from the first one to each stop, and to the last one that has work of the run;
+/// `None` when there are none. A stop whose files an earlier checkpoint has already, such as one before a restart, has none of its
+/// own.
 ///
 /// # Errors
 /// When git fails.
 pub fn changes(git: &Git, repository: &Repository, run_id: &str) -> Result<Option<Changes>, GitError> {
     let place = repository.place();
     let mut kept = checkpoint::list(git, &place, run_id)?;
-    let first = kept.first().map(|first| first.number);
-    kept.retain(|entry| Some(entry.number) == first || entry.why == AT_STOP);
+    let Some(first) = kept.first().map(|first| first.number) else { return Ok(None) };
+    kept.retain(|entry| entry.number == first || entry.has_work());
+    let last = kept.last().map_or(first, |last| last.number);
+    kept.retain(|entry| [first, last].contains(&entry.number) || entry.why == AT_STOP);
     let (Some(first), Some(last)) = (kept.first(), kept.last()) else { return Ok(None) };
     let difference = |from: &Entry, to: &Entry| -> Result<Difference, GitError> {
         let patch = checkpoint::diff(git, &place, &from.commit, &to.commit, &[])?;

@@ -44,7 +44,7 @@ pub use offers::{
 };
 pub use pool::{Gathered, NoCredential, Places, Pool};
 pub use probe::{ProbeVerdict, Probed, QUOTA_RETRY_AFTER_MS, probe};
-pub use project_settings::{ProjectWishes, wishes_of_project};
+pub use project_settings::{ProjectWishes, wishes_of_project, wishes_of_user};
 pub use provided::{EnvConflict, Provided, ProvidedFault, ResolveBase, SettingsConflicts};
 pub use settings_files::{MANAGED_SETTINGS, SettingsPlaces, UnsafeFile};
 pub use shared::{KEPT_MS, LOCK_WAIT, SetAside, SharedError, SharedTokens, TOKENS_VERSION, TokenState, TokenStates};

@@ -172,6 +172,23 @@ pub fn wishes_of_project(places: SettingsPlaces<'_>, root: &Path, env: &Env) -> 
     found
 }
 
+/// The same of the user's own file, all of them. They need no agreement, but an agent can write that file.
+#[must_use]
+pub fn wishes_of_user(places: SettingsPlaces<'_>) -> ProjectWishes {
+    let file = places.users_file();
+    let mut found = ProjectWishes::default();
+    let read = if places.reads("user") { read_settings(&file) } else { Ok(None) };
+    match read {
+        Ok(None) => {}
+        Ok(Some(settings)) => found.wishes = wishes_in(&settings, &places.dirs.home, &file, &[], &Env::default()),
+        Err(fault) => {
+            let (why, advice) = (fault.to_string(), fault.advice());
+            found.unreadable.push(UnsafeFile { path: file, why, advice });
+        }
+    }
+    found
+}
+
 fn wishes_in(settings: &Value, root: &Path, file: &Path, own: &[Value], env: &Env) -> Vec<Wish> {
     let mut wishes = Vec::new();
     let wish = |key: &str, effect, value: &Value| Wish::new(root, file, key, effect, value);

@@ -64,6 +64,9 @@ const TEXT_BYTES: usize = 64 * 1024;
 /// How many rows of a failed check's output are shown on a terminal.
 const TAIL_ROWS: usize = 20;
 
+/// How many rows the error of a failed tool takes on a terminal.
+const FAILURE_ROWS: usize = 3;
+
 /// How many rows the last line of a failed check's output takes: mostly it has the result.
 const RESULT_ROWS: usize = 4;
 
@@ -575,7 +578,9 @@ impl Plain {
             return String::new();
         }
         let why = if error.is_empty() { String::new() } else { format!(": {error}") };
-        self.row("  ✗ ", Ink::Bad, &format!("{name} failed{why}"))
+        // The reason often stands behind a long path.
+        let room = if self.style.wraps { self.room(TEXT_INDENT).saturating_mul(FAILURE_ROWS) } else { PIPED_CHARS };
+        self.said("  ✗ ", Ink::Bad, &clean::one_line(&format!("{name} failed{why}"), room))
     }
 
     fn check(&self, command: &str, passed: bool, summary: &str, duration_ms: u64, tail: &str, setup: bool) -> String {

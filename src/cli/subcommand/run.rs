@@ -428,7 +428,7 @@ pub(in crate::cli) fn supervise(
     begin(plan, claimed, &request, context)
 }
 
-/// Tells the user when the project's critic's prompt differs from that of the last run here, because the prompt defines
+/// Tells the user when the critic's prompt differs from that of the last run here, because the prompt defines
 /// what *done* means.
 fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Result<(), CliError> {
     let seen = SeenPrompt::new(&context.dirs()?.state, project.root());
@@ -439,7 +439,7 @@ fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Resu
         Some(PromptNews::New) => Some(format!("{file} is new since the last run here")),
         Some(PromptNews::Changed) => Some(format!("{file} has changed since the last run here")),
         Some(PromptNews::Gone) => {
-            Some(format!("this project has no SUPERVISOR.md any more; the critic's prompt is {file}"))
+            Some(format!("the SUPERVISOR.md of the last run here is gone; the critic's prompt is {file}"))
         }
     };
     if let Some(what) = what {

@@ -1,4 +1,4 @@
-//! `ccc status RUN`.
+//! `ccc status`.
 
 use clap::Args;
 use serde::Serialize;
@@ -14,9 +14,9 @@ use crate::ui::{clean, format};
 /// Show how one agent or run stands: state, iterations, cost, place, and what it asks.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct StatusArgs {
-    /// Its name, its id, the beginning of either, or `last` for the one that was active last.
+    /// Its name, its id, or the beginning of either; without it, the one that was active last.
     #[arg(value_name = "RUN")]
-    pub run: String,
+    pub run: Option<String>,
 
     /// Print one JSON object instead.
     #[arg(long)]
@@ -45,7 +45,7 @@ struct Stands<'a> {
 /// # Errors
 /// When there is no such run.
 pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let dir = steer::find(&args.run, context)?;
+    let dir = steer::find_or_last(args.run.as_deref(), context)?;
     notifying::deliver_left_of_ended(&dir, context);
     let agent = AgentRecord::read(&dir).ok().flatten();
     let summary = RunSummary::read(&dir.summary()).ok();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use ccc::journal::{FileLock, Holder};
 
 use crate::ownfaults::world::{TASK, World};
-use crate::whole_runs::harness::{Ended, Ground, input, journal, look_until, send, text};
+use crate::whole_runs::harness::{Ended, Ground, Running, input, journal, look_until, send, text};
 
 /// A world whose agents work until [`go`], and in which this many may run.
 fn world(max_running: u32) -> World {
@@ -238,6 +238,31 @@ fn a_start_that_is_killed_at_any_moment_is_repeated_and_leaves_nothing() {
         .filter(|count| *count > 0)
         .collect();
     assert_eq!(sent, [1, 1], "each task once");
+}
+
+/// The keeper may be that of another terminal, or of the service manager.
+#[test]
+fn an_agent_that_the_keeper_starts_finds_the_programs_of_its_own_ccc_new() {
+    let world = world(1);
+    let paths = world.ground.home().join("paths");
+    let agent = world.ground.script(
+        "agent-that-tells",
+        &format!(
+            "if [ \"$1\" = -p ]; then echo \"$PATH\" >> '{}'; fi\nexec '{}' \"$@\"",
+            paths.display(),
+            world.agent.display()
+        ),
+    );
+    one_works_and_these_wait(&world, &[]);
+    let mine = format!("/opt/mine/bin:{}", std::env::var("PATH").expect("a path"));
+    let mut command = world.ccc(&["new", TASK, "--agent", &agent.display().to_string(), "--name", "two"]);
+    let made = Running::spawn(&world.ground, command.env("PATH", &mine)).wait();
+    made.assert_code(0);
+    assert!(made.stderr.contains("waits in the queue: "), "{}", made.stderr);
+    go(&world);
+    world.run(&["wait", "one", "two"]).assert_code(0);
+    let told = fs::read_to_string(&paths).expect("the agent was started");
+    assert!(told.lines().all(|path| path.contains("/opt/mine/bin")), "{told}");
 }
 
 /// Until the journal has its first line, `queued.json` alone can begin the run again.

@@ -141,6 +141,7 @@ fn fill(home: &Path) {
         ("Documents/thesis.txt", "three years of work\n"),
         ("Documents/README.md", "original\n"),
         ("ccc-state/kept", "a record\n"),
+        (".claude/ccc.json", "{}\n"),
     ] {
         let file = home.join(file);
         fs::create_dir_all(file.parent().expect("a parent")).expect("mkdir");
@@ -214,7 +215,7 @@ impl Seen {
             |path: PathBuf| files.insert(path.display().to_string(), fs::read_to_string(&path).unwrap_or_default());
         add(project.join(".git/config"));
         files.retain(|name, _| {
-            let kept = ["home/ccc-state/kept", "home/ccc-state/made"].contains(&name.as_str());
+            let kept = ["home/ccc-state/kept", "home/ccc-state/made", "home/.claude/ccc.json"].contains(&name.as_str());
             kept || !OWN.iter().any(|own| name.starts_with(own))
         });
         // The place of the project differs between copies.

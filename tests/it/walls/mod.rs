@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::scripted_api::{Block, Reply, ScriptedApi};
 use crate::walls::attacks::{ATTACKS, Attack, WORK};
 use crate::walls::ground::World;
-use crate::whole_runs::harness::{approval, bash, look_until, script, text};
+use crate::whole_runs::harness::{Ground, approval, bash, look_until, script, text};
 use crate::whole_runs::requests::{critics, tool_results};
 use ccc::process::Means;
 
@@ -136,4 +136,20 @@ fn walls_that_are_asked_for_and_cannot_be_had_are_an_error() {
     assert!(world.ground.runs().is_empty(), "nothing was begun");
     let ended = run("auto");
     assert!(ended.stderr.contains("there are no walls around the agent"), "{}", ended.stderr);
+}
+
+#[test]
+fn without_walls_what_git_would_run_is_named_at_the_end_when_the_agent_has_changed_it() {
+    let command =
+        "printf '#!/bin/sh\\n' > .git/hooks/post-commit; git config core.pager evil; : > .git/config.worktree";
+    let tool = json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}});
+    let play = json!({"agent": [[tool, {"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}]]});
+    let world = crate::ownfaults::world::World::on(Ground::new(), &play);
+    let agent = world.agent.display().to_string();
+    let ended = world.run(&["--supervisor", "-p", "do it", "--agent", &agent, "--plain", "--guard", "off"]);
+    ended.assert_code(0);
+    let said = ended.stderr.replace('\n', " ");
+    for (file, is_named) in [("hooks/post-commit", true), (".git/config", true), ("config.worktree", false)] {
+        assert_eq!(said.contains(&format!("{file} was changed during the run")), is_named, "{file}: {said}");
+    }
 }

@@ -257,6 +257,21 @@ fn a_check_during_which_a_protected_file_is_written_that_was_as_it_should_be_doe
     }
 }
 
+/// While the directory is away, a check sees what stands in its place, and at the end all is as it should be.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_check_during_which_the_directory_of_a_protected_file_is_away_does_not_count_as_passed() {
+    let agent = json!([[{"say": "Done."}]]);
+    let world = World::on(Ground::new(), &json!({"agent": agent, "critic": [[{"say": "[TASK_COMPLETED]"}]]}));
+    project(&world.ground);
+    let swaps = "mv tests aside; mkdir tests; echo 'exit 0' > tests/t.sh; sh tests/t.sh; rm -r tests; mv aside tests";
+    let ended = world.start(&["--check", swaps, "--protect", "tests/**", "--max-iterations", "1"]).end();
+    let result = ended.result();
+    assert_eq!(ended.of_type("check")[0]["passed"], false, "{}", ended.stdout);
+    let written = result["protected"]["written_meanwhile"].as_array().expect("a list");
+    assert!(written.contains(&json!("tests")), "{result}");
+}
+
 #[test]
 fn while_a_check_sees_protected_files_nothing_else_begins_in_the_tree() {
     let (world, check) = in_check(&play());

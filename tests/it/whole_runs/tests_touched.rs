@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::harness::{Ground, action, approval, bash, input, script, text};
+use super::harness::{Ground, action, approval, bash, input, look_until, script, text};
 use super::requests::{brief_of, critics};
 use crate::ownfaults::world::World;
 use crate::scripted_api::{Reply, ScriptedApi};
@@ -131,4 +131,58 @@ on_both! {
         assert!(brief.contains("These tests were changed since the run began:\n\n- tests/test_sum.py: fewer assertions\n"), "{brief}");
         assert_eq!(ended.result()["tests_touched"][0]["path"], "tests/test_sum.py");
     }
+}
+
+/// The report of the last run: the paths of the files that differ over the whole run, and of the tests that are named.
+fn reported(world: &World) -> (Vec<String>, Vec<String>) {
+    let report = world.run(&["report", "last", "--format", "json"]);
+    report.assert_code(0);
+    let report: Value = serde_json::from_str(&report.stdout).expect("a report");
+    let paths = |list: &Value| -> Vec<String> {
+        let mut paths: Vec<String> = list.as_array().into_iter().flatten().map(|each| text(&each["path"])).collect();
+        paths.dedup();
+        paths
+    };
+    (paths(&report["diff"]["files"]), paths(&report["tests"]["findings"]))
+}
+
+/// The stop after the restart finds the files as they were before it, so it has no checkpoint of its own.
+#[test]
+fn a_test_that_was_bent_before_the_agent_died_is_in_the_report() {
+    let tool = |command: &str| json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}});
+    let bends = format!("[ -e bent ] || {{ {WEAKENS}; touch bent; kill -9 $PPID; }}");
+    let turn = json!([tool(&bends), {"say": "Done."}]);
+    let world = World::on(Ground::new(), &json!({"agent": [turn, turn], "critic": [[{"say": "[TASK_COMPLETED]"}]]}));
+    project(&world.ground);
+    let ended = world.start(&[]).end();
+    ended.assert_code(0);
+    assert_eq!(ended.result()["restarts"], 1, "{}", ended.stdout);
+    let (files, tests) = reported(&world);
+    assert!(files.contains(&"tests/test_sum.py".to_owned()) && tests == ["tests/test_sum.py"], "{files:?} {tests:?}");
+}
+
+#[test]
+fn a_run_that_ends_while_its_agent_works_reports_what_it_has_changed_and_not_what_the_user_changes_later() {
+    let tool = |command: &str| json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}});
+    let play = json!({"agent": [[tool(WEAKENS), tool("touch bent; sleep 600"), {"say": "Never said."}]]});
+    let world = World::on(Ground::new(), &play);
+    project(&world.ground);
+    let running = world.start(&[]);
+    look_until("the work", || world.ground.project().join("bent").exists().then_some(()));
+    world.run(&["stop", "last"]).assert_code(0);
+    drop(running.wait());
+    world.ground.write("tests/test_mine.py", "assert True\n");
+    let as_it_ended = (vec!["bent".to_owned(), "tests/test_sum.py".to_owned()], vec!["tests/test_sum.py".to_owned()]);
+    assert_eq!(reported(&world), as_it_ended);
+    // It goes on with what the user has written, which stays the user's.
+    world.play(&json!({"agent": [[{"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}]]}));
+    world.resume(&[]).end().assert_code(0);
+    assert_eq!(reported(&world), as_it_ended);
+    let whys: Vec<String> = world
+        .run(&["checkpoints", "last", "--json"])
+        .stdout
+        .lines()
+        .map(|line| text(&serde_json::from_str::<Value>(line).expect("an object")["why"]))
+        .collect();
+    assert_eq!(whys, ["before the agent began", "the run ended", "before the run went on"]);
 }

@@ -24,6 +24,12 @@ const RIGHTS: ABI = ABI::V3;
 const REPORT_VERSION: u32 = 1;
 /// Of `landlock_add_rule`: the rule is a path, with all below it.
 const PATH_BENEATH: c_int = 1;
+/// Capabilities with which root passes by walls, or by the kernel itself, and which no ordinary work needs: numbers of
+/// `linux/capability.h`. Opening files by their handles passes by a read-only mount (2, `CAP_DAC_READ_SEARCH`), a device file made in the
+/// tree is a disk (27, `CAP_MKNOD`); besides modules (16), raw input and output (17), other processes' memory (19), administration,
+/// among it mounts (21), the reboot (22), access labels (32, 33), the kernel's log (34), its tracing and programs in it (38, 39), and
+/// restoring processes (40).
+const DROPPED: [libc::c_ulong; 13] = [2, 16, 17, 19, 21, 22, 27, 32, 33, 34, 38, 39, 40];
 /// The error number that says: the walls could not be raised. No other step between fork and exec fails with it.
 pub(in crate::process) const NOT_RAISED: c_int = libc::ENOTRECOVERABLE;
 
@@ -88,16 +94,18 @@ impl Raise {
     /// Prepares these walls for a child with this working directory.
     pub(in crate::process) fn prepare(walls: &Walls, cwd: &Path) -> io::Result<Raise> {
         let rights = AccessFs::from_write(RIGHTS);
+        // A device file leads to a disk, wherever it lies.
+        let allowed = rights & !(AccessFs::MakeChar | AccessFs::MakeBlock);
         let ruleset = Ruleset::default().handle_access(rights).and_then(|rules| rules.scope(Scope::Signal));
         let mut rules = ruleset.and_then(Ruleset::create).map_err(io::Error::other)?;
         for path in &walls.write {
             // What is not there cannot be written, and what cannot be opened could not be written, either.
             let Ok(path) = PathFd::new(path) else { continue };
-            rules = rules.add_rule(PathBeneath::new(path, rights)).map_err(io::Error::other)?;
+            rules = rules.add_rule(PathBeneath::new(path, allowed)).map_err(io::Error::other)?;
         }
         let rules: Option<OwnedFd> = rules.into();
         let rules = rules.ok_or(io::ErrorKind::Unsupported)?;
-        let mounts = if need_mounts(walls) { Some(Mounts::of(walls, cwd, rights.bits())?) } else { None };
+        let mounts = if need_mounts(walls) { Some(Mounts::of(walls, cwd, allowed.bits())?) } else { None };
         Ok(Raise { rules, mounts })
     }
 
@@ -113,6 +121,13 @@ impl Raise {
     }
 
     fn restrict(&self) -> io::Result<()> {
+        for capability in DROPPED {
+            #[allow(unsafe_code, reason = "rustix wants to know each capability by its name")]
+            // SAFETY: two integers. What is not there to be dropped (no root, an older kernel) is an error that says nothing.
+            unsafe {
+                libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
+            }
+        }
         rustix::thread::set_no_new_privs(true)?;
         #[allow(unsafe_code, reason = "the library's call may allocate")]
         // SAFETY: two integers.
@@ -272,7 +287,28 @@ fn make_read_only(path: &CString) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Copied, options_of};
+    use std::sync::Arc;
+
+    use super::{Copied, DROPPED, Walls, geteuid, options_of, wall};
+    use crate::process::{Cancel, CommandSpec, run_command};
+
+    #[test]
+    fn root_behind_walls_makes_no_device_and_keeps_no_capability_that_passes_by_them() {
+        if !geteuid().is_root() || wall().is_none() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let line = "mknod disk b 7 0 && echo made; mkfifo pipe && echo ordinary; grep CapBnd /proc/self/status";
+        let mut spec = CommandSpec::shell(line, dir.path().to_owned());
+        spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+        spec.walls = Some(Arc::new(Walls { write: vec![dir.path().to_owned()], ..Walls::default() }));
+        let said = run_command(&spec, &Cancel::new().unwrap()).unwrap().tail;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("ordinary") && !said.contains("made"), "{said}");
+        let bound = said.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
+        let bound = u64::from_str_radix(bound.trim(), 16).unwrap();
+        assert_eq!(DROPPED.iter().filter(|capability| bound >> **capability & 1 == 1).count(), 0, "{said}");
+    }
 
     #[test]
     fn a_path_that_an_overlay_would_read_as_two_is_refused() {
