@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -186,13 +185,13 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
     let (stderr_read, stderr_write) = io::pipe().map_err(no_descriptors)?;
     let mut marks = vec![pipe_mark(&stderr_write)];
     let stdout: OwnedFd;
-    let child_stdout: Stdio;
+    let child_stdout: OwnedFd;
     let controlling = match spec.transport {
         Transport::Pty { cols, rows } => {
             let pair = pty::open(ptys, cols, rows)?;
             marks.push(Some(pair.name.into_os_string()));
             stdout = pair.master;
-            child_stdout = pair.slave.into();
+            child_stdout = pair.slave;
             true
         }
         Transport::Pipe => {

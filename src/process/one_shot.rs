@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -294,9 +294,9 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
 }
 
 /// The stdin for this input, and the end to which the input is written.
-fn stdin(input: &[u8]) -> io::Result<(Stdio, Option<PipeWriter>)> {
+fn stdin(input: &[u8]) -> io::Result<(OwnedFd, Option<PipeWriter>)> {
     if input.is_empty() {
-        return Ok((Stdio::null(), None));
+        return Ok((File::open("/dev/null")?.into(), None));
     }
     let (read, write) = io::pipe()?;
     Ok((read.into(), Some(write)))

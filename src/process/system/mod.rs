@@ -37,7 +37,7 @@ pub(super) use this::{
     EachLimits, GroupPlace, HAS_TABLE, LIMITS_EACH, NOT_RAISED, OwnGroup, Raise, adopted, around_scope,
     become_subreaper, booted_unix_ms, children, close_range, close_range_on_exec, counts_tasks_behind, die_with,
     end_with_parent, here, holds, is_out_of_memory, is_subreaper, kill, look_up, name, open_pidfd, out_of_memory_kills,
-    owner, read_table, split, started_unix_ms, stop_being_subreaper, try_in_a_child, wall, written_bytes,
+    owner, read_table, split, start, started_unix_ms, stop_being_subreaper, try_in_a_child, wall, written_bytes,
 };
 pub use walls::{Copied, Wall, Walls};
 
