@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
 use rustix::io::Errno;
 
 use super::child::{Exit, abandon, pipe_mark, thread_of};
@@ -296,7 +295,7 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
 /// The stdin for this input, and the end to which the input is written.
 fn stdin(input: &[u8]) -> io::Result<(OwnedFd, Option<PipeWriter>)> {
     if input.is_empty() {
-        return Ok((File::open("/dev/null")?.into(), None));
+        return Ok((open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None));
     }
     let (read, write) = io::pipe()?;
     Ok((read.into(), Some(write)))
