@@ -380,8 +380,7 @@ fn start_threads(
         let (ended, sink) = (Arc::clone(&ended), sink.clone());
         let stderr = ends.stderr;
         handles.push(thread_of("stderr of", registered, move || {
-            let mut buffer = vec![0; STDERR_BUFFER_BYTES];
-            pump(stderr.as_fd(), &ended, &mut buffer, &mut Stderr(&sink));
+            pump(stderr.as_fd(), &ended, STDERR_BUFFER_BYTES, &mut Stderr(&sink));
         })?);
     }
     {
@@ -449,9 +448,8 @@ impl<S: ChildSink> Reader for Stderr<'_, S> {
 }
 
 fn read_stdout(registered: &Registered, stdout: &OwnedFd, ended: &Wake, sink: &impl ChildSink) {
-    let mut buffer = vec![0; STDOUT_BUFFER_BYTES];
     let mut reader = Stdout { registered, sink, observed: None, stale: false };
-    pump(stdout.as_fd(), ended, &mut buffer, &mut reader);
+    pump(stdout.as_fd(), ended, STDOUT_BUFFER_BYTES, &mut reader);
     sink.stdout_closed();
 }
 

@@ -240,8 +240,7 @@ fn start_threads(
     if let Some(terminal) = terminal {
         let (terminal, ended, sink) = (terminal.clone(), Arc::clone(&ended), sink.clone());
         handles.push(thread_of("terminal of", registered, move || {
-            let mut buffer = vec![0; STDOUT_BUFFER_BYTES];
-            pump(terminal.0.as_fd(), &ended, &mut buffer, &mut Output(&sink));
+            pump(terminal.0.as_fd(), &ended, STDOUT_BUFFER_BYTES, &mut Output(&sink));
         })?);
     }
     handles.push(thread_of("job of", registered, move || {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
 use rustix::io::Errno;
@@ -479,7 +480,7 @@ impl TailStream {
             tail: VecDeque::new(),
             limit_bytes,
             truncated_bytes: 0,
-            buffer: vec![0; BUFFER_BYTES],
+            buffer: Vec::with_capacity(BUFFER_BYTES),
         };
         Ok((heard, write))
     }
@@ -490,9 +491,10 @@ impl TailStream {
 
     /// Reads once; zero when nothing is available or the stream has ended.
     fn read(&mut self) -> usize {
-        match rustix::io::read(&self.pipe, &mut self.buffer) {
+        self.buffer.clear();
+        match rustix::io::read(&self.pipe, spare_capacity(&mut self.buffer)) {
             Ok(count) if count > 0 => {
-                self.tail.extend(self.buffer.iter().take(count));
+                self.tail.extend(&self.buffer);
                 let surplus = self.tail.len().saturating_sub(self.limit_bytes);
                 self.tail.drain(..surplus);
                 self.truncated_bytes += surplus as u64;
