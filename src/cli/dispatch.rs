@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind as ClapKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Args as _, CommandFactory, FromArgMatches};
 
 use super::subcommand::{
     answer, attach, checkpoints, completions, config, demo, diff, doctor, events, explain, export, follow, gc, go_on,
@@ -39,9 +39,16 @@ where
 }
 
 /// Reads the arguments, and returns them as they were read. The tree of all commands takes 0.3 MB and a tenth of the time of
-/// `ccc --version`, so it is made once, and dropped before the command runs.
+/// `ccc --version`, so it is made once, not at all for a run, and dropped before the command runs.
 #[allow(clippy::type_complexity, reason = "two results")]
 fn parse(args: Vec<OsString>, context: &Context) -> Result<(Result<ArgMatches, clap::Error>, Vec<OsString>), CliError> {
+    // No command can follow this option. What is wrong with the others, and the help, is told by the whole tree.
+    if args.get(1).is_some_and(|first| first == "--supervisor") {
+        let run = run::RunArgs::augment_args(clap::Command::new("ccc"));
+        if let Ok(matches) = run.try_get_matches_from(&args) {
+            return Ok((Ok(matches), args));
+        }
+    }
     let mut root = Cli::command();
     let args = providers::with_option(args, &root, context)?;
     Ok((root.try_get_matches_from_mut(&args), args))

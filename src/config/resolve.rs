@@ -350,7 +350,8 @@ fn values_of(layer: &Layer) -> Value {
 
 /// Whether the layer sets this key.
 fn has(said: &Value, key: &Key) -> bool {
-    said.pointer(&key.pointer()).is_some_and(|value| !value.is_null())
+    let value = key.path.split('.').try_fold(said, |within, name| within.get(name));
+    value.is_some_and(|value| !value.is_null())
 }
 
 /// Whether the user set a value, and not the author of the project.

@@ -174,7 +174,8 @@ pub struct End {
 pub fn run(setup: Setup, sources: impl FnOnce(&Controller)) -> io::Result<End> {
     in_foreground(|controller, controls| {
         sources(controller);
-        Ok(Run::new(setup)?.drive(controls))
+        // Large, and moved several times on the way to its host.
+        Ok(Box::pin(Run::new(setup)?.drive(controls)))
     })
 }
 

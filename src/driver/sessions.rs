@@ -17,7 +17,7 @@ pub fn session_record(agent: AgentKind, agent_dir: &Path, session_id: &str) -> O
             && fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= SESSION_RECORD.limit_bytes)
     })?;
     let bytes = files::read(&path, SESSION_RECORD).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(String::from_utf8(bytes).unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into_owned()))
 }
 
 /// The session that the agent most likely continues with `--continue` in this directory: the one whose record was written last.

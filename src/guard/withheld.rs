@@ -260,6 +260,7 @@ fn make_hooks(push: Push, own_settings: usize, run: &Path) -> io::Result<PathBuf
     let dir = run.join(HOOKS);
     make_private_dir(&dir)?;
     let chained = CHAINED.replace("COUNT=COUNT", &format!("COUNT={own_settings}"));
+    let mut same = None;
     for name in HOOK_NAMES {
         let (first, last) = match (*name, push) {
             ("pre-push", Push::None) => (PUSH_NOTHING, ""),
@@ -268,10 +269,18 @@ fn make_hooks(push: Push, own_settings: usize, run: &Path) -> io::Result<PathBuf
             }
             (_, Push::None | Push::AgentBranches | Push::All) => ("", "exec \"$own/${0##*/}\" \"$@\"\n"),
         };
-        let text = format!("#!/bin/sh\n# Made by ccc for this run; see docs/walls.md.\n{first}{chained}{last}");
         let file = dir.join(name);
+        // Those that only call the repository's own are one file by many names, where the file system has them.
+        let chains_only = first.is_empty();
+        if chains_only && same.as_ref().is_some_and(|same| std::fs::hard_link(same, &file).is_ok()) {
+            continue;
+        }
+        let text = format!("#!/bin/sh\n# Made by ccc for this run; see docs/walls.md.\n{first}{chained}{last}");
         std::fs::write(&file, text)?;
         std::fs::set_permissions(&file, Permissions::from_mode(0o700))?;
+        if chains_only {
+            same = Some(file);
+        }
     }
     Ok(dir)
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -186,13 +185,13 @@ pub fn spawn_on(spec: &ChildSpec, sink: impl ChildSink, ptys: &dyn Ptys) -> Resu
     let (stderr_read, stderr_write) = io::pipe().map_err(no_descriptors)?;
     let mut marks = vec![pipe_mark(&stderr_write)];
     let stdout: OwnedFd;
-    let child_stdout: Stdio;
+    let child_stdout: OwnedFd;
     let controlling = match spec.transport {
         Transport::Pty { cols, rows } => {
             let pair = pty::open(ptys, cols, rows)?;
             marks.push(Some(pair.name.into_os_string()));
             stdout = pair.master;
-            child_stdout = pair.slave.into();
+            child_stdout = pair.slave;
             true
         }
         Transport::Pipe => {
@@ -381,8 +380,7 @@ fn start_threads(
         let (ended, sink) = (Arc::clone(&ended), sink.clone());
         let stderr = ends.stderr;
         handles.push(thread_of("stderr of", registered, move || {
-            let mut buffer = vec![0; STDERR_BUFFER_BYTES];
-            pump(stderr.as_fd(), &ended, &mut buffer, &mut Stderr(&sink));
+            pump(stderr.as_fd(), &ended, STDERR_BUFFER_BYTES, &mut Stderr(&sink));
         })?);
     }
     {
@@ -450,9 +448,8 @@ impl<S: ChildSink> Reader for Stderr<'_, S> {
 }
 
 fn read_stdout(registered: &Registered, stdout: &OwnedFd, ended: &Wake, sink: &impl ChildSink) {
-    let mut buffer = vec![0; STDOUT_BUFFER_BYTES];
     let mut reader = Stdout { registered, sink, observed: None, stale: false };
-    pump(stdout.as_fd(), ended, &mut buffer, &mut reader);
+    pump(stdout.as_fd(), ended, STDOUT_BUFFER_BYTES, &mut reader);
     sink.stdout_closed();
 }
 

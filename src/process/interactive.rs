@@ -2,8 +2,7 @@
 //! with the descriptors of ccc.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::process::Stdio;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -165,15 +164,16 @@ pub fn spawn_interactive(
     let (reports, reports_write) = io::pipe().map_err(no_descriptors)?;
     let ended = Wake::new().map_err(no_descriptors)?;
     let pair = likeness.map(|likeness| open_like(ptys, &likeness.modes, likeness.size)).transpose()?;
-    let stream = |ours_is_terminal: bool| match &pair {
-        Some(pair) if ours_is_terminal => pair.slave.try_clone().map(Stdio::from),
-        Some(_) | None => Ok(Stdio::inherit()),
+    let stream = |ours: BorrowedFd<'_>, is_terminal: bool| match &pair {
+        Some(pair) if is_terminal => pair.slave.try_clone(),
+        Some(_) | None => ours.try_clone_to_owned(),
     };
+    let (stdin, stderr) = (rustix::stdio::stdin(), rustix::stdio::stderr());
     let stdios = Stdios {
-        stdin: stream(isatty(rustix::stdio::stdin())).map_err(no_descriptors)?,
+        stdin: stream(stdin, isatty(stdin)).map_err(no_descriptors)?,
         // This descriptor makes the terminal the session's controlling one.
-        stdout: stream(true).map_err(no_descriptors)?,
-        stderr: stream(isatty(rustix::stdio::stderr())).map_err(no_descriptors)?,
+        stdout: stream(rustix::stdio::stdout(), true).map_err(no_descriptors)?,
+        stderr: stream(stderr, isatty(stderr)).map_err(no_descriptors)?,
         controlling: pair.is_some(),
         reports: Some(reports_write.into()),
         watched: Watched::Not,
@@ -240,8 +240,7 @@ fn start_threads(
     if let Some(terminal) = terminal {
         let (terminal, ended, sink) = (terminal.clone(), Arc::clone(&ended), sink.clone());
         handles.push(thread_of("terminal of", registered, move || {
-            let mut buffer = vec![0; STDOUT_BUFFER_BYTES];
-            pump(terminal.0.as_fd(), &ended, &mut buffer, &mut Output(&sink));
+            pump(terminal.0.as_fd(), &ended, STDOUT_BUFFER_BYTES, &mut Output(&sink));
         })?);
     }
     handles.push(thread_of("job of", registered, move || {

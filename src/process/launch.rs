@@ -2,14 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use rustix::fs::Access;
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::descriptors::close_others_on_exec;
 use super::error::SpawnError;
@@ -20,6 +20,9 @@ use super::signal::reset_dispositions;
 use super::spec::{ATTEMPT_VARIABLE, Cookie, RUN_ID_VARIABLE, SPAWN_VARIABLE};
 use super::system::Walls;
 use super::{monitor, system};
+
+/// The first descriptor that is none of the standard streams.
+const FIRST_OTHER: RawFd = 3;
 
 /// What to start, apart from the descriptors.
 pub(super) struct Order<'a> {
@@ -48,9 +51,9 @@ pub(super) enum Watched {
 
 /// A child's first three descriptors.
 pub(super) struct Stdios {
-    pub(super) stdin: Stdio,
-    pub(super) stdout: Stdio,
-    pub(super) stderr: Stdio,
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
     /// stdout is a terminal and becomes the controlling one.
     pub(super) controlling: bool,
     /// The write end for the monitor's reports, if a monitor process runs between ccc and the program.
@@ -97,51 +100,70 @@ pub(super) fn launch(order: &Order<'_>, stdios: Stdios) -> Result<Registered, Sp
         .env_clear()
         .envs(order.env.iter().map(|(name, value)| (name, value)))
         .env(RUN_ID_VARIABLE, &order.cookie.run_id)
-        .env(ATTEMPT_VARIABLE, order.cookie.attempt.to_string())
-        .stdin(stdios.stdin)
-        .stdout(stdios.stdout)
-        .stderr(stdios.stderr);
+        .env(ATTEMPT_VARIABLE, order.cookie.attempt.to_string());
+    let streams = above_the_streams([stdios.stdin, stdios.stdout, stdios.stderr])
+        .map_err(|error| classify(order.program, &error))?;
     let controlling = stdios.controlling;
     let watched = stdios.watched;
     let ccc = std::process::id();
     let inside = order.inside.clone();
-    // Keep it open until the child has its copy.
     let reports = stdios.reports;
     let reports_fd = reports.as_ref().map(AsRawFd::as_raw_fd);
-    #[allow(unsafe_code, reason = "a session and a controlling terminal must be made inside the child")]
-    // SAFETY: the closure runs between fork and exec; it makes system calls only, allocates nothing and takes no lock.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::setsid()?;
-            if controlling {
-                rustix::process::ioctl_tiocsctty(BorrowedFd::borrow_raw(1))?;
+    // A process between ccc and the program stays what ccc is, so its memory must be a copy of ccc's.
+    let has_another = reports.is_some() || watched == Watched::ByKeeper;
+    let steps = move || {
+        rustix::process::setsid()?;
+        if controlling {
+            #[allow(unsafe_code, reason = "a descriptor known by its number only")]
+            // SAFETY: it has just been made the child's stdout.
+            rustix::process::ioctl_tiocsctty(unsafe { BorrowedFd::borrow_raw(1) })?;
+        }
+        reset_dispositions();
+        if let Some(reports) = reports_fd {
+            monitor::split(reports, controlling)?;
+        }
+        match watched {
+            Watched::Not => {}
+            Watched::ByKeeper => system::split(ccc)?,
+            Watched::BeforeItBegins => is_child_of(ccc)?,
+            Watched::ByKernel => {
+                system::end_with_the_forking_thread()?;
+                is_child_of(ccc)?;
             }
-            reset_dispositions();
-            if let Some(reports) = reports_fd {
-                monitor::split(reports, controlling)?;
-            }
-            match watched {
-                Watched::Not => {}
-                Watched::ByKeeper => system::split(ccc)?,
-                Watched::BeforeItBegins => is_child_of(ccc)?,
-                Watched::ByKernel => {
-                    system::end_with_the_forking_thread()?;
-                    is_child_of(ccc)?;
-                }
-            }
-            inside.as_deref().map_or(Ok(()), Inside::enter)?;
-            close_others_on_exec();
-            raise.as_ref().map_or(Ok(()), system::Raise::raise)?;
-            inside.as_deref().map_or(Ok(()), Inside::limit)
-        });
-    }
+        }
+        inside.as_deref().map_or(Ok(()), Inside::enter)?;
+        close_others_on_exec();
+        raise.as_ref().map_or(Ok(()), system::Raise::raise)?;
+        inside.as_deref().map_or(Ok(()), Inside::limit)
+    };
     let registered = registry::register(&order.cookie.run_id, stdios.marks, |spawn_id| {
         command.env(SPAWN_VARIABLE, OsStr::new(spawn_id));
+        if !has_another && let Some(pid) = system::start(&command, &streams, &steps)? {
+            return Ok(pid);
+        }
+        let [stdin, stdout, stderr] = streams;
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        #[allow(unsafe_code, reason = "a session and a controlling terminal must be made inside the child")]
+        // SAFETY: the steps are made between fork and exec; they are system calls only, allocate nothing and take no lock.
+        unsafe {
+            command.pre_exec(steps);
+        }
         command.spawn().map(|child| child.id())
     })
     .map_err(|error| classify(order.program, &error));
+    // It stays open until the child has its copy.
     drop(reports);
     registered
+}
+
+/// The same descriptors, none of which the child loses when it makes them its standard streams one after the other.
+fn above_the_streams(streams: [OwnedFd; 3]) -> io::Result<[OwnedFd; 3]> {
+    let above = |stream: OwnedFd| match stream.as_raw_fd() {
+        FIRST_OTHER.. => Ok(stream),
+        _ => fcntl_dupfd_cloexec(&stream, FIRST_OTHER),
+    };
+    let [stdin, stdout, stderr] = streams;
+    Ok([above(stdin)?, above(stdout)?, above(stderr)?])
 }
 
 /// Whether there is a file by the name of the program.

@@ -6,14 +6,14 @@ use std::fmt;
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::PollFlags;
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
 use rustix::io::Errno;
 
 use super::child::{Exit, abandon, pipe_mark, thread_of};
@@ -294,9 +294,9 @@ pub fn run_command(spec: &CommandSpec, cancel: &Cancel) -> Result<CommandResult,
 }
 
 /// The stdin for this input, and the end to which the input is written.
-fn stdin(input: &[u8]) -> io::Result<(Stdio, Option<PipeWriter>)> {
+fn stdin(input: &[u8]) -> io::Result<(OwnedFd, Option<PipeWriter>)> {
     if input.is_empty() {
-        return Ok((Stdio::null(), None));
+        return Ok((open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None));
     }
     let (read, write) = io::pipe()?;
     Ok((read.into(), Some(write)))
@@ -480,7 +480,7 @@ impl TailStream {
             tail: VecDeque::new(),
             limit_bytes,
             truncated_bytes: 0,
-            buffer: vec![0; BUFFER_BYTES],
+            buffer: Vec::with_capacity(BUFFER_BYTES),
         };
         Ok((heard, write))
     }
@@ -491,9 +491,10 @@ impl TailStream {
 
     /// Reads once; zero when nothing is available or the stream has ended.
     fn read(&mut self) -> usize {
-        match rustix::io::read(&self.pipe, &mut self.buffer) {
+        self.buffer.clear();
+        match rustix::io::read(&self.pipe, spare_capacity(&mut self.buffer)) {
             Ok(count) if count > 0 => {
-                self.tail.extend(self.buffer.iter().take(count));
+                self.tail.extend(&self.buffer);
                 let surplus = self.tail.len().saturating_sub(self.limit_bytes);
                 self.tail.drain(..surplus);
                 self.truncated_bytes += surplus as u64;

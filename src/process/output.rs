@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
@@ -73,8 +74,10 @@ pub(super) trait Reader {
     fn idle(&mut self) {}
 }
 
-/// Passes everything from `fd` to `reader`, until its end or, once `ended` was woken, until the drain is complete.
-pub(super) fn pump(fd: BorrowedFd<'_>, ended: &Wake, buffer: &mut [u8], reader: &mut impl Reader) {
+/// Passes everything from `fd` to `reader`, until its end or, once `ended` was woken, until the drain is complete. At most
+/// `buffer_bytes` are read at once. Of the buffer only what a read fills is ever touched: a PTY gives 4 KiB.
+pub(super) fn pump(fd: BorrowedFd<'_>, ended: &Wake, buffer_bytes: usize, reader: &mut impl Reader) {
+    let mut buffer = Vec::with_capacity(buffer_bytes);
     let mut finishing = false;
     let mut drained_bytes = 0;
     let mut trickle = Trickle::beginning_at(now());
@@ -85,16 +88,15 @@ pub(super) fn pump(fd: BorrowedFd<'_>, ended: &Wake, buffer: &mut [u8], reader: 
             return;
         };
         if readable {
-            match rustix::io::read(fd, &mut *buffer) {
+            buffer.clear();
+            match rustix::io::read(fd, spare_capacity(&mut buffer)) {
                 // EIO: no slave of the PTY is open any more, which is the end of file of a terminal.
                 Ok(0) | Err(Errno::IO) => return,
                 Ok(count) => {
                     if finishing {
                         drained_bytes += count;
                     }
-                    if let Some(chunk) = buffer.get(..count) {
-                        reader.chunk(chunk);
-                    }
+                    reader.chunk(&buffer);
                     if !finishing
                         && !woken
                         && let pause @ Some(_) = trickle.pause(now(), count)

@@ -75,7 +75,7 @@ fn line(line: &str) -> Option<(u32, u64)> {
 }
 
 /// The processes of a record that may be alive; none if the record is of another boot or namespace.
-pub(super) fn named(record: &str) -> Names {
+fn named(record: &str) -> Names {
     let mut lines = record.lines();
     if lines.next() != Some(system::here().as_str()) {
         return Names::new();
@@ -83,7 +83,8 @@ pub(super) fn named(record: &str) -> Names {
     lines.filter_map(line).collect()
 }
 
-fn living(record: &str) -> Names {
+/// Those of them that are alive.
+pub(super) fn living(record: &str) -> Names {
     let mut names = named(record);
     names.retain(|(pid, start)| system::look_up(*pid).is_some_and(|p| p.start_ticks == *start && !p.zombie));
     names

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use super::ids::session_of;
 use super::record::Record;
 use super::signal::Signal;
 use super::system::{self, Process};
@@ -192,14 +193,12 @@ impl Registry {
 
     /// Of these children, those that are neither registered nor in ccc's own session.
     pub(super) fn orphans_among(&self, mut children: Vec<u32>) -> Vec<Process> {
-        let apart: Vec<u32> = self.apart().collect();
-        children.retain(|pid| !self.knows(*pid) && !apart.contains(pid));
+        let stands_apart = |pid: u32| self.apart.iter().any(|(apart, start)| *apart == pid && lives(pid, *start));
+        children.retain(|pid| !self.knows(*pid) && !stands_apart(*pid));
         if children.is_empty() {
             return Vec::new();
         }
-        let Some(session) = system::look_up(std::process::id()).map(|process| process.session) else {
-            return Vec::new();
-        };
+        let session = session_of(None).map_or(0, |session| session.as_raw_nonzero().get().unsigned_abs());
         children.into_iter().filter_map(system::look_up).filter(|process| process.session != session).collect()
     }
 
@@ -207,10 +206,16 @@ impl Registry {
     /// everything that a live child started is its descendant. Reading the whole table costs some three system calls per
     /// process of the machine; this check costs four. Nothing is reaped while the registry is locked, so the list is complete.
     pub(super) fn is_without_orphans(&self) -> bool {
-        let live = |children| self.orphans_among(children).iter().any(|process| !process.zombie);
-        !STRAYS.load(Ordering::Relaxed)
-            && system::is_subreaper()
-            && system::adopted(std::process::id()).is_some_and(|children| !live(children))
+        self.orphans_if_dead().is_some()
+    }
+
+    /// The orphans that wait to be reaped, if ccc [has no living ones](Self::is_without_orphans).
+    pub(super) fn orphans_if_dead(&self) -> Option<Vec<Process>> {
+        if STRAYS.load(Ordering::Relaxed) || !system::is_subreaper() {
+            return None;
+        }
+        let orphans = self.orphans_among(system::adopted(std::process::id())?);
+        orphans.iter().all(|process| process.zombie).then_some(orphans)
     }
 
     /// Removes the child without reaping it; [`super::reap_orphans`] reaps it.

@@ -100,6 +100,8 @@ pub(super) fn reset_disposition(number: c_int) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
+    use crate::process::{Cancel, CommandSpec, EndedWithCcc, run_command};
 
     // What a process ignores is read from /proc.
     #[cfg(target_os = "linux")]
@@ -109,22 +111,27 @@ mod tests {
         const SIGHUP: c_int = 1;
         set_disposition(SIGXFSZ, SIG_IGN);
         set_disposition(SIGHUP, SIG_IGN);
-        let mut spec = crate::process::CommandSpec::shell("grep -E '^Sig(Blk|Ign)' /proc/self/status", "/".into());
-        spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
-        let result = crate::process::run_command(&spec, &crate::process::Cancel::new().unwrap()).unwrap();
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let ours = status.lines().find(|line| line.starts_with("SigIgn")).unwrap();
+        let ours = std::fs::read_to_string("/proc/self/status").unwrap();
+        let ours = ours.lines().find(|line| line.starts_with("SigIgn")).unwrap();
         assert_ne!(ours, "SigIgn:\t0000000000000000", "the test needs ignored signals in the parent");
-        let text = String::from_utf8(result.tail).unwrap();
-        let set = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            u64::from_str_radix(line.trim(), 16).unwrap()
-        };
-        // Signals from 32 on include those that the C library reserves.
-        let standard = (1 << 31) - 1;
-        assert_eq!(set("SigIgn:") & standard, 0, "{text}");
-        assert_eq!(set("SigBlk:"), 0, "{text}");
+        // Each is started in another way.
+        for ended_with_ccc in [EndedWithCcc::Tree, EndedWithCcc::Command] {
+            let mut spec = CommandSpec::shell("grep -E '^Sig(Blk|Ign)' /proc/self/status", "/".into());
+            spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+            spec.ended_with_ccc = ended_with_ccc;
+            let result = run_command(&spec, &Cancel::new().unwrap()).unwrap();
+            let text = String::from_utf8(result.tail).unwrap();
+            let set = |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                u64::from_str_radix(line.trim(), 16).unwrap()
+            };
+            // Signals from 32 on include those that the C library reserves.
+            let standard = (1 << 31) - 1;
+            assert_eq!(set("SigIgn:") & standard, 0, "{text}");
+            assert_eq!(set("SigBlk:"), 0, "{text}");
+        }
     }
+
     #[test]
     fn an_ignored_signal_is_told_from_one_with_its_default_action() {
         assert!(!is_ignored(libc::SIGUSR2));

@@ -74,7 +74,8 @@ pub fn sweep_run(run_id: &str) -> Swept {
 /// Ends, as [`sweep_run`], the processes left of a run according to its record ([`super::record_descendants`]): those whose pid and start time
 /// still match, with their descendants. Returns the processes found, each with whether it was ended.
 pub fn end_recorded(record: &str) -> Vec<Survivor> {
-    let names = record::named(record);
+    // The table of all processes is read only where one of them lives.
+    let names = record::living(record);
     if names.is_empty() {
         return Vec::new();
     }
@@ -94,8 +95,8 @@ pub fn end_recorded(record: &str) -> Vec<Survivor> {
 pub(super) fn sweep_child(child: &Registered) -> Swept {
     {
         let registry = registry::lock();
-        if registry.is_without_orphans() {
-            reap(&registry.adopted());
+        if let Some(dead) = registry.orphans_if_dead() {
+            reap(&dead);
             return Swept::default();
         }
     }

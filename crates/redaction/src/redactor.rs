@@ -63,7 +63,7 @@ impl Redactor {
     /// A redactor of the known shapes and of these exact values (see [`Redactor::register`]).
     #[must_use]
     pub fn with_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Redactor {
-        let mut redactor = Redactor::new();
+        let mut redactor = Redactor { starts: None, values: Vec::new() };
         for value in values {
             redactor.add(value);
         }

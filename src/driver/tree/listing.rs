@@ -118,17 +118,19 @@ fn file_or_repository(top: &Path, place: &Path, name: &[u8], listing: &mut Listi
     }
 }
 
-/// Runs the three commands in parallel: most of their time is their start.
-fn side_by_side(git: &Git, root: &Path, asked: [&[&str]; 3]) -> [Result<Vec<u8>, Trouble>; 3] {
+/// Runs the three commands in parallel, one of them in this thread: most of their time is their start.
+fn side_by_side(git: &Git, root: &Path, [first, second, third]: [&[&str]; 3]) -> [Result<Vec<u8>, Trouble>; 3] {
     thread::scope(|scope| {
-        let running = asked.map(|args| {
+        let others = [second, third].map(|args| {
             let builder = thread::Builder::new().name("git".to_owned()).stack_size(STACK_BYTES);
             builder.spawn_scoped(scope, move || Ok(git.output(root, args)?))
         });
-        running.map(|thread| match thread {
+        let first = git.output(root, first).map_err(Trouble::from);
+        let [second, third] = others.map(|thread| match thread {
             Ok(thread) => thread.join().unwrap_or_else(|_| Err(Trouble::failed("git could not be asked".to_owned()))),
             Err(error) => Err(Trouble::failed(format!("git could not be asked: {error}"))),
-        })
+        });
+        [first, second, third]
     })
 }
 

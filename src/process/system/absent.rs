@@ -5,6 +5,7 @@ use std::ffi::{OsString, c_int};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::{Pid, Signal};
 
@@ -16,6 +17,15 @@ use crate::process::scope::ScopeLimits;
 /// Orphans never become children of ccc, so the caller looks at all children.
 pub(in crate::process) fn adopted(_: u32) -> Option<Vec<u32>> {
     None
+}
+
+/// Nothing is started otherwise than by fork(2).
+pub(in crate::process) fn start(
+    _: &Command,
+    _: &[OwnedFd; 3],
+    _: &dyn Fn() -> io::Result<()>,
+) -> io::Result<Option<u32>> {
+    Ok(None)
 }
 
 /// Not counted in a form that includes pipes and terminals.

@@ -37,8 +37,8 @@ pub(super) use this::{
     EachLimits, GroupPlace, HAS_TABLE, LIMITS_EACH, NOT_RAISED, OwnGroup, Raise, adopted, around_scope,
     become_subreaper, booted_unix_ms, children, close_range, close_range_on_exec, counts_tasks_behind, end_with_parent,
     end_with_the_forking_thread, here, holds, is_out_of_memory, is_subreaper, look_up, name, open_pidfd,
-    out_of_memory_kills, owner, read_table, signal, split, started_unix_ms, stop_being_subreaper, try_in_a_child, wall,
-    written_bytes,
+    out_of_memory_kills, owner, read_table, signal, split, start, started_unix_ms, stop_being_subreaper,
+    try_in_a_child, wall, written_bytes,
 };
 pub use walls::{Copied, Wall, Walls};
 

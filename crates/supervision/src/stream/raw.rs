@@ -100,6 +100,18 @@ impl<'a> Raw<'a> {
         self.members().filter(|(key, _)| key == name).last().map(|(_, value)| value)
     }
 
+    /// The members with these names, found in one pass; of duplicates the last.
+    #[must_use]
+    pub fn members_named<const N: usize>(self, names: [&str; N]) -> [Option<Raw<'a>>; N] {
+        let mut found = [None; N];
+        for (key, value) in self.members() {
+            if let Some(place) = names.iter().position(|name| key == *name).and_then(|at| found.get_mut(at)) {
+                *place = Some(value);
+            }
+        }
+        found
+    }
+
     /// The items of an array, in order; empty when it is not an array.
     #[must_use]
     pub fn items(self) -> Items<'a> {

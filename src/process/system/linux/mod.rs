@@ -5,6 +5,7 @@ mod group;
 mod keeper;
 mod load;
 mod scope;
+mod start;
 mod walls;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read};
@@ -27,6 +29,7 @@ pub(in crate::process) use group::{GroupPlace, OwnGroup};
 pub(in crate::process) use keeper::split;
 pub use load::machine_load;
 pub(in crate::process) use scope::{around_scope, is_out_of_memory, out_of_memory_kills};
+pub(in crate::process) use start::start;
 pub(in crate::process) use walls::{NOT_RAISED, Raise, try_in_a_child, wall};
 
 use super::changed::ChangedEntry;
@@ -60,9 +63,7 @@ pub(in crate::process) fn read_table() -> Table {
 /// The process that has this pid now.
 pub(in crate::process) fn look_up(pid: u32) -> Option<Process> {
     let mut buffer = [0; STAT_BYTES];
-    let stat = read_once(&format!("/proc/{pid}/stat"), &mut buffer)?;
-    // Program names need not be UTF-8.
-    parse_stat(pid, &String::from_utf8_lossy(stat))
+    parse_stat(pid, read_once(&format!("/proc/{pid}/stat"), &mut buffer)?)
 }
 
 /// The last pid that was assigned, to a process or a thread; every fork changes it. `None` if the system does not report it.
@@ -89,10 +90,10 @@ fn read_some(file: &OwnedFd, buffer: &mut [u8]) -> Option<usize> {
     }
 }
 
-fn parse_stat(pid: u32, stat: &str) -> Option<Process> {
-    // The name in parentheses may itself contain parentheses and blanks.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
+fn parse_stat(pid: u32, stat: &[u8]) -> Option<Process> {
+    // The name in parentheses may itself contain parentheses and blanks, and need not be UTF-8.
+    let name_end = memchr::memrchr(b')', stat)?;
+    let mut fields = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
     let mut number = |skip: usize| fields.nth(skip)?.parse::<u64>().ok();
     let small = |value: Option<u64>| u32::try_from(value?).ok();
@@ -188,15 +189,10 @@ pub(in crate::process) fn environment(pid: u32) -> Option<Vec<u8>> {
     let file = open(format!("/proc/{pid}/environ"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut bytes = Vec::new();
     loop {
-        let filled = bytes.len();
-        bytes.resize(filled + ENVIRON_BYTES, 0);
-        match read(&file, &mut bytes[filled..]) {
-            Ok(0) => {
-                bytes.truncate(filled);
-                return Some(bytes);
-            }
-            Ok(count) => bytes.truncate(filled + count),
-            Err(Errno::INTR) => bytes.truncate(filled),
+        bytes.reserve(ENVIRON_BYTES);
+        match read(&file, spare_capacity(&mut bytes)) {
+            Ok(0) => return Some(bytes),
+            Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return None,
         }
     }
@@ -374,11 +370,11 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_blanks_does_not_shift_the_fields() {
-        let stat = "77 (a) S 1 (b)) Z 5 6 7 34816 6 4194304 1 2 3 4 5 6 7 8 20 0 1 0 9999 1 2";
+        let stat = b"77 (a) S 1 (b\xff)) Z 5 6 7 34816 6 4194304 1 2 3 4 5 6 7 8 20 0 1 0 9999 1 2";
         let expected =
             Process { pid: 77, parent: 5, group: 6, session: 7, start_ticks: 9999, zombie: true, stopped: false };
         assert_eq!(parse_stat(77, stat), Some(expected));
-        assert_eq!(parse_stat(77, "77 (torn) S 1 2"), None);
+        assert_eq!(parse_stat(77, b"77 (torn) S 1 2"), None);
     }
 
     #[test]

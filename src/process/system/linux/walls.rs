@@ -1,7 +1,7 @@
 //! Landlock, and the mount namespace of a child.
 //!
-//! Everything is prepared in ccc. The child, which was forked from one thread of many, only makes system calls: it allocates
-//! nothing and takes no lock.
+//! Everything is prepared in ccc. The child, which uses ccc's memory or was forked from one thread of many, only makes system calls:
+//! it allocates nothing and takes no lock.
 
 use std::ffi::{CString, OsString, c_int};
 use std::io;
@@ -12,9 +12,9 @@ use std::ptr;
 
 use landlock::{ABI, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope};
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::process::{WaitOptions, getegid, geteuid, waitpid};
+use rustix::process::{getegid, geteuid};
 
-use crate::process::monitor::{exit_at_once, split_off};
+use super::start::succeeds_in_a_child;
 use crate::process::system::walls::{Copied, Wall, Walls};
 
 /// The rights that are handled: all that write, as of the version that added the last of them. What an older kernel does not
@@ -184,7 +184,7 @@ impl Mounts {
             spaces |= libc::CLONE_NEWUSER;
         }
         #[allow(unsafe_code, reason = "rustix wants a promise about other threads")]
-        // SAFETY: this process was just forked and has one thread; it shares nothing that the call takes apart.
+        // SAFETY: this process has just begun and has one thread; it shares nothing that the call takes apart.
         done(i64::from(unsafe { libc::unshare(spaces) }))?;
         if let Some(maps) = &self.user {
             write(c"/proc/self/setgroups", b"deny")?;
@@ -218,17 +218,7 @@ impl Mounts {
 
 /// Raises the walls in a child that ends at once, and says whether they stand.
 pub(in crate::process) fn try_in_a_child(raise: &Raise) -> bool {
-    match split_off() {
-        Ok(None) => exit_at_once(c_int::from(raise.raise().is_err())),
-        Ok(Some(child)) => loop {
-            match waitpid(Some(child), WaitOptions::empty()) {
-                Ok(Some((_, status))) => return status.exit_status() == Some(0),
-                Ok(None) | Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return false,
-            }
-        },
-        Err(_) => false,
-    }
+    succeeds_in_a_child(&|| raise.raise())
 }
 
 /// What is gone needs no protection, and keeps nothing from being started.

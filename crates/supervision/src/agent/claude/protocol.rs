@@ -1036,22 +1036,21 @@ fn carries_something(delta: &StreamDelta<'_>) -> bool {
 
 /// The CLI's answer about what it offers.
 fn offers(answer: Raw<'_>) -> Box<Offers> {
-    let items = |name| answer.member(name).into_iter().flat_map(Raw::items).take(MAX_OFFERS);
-    let text =
-        |item: Raw<'_>, name| item.member(name).and_then(Raw::text).map(|text| first_line(&text)).unwrap_or_default();
-    let command = |item| OfferedCommand {
-        name: text(item, "name"),
-        description: text(item, "description"),
-        argument_hint: text(item, "argumentHint"),
+    let [commands, models, begun_in] = answer.members_named(["commands", "models", "current_permission_mode"]);
+    let items = |list: Option<_>| list.into_iter().flat_map(Raw::items).take(MAX_OFFERS);
+    let text = |value: Option<Raw<'_>>| value.and_then(Raw::text).map(|text| first_line(&text)).unwrap_or_default();
+    let command = |item: Raw<'_>| {
+        let [name, description, argument_hint] = item.members_named(["name", "description", "argumentHint"]).map(text);
+        OfferedCommand { name, description, argument_hint }
     };
-    let models = items("models").map(|item| text(item, "value")).filter(|model| !model.is_empty());
+    let models = items(models).map(|item| text(item.member("value"))).filter(|model| !model.is_empty());
     let mut permission_modes = MODES.map(str::to_owned).to_vec();
     // A mode such as `bypassPermissions` can be selected only if the session began in it.
-    let begun_in = text(answer, "current_permission_mode");
+    let begun_in = text(begun_in);
     if !begun_in.is_empty() && !permission_modes.contains(&begun_in) {
         permission_modes.push(begun_in);
     }
-    let commands = items("commands").map(command).collect();
+    let commands = items(commands).map(command).collect();
     Box::new(Offers { commands, models: models.collect(), permission_modes })
 }
 
