@@ -67,7 +67,6 @@ impl Moves {
 mod tests {
     use std::path::Path;
 
-
     use super::*;
 
     #[test]
