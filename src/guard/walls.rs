@@ -498,7 +498,8 @@ mod tests {
         let ground = Ground::new();
         let walls = ground.walls("project", Means { wall: Some(Wall::Seatbelt), mounts: false });
         let agent = walls.around_agent().unwrap();
-        assert_eq!(agent.read_only, ["project/.git/config", "project/.git/hooks"].map(|name| ground.at(name)));
+        let read_only = [".claude/ccc.json", "project/.git/config", "project/.git/hooks"].map(|name| ground.at(name));
+        assert_eq!(agent.read_only, read_only);
         let (critic, copy) = walls.around_critic("1").unwrap();
         assert!(copy.is_none() && critic.copied.is_none());
         assert!(!critic.write.iter().any(|open| ground.at("project").starts_with(open)), "{critic:?}");
@@ -515,7 +516,8 @@ mod tests {
         for shut in ["", "state", "state/runs/run", ".ssh"] {
             assert!(!agent.write.contains(&ground.at(shut)), "{shut}");
         }
-        assert_eq!(agent.read_only, ["project/.git/config", "project/.git/hooks"].map(|name| ground.at(name)));
+        let read_only = [".claude/ccc.json", "project/.git/config", "project/.git/hooks"].map(|name| ground.at(name));
+        assert_eq!(agent.read_only, read_only);
         assert_eq!(agent.pinned, [ground.at("project/.git")]);
     }
 
