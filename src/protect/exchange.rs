@@ -10,8 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::error::ProtectError;
-use super::moved::Moves;
-use super::put_back::{put_back, written_of_those_exchanged};
+use super::put_back::put_back;
 use super::record::{Bytes, Entry, Record, Version, copy, temporary};
 use crate::checkpoint::{CheckpointFile, FileForm, Pointer, contents_of, differing, files_of};
 use crate::config::Glob;
@@ -99,36 +98,6 @@ pub fn exchange(request: &Exchange<'_>) -> Result<Exchanged, ProtectError> {
             }
         }
     }
-}
-
-/// The protected files that are not as the commit has them, although an exchange has made them so: something has written them since,
-/// also those that were as they should be before. With them what was moved away meanwhile, and may be back. Seen from the top of the
-/// tree. To be asked before [`put_back`].
-///
-/// # Errors
-/// When git fails, or a file cannot be read.
-pub fn written_since(
-    request: &Exchange<'_>,
-    exchanged: &Exchanged,
-    moves: Option<&Moves>,
-) -> Result<Vec<PathBuf>, ProtectError> {
-    let Tree { repository, below, .. } = Tree::of(request.cwd)?;
-    let (files, _) = protected(request, &repository, &below)?;
-    let mut written = written_of_those_exchanged(request.run_dir)?;
-    for file in differing(request.git, &repository, files)? {
-        let has_a_pointer_only = seen_from(&below, std::slice::from_ref(&file.path))
-            .iter()
-            .all(|path| exchanged.without_content.contains(path));
-        if !has_a_pointer_only && !written.contains(&file.path) {
-            written.push(file.path);
-        }
-    }
-    for path in moves.map(Moves::seen).unwrap_or_default() {
-        if !written.contains(&path) {
-            written.push(path);
-        }
-    }
-    Ok(written)
 }
 
 /// The working tree that a directory lies in.
@@ -302,6 +271,6 @@ fn stamp_of(found: &AtPath) -> Option<[i64; 7]> {
 }
 
 /// The paths as the run sees them.
-fn seen_from(below: &Path, paths: &[PathBuf]) -> Vec<String> {
+pub(super) fn seen_from(below: &Path, paths: &[PathBuf]) -> Vec<String> {
     paths.iter().map(|path| path.strip_prefix(below).unwrap_or(path).to_string_lossy().into_owned()).collect()
 }

@@ -12,13 +12,13 @@
 
 mod error;
 mod exchange;
-mod moved;
+mod meanwhile;
 mod put_back;
 mod record;
 
 pub use error::ProtectError;
-pub use exchange::{Exchange, Exchanged, exchange, unmatched, written_since};
-pub use moved::Moves;
+pub use exchange::{Exchange, Exchanged, exchange, unmatched};
+pub use meanwhile::{Moves, written_since};
 pub use put_back::{PutBack, is_pending, pending_in, put_back};
 
 #[cfg(test)]

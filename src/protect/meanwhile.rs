@@ -1,11 +1,14 @@
-//! Sees protected files that were moved away while a check ran, or a directory on the way to one, also when they are back at its end:
-//! another file stood there meanwhile, which no comparison at the end finds.
+//! What became of protected files while a check ran: which were written, and which were moved away, or a directory on the way to one,
+//! also when they are back at its end. Another file stood there meanwhile, which no comparison at the end finds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::exchange::{Exchange, Tree, protected};
+use super::error::ProtectError;
+use super::exchange::{Exchange, Exchanged, Tree, protected, seen_from};
+use super::put_back::written_of_those_exchanged;
+use crate::checkpoint::differing;
 use crate::process::{ChangedEntry, DirWatch};
 
 /// A watch of the directories on the way to the protected files.
@@ -61,6 +64,36 @@ impl Moves {
         seen.dedup();
         seen
     }
+}
+
+/// The protected files that are not as the commit has them, although an exchange has made them so: something has written them since,
+/// also those that were as they should be before. With them what was moved away meanwhile, and may be back. Seen from the top of the
+/// tree. To be asked before [`put_back`].
+///
+/// # Errors
+/// When git fails, or a file cannot be read.
+pub fn written_since(
+    request: &Exchange<'_>,
+    exchanged: &Exchanged,
+    moves: Option<&Moves>,
+) -> Result<Vec<PathBuf>, ProtectError> {
+    let Tree { repository, below, .. } = Tree::of(request.cwd)?;
+    let (files, _) = protected(request, &repository, &below)?;
+    let mut written = written_of_those_exchanged(request.run_dir)?;
+    for file in differing(request.git, &repository, files)? {
+        let has_a_pointer_only = seen_from(&below, std::slice::from_ref(&file.path))
+            .iter()
+            .all(|path| exchanged.without_content.contains(path));
+        if !has_a_pointer_only && !written.contains(&file.path) {
+            written.push(file.path);
+        }
+    }
+    for path in moves.map(Moves::seen).unwrap_or_default() {
+        if !written.contains(&path) {
+            written.push(path);
+        }
+    }
+    Ok(written)
 }
 
 #[cfg(all(test, target_os = "linux"))]
