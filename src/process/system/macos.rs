@@ -20,7 +20,7 @@ use rustix::process::Pid;
 
 pub use super::absent::{DirWatch, machine_load, use_one_heap, watch_names};
 pub(in crate::process) use super::absent::{
-    EachLimits, GroupPlace, LIMITS_EACH, NOT_RAISED, OwnGroup, adopted, around_scope, become_subreaper, close_range,
+    GroupPlace, LIMITS_EACH, NOT_RAISED, OwnGroup, adopted, around_scope, become_subreaper, close_range,
     close_range_on_exec, counts_tasks_behind, die_with, end_with_parent, holds, is_out_of_memory, is_subreaper, kill,
     out_of_memory_kills, split, stop_being_subreaper, written_bytes,
 };
