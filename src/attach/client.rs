@@ -232,7 +232,6 @@ impl<'a> Session<'a> {
         let memory = Memory::of(&setup.state);
         let mut conversation = Conversation::new(&setup.seed, span_ms);
         let about = About {
-            run: setup.run.id().to_owned(),
             cwd: welcome.cwd.clone(),
             budgets: welcome.bounds.clone().or_else(|| bounds(&setup.run)),
             phase: welcome.phase.clone(),

@@ -1,8 +1,8 @@
 //! Why there is no checkpoint.
 
-use std::io;
 use std::path::PathBuf;
 
+use crate::files::PathError;
 use crate::git::GitError;
 
 /// Why there is no checkpoint.
@@ -53,14 +53,8 @@ pub enum CheckpointError {
         path: PathBuf,
     },
     /// The temporary index cannot be written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::CheckpointError;
 use crate::files;
+use crate::files::PathError;
 use crate::git::{Call, Git, Place};
 
 /// An index file in a directory of its own, which is removed with this value.
@@ -24,10 +25,10 @@ impl TemporaryIndex {
         head: Option<&str>,
     ) -> Result<Self, CheckpointError> {
         let dir = tempfile::Builder::new().prefix("ccc-index-").tempdir();
-        let dir = dir.map_err(|source| CheckpointError::Io { path: std::env::temp_dir(), source })?;
+        let dir = dir.map_err(PathError::of(std::env::temp_dir()))?;
         let index = Self { path: dir.path().join("index"), dir };
         let copied = original.map(|original| copy(original, &index.path)).transpose();
-        let copied = copied.map_err(|source| CheckpointError::Io { path: index.path.clone(), source })?;
+        let copied = copied.map_err(PathError::of(index.path.clone()))?;
         if let (None | Some(false), Some(head)) = (copied, head) {
             git.run(place, &Call::new(["read-tree", head]).index(&index.path))?;
         }
@@ -43,13 +44,13 @@ impl TemporaryIndex {
     pub(super) fn distrust_times(&self) -> Result<(), CheckpointError> {
         let long_ago = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1));
         let set = fs::OpenOptions::new().append(true).open(&self.path).and_then(|index| index.set_times(long_ago));
-        set.map_err(|source| CheckpointError::Io { path: self.path.clone(), source })
+        set.map_err(|source| CheckpointError::Io(PathError { path: self.path.clone(), source }))
     }
 
     /// Writes a file beside the index, for git to read.
     pub(super) fn file(&self, name: &str, content: &[u8]) -> Result<PathBuf, CheckpointError> {
         let path = self.dir.path().join(name);
-        fs::write(&path, content).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
+        fs::write(&path, content).map_err(PathError::of(path.clone()))?;
         Ok(path)
     }
 }

@@ -1,6 +1,6 @@
 //! The working tree as a commit under a reference of ccc's own, and what differs between two of them.
 //!
-//! [`take`] puts tracked and untracked files into a tree, by a temporary index, and the tree into a commit whose parent is
+//! [`keep`] puts tracked and untracked files into a tree, by a temporary index, and the tree into a commit whose parent is
 //! `HEAD`, below `refs/ccc/`. Ignored files are not in it. The user's index, branch, stash and reflogs stay untouched, and
 //! no program of the repository is run ([`crate::git`]). [`write_tree`] stops before the commit. Contents are kept and restored byte
 //! for byte, whatever line ends and encodings the repository's attributes say ([`TreeRequest::verbatim`]).
@@ -39,15 +39,13 @@ pub use error::CheckpointError;
 pub use files_of::{CheckpointFile, FileForm, contents_of, differing, files_of};
 pub use left_out::{LeftOut, LeftOutWhy};
 pub use lfs::{POINTER, Pointer};
-pub use reference::{Expected, REFERENCES, delete_reference, delete_references, next_reference, set_reference};
+pub use reference::{Expected, REFERENCES, delete_references, next_reference, set_reference};
 pub use restore::{RestorePlan, has_path, plan_restore, restore};
 pub use series::{
     AT_END, AT_STOP, BEFORE_GOING_ON, BEFORE_PROCESS, BEFORE_START, Entry, Kept, UNTRACKED_LIMIT_BYTES, keep, list,
     reference, remove_all, set_again,
 };
-pub use take::{
-    Checkpoint, CheckpointRequest, FILE_LIMIT_BYTES, TreeRequest, WrittenTree, commit_tree, take, write_tree,
-};
+pub use take::{FILE_LIMIT_BYTES, TreeRequest, WrittenTree, commit_tree, write_tree};
 
 #[cfg(test)]
 pub(crate) mod tests;

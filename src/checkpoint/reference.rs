@@ -57,18 +57,6 @@ pub fn set_reference(
     }
 }
 
-/// Removes a reference of ccc's, if it is this commit.
-///
-/// # Errors
-/// As [`set_reference`].
-pub fn delete_reference(git: &Git, place: &Place, reference: &str, commit: &str) -> Result<(), CheckpointError> {
-    if !reference.starts_with(REFERENCES) {
-        return Err(CheckpointError::WrongReference { reference: reference.to_owned() });
-    }
-    git.run(place, &Call::update_ref(["--no-deref", "-d", reference, commit]))?;
-    Ok(())
-}
-
 /// Removes references of ccc's, each of which is this commit, in one transaction: all of them go, or none.
 ///
 /// # Errors

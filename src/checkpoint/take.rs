@@ -1,4 +1,4 @@
-//! Takes a checkpoint.
+//! Writes the tree and the commit of a checkpoint.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use super::contents::Contents;
 use super::error::CheckpointError;
 use super::index::TemporaryIndex;
 use super::left_out::LeftOut;
-use super::reference::{Expected, set_reference};
 use super::verbatim::Verbatim;
+use crate::files::PathError;
 use crate::git::{Call, ContentSettings, Git, Repository};
 
 /// The default limit of a file's size. A larger one would stay in the repository's objects until git collects them.
@@ -15,42 +15,6 @@ pub const FILE_LIMIT_BYTES: u64 = 50 * 1024 * 1024;
 /// Whose commits checkpoints are.
 const NAME: &str = "ccc";
 const EMAIL: &str = "ccc@localhost";
-
-/// A checkpoint to be taken.
-#[derive(Debug, Clone, Copy)]
-pub struct CheckpointRequest<'a> {
-    /// A directory in the working tree.
-    pub tree: &'a Path,
-    /// The reference, below `refs/ccc/`.
-    pub reference: &'a str,
-    /// What the reference must be before.
-    pub expected: Expected<'a>,
-    /// The message of the commit.
-    pub message: &'a str,
-    /// A larger file is left out.
-    pub file_limit_bytes: u64,
-}
-
-impl<'a> CheckpointRequest<'a> {
-    /// A checkpoint under a new reference, with the default limit.
-    #[must_use]
-    pub fn new(tree: &'a Path, reference: &'a str, message: &'a str) -> Self {
-        Self { tree, reference, expected: Expected::Absent, message, file_limit_bytes: FILE_LIMIT_BYTES }
-    }
-}
-
-/// A checkpoint that was taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The commit under the reference.
-    pub commit: String,
-    /// Its tree.
-    pub tree: String,
-    /// `HEAD` at that time; `None` before the first commit.
-    pub parent: Option<String>,
-    /// What is not in it.
-    pub left_out: Vec<LeftOut>,
-}
 
 /// A working tree to be written as a tree of git.
 #[derive(Debug, Clone)]
@@ -104,22 +68,6 @@ pub struct WrittenTree {
     pub left_out: Vec<LeftOut>,
 }
 
-/// Takes a checkpoint.
-///
-/// # Errors
-/// See [`CheckpointError`]. Then there is no checkpoint, and the reference is as it was.
-pub fn take(git: &Git, request: &CheckpointRequest<'_>) -> Result<Checkpoint, CheckpointError> {
-    let of = TreeRequest {
-        file_limit_bytes: request.file_limit_bytes,
-        verbatim: true,
-        ..TreeRequest::of(git, request.tree)?
-    };
-    let WrittenTree { tree, left_out } = write_tree(git, &of)?;
-    let commit = commit_tree(git, &of.repository, &tree, of.head.as_deref(), request.message)?;
-    set_reference(git, &of.repository.place(), request.reference, &commit, request.expected)?;
-    Ok(Checkpoint { commit, tree, parent: of.head, left_out })
-}
-
 /// Writes a working tree as a tree of git. It changes nothing but git's objects.
 ///
 /// # Errors
@@ -166,11 +114,9 @@ pub fn commit_tree(
     message: &str,
 ) -> Result<String, CheckpointError> {
     // A message can be longer than an argument.
-    let mut file =
-        tempfile::NamedTempFile::new().map_err(|source| CheckpointError::Io { path: std::env::temp_dir(), source })?;
+    let mut file = tempfile::NamedTempFile::new().map_err(PathError::of(std::env::temp_dir()))?;
     let path = file.path().to_owned();
-    std::io::Write::write_all(file.as_file_mut(), message.as_bytes())
-        .map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
+    std::io::Write::write_all(file.as_file_mut(), message.as_bytes()).map_err(PathError::of(path.clone()))?;
     let mut call = Call::new(["-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree, "-F"]).arg(&path);
     for (variable, value) in [
         ("GIT_AUTHOR_NAME", NAME),

@@ -4,10 +4,47 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use super::*;
-use crate::git::Place;
 use crate::git::tests::{Ground, Hostile, write};
+use crate::git::{Git, Place};
 
 const REFERENCE: &str = "refs/ccc/run/1";
+
+/// A checkpoint to be taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CheckpointRequest<'a> {
+    pub(crate) tree: &'a Path,
+    pub(crate) reference: &'a str,
+    pub(crate) expected: Expected<'a>,
+    pub(crate) message: &'a str,
+    pub(crate) file_limit_bytes: u64,
+}
+
+impl<'a> CheckpointRequest<'a> {
+    pub(crate) fn new(tree: &'a Path, reference: &'a str, message: &'a str) -> Self {
+        Self { tree, reference, expected: Expected::Absent, message, file_limit_bytes: FILE_LIMIT_BYTES }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) commit: String,
+    pub(crate) tree: String,
+    pub(crate) parent: Option<String>,
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// Takes a checkpoint.
+pub(crate) fn take(git: &Git, request: &CheckpointRequest<'_>) -> Result<Checkpoint, CheckpointError> {
+    let of = TreeRequest {
+        file_limit_bytes: request.file_limit_bytes,
+        verbatim: true,
+        ..TreeRequest::of(git, request.tree)?
+    };
+    let WrittenTree { tree, left_out } = write_tree(git, &of)?;
+    let commit = commit_tree(git, &of.repository, &tree, of.head.as_deref(), request.message)?;
+    set_reference(git, &of.repository.place(), request.reference, &commit, request.expected)?;
+    Ok(Checkpoint { commit, tree, parent: of.head, left_out })
+}
 
 fn taken(ground: &Ground) -> Checkpoint {
     let tree = ground.project();
@@ -99,8 +136,8 @@ fn a_reference_is_changed_only_from_the_expected_value_and_only_below_refs_ccc()
     }
     assert_eq!(next_reference(&git, &Place::tree(&tree), "refs/ccc/run").expect("listed"), "refs/ccc/run/2");
     assert_eq!(next_reference(&git, &Place::tree(&tree), "refs/ccc/ru").expect("listed"), "refs/ccc/ru/1");
-    delete_reference(&git, &Place::tree(&tree), REFERENCE, &first.commit).expect_err("another value");
-    delete_reference(&git, &Place::tree(&tree), REFERENCE, &second.commit).expect("removed");
+    delete_references(&git, &Place::tree(&tree), [(REFERENCE, &*first.commit)]).expect_err("another value");
+    delete_references(&git, &Place::tree(&tree), [(REFERENCE, &*second.commit)]).expect("removed");
     assert_eq!(ground.git(&["for-each-ref", "refs/ccc"]), "");
 }
 

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::queue::{QUEUED_PHASE, queued_error};
 use super::start::{Claimed, Made, RunRequest, state_error, state_hint};
-use super::{CliError, Context, ErrorKind, agent_tree, detach, keeper_world, steer};
+use super::{CliError, Context, agent_tree, detach, keeper_world, steer};
 use crate::config::env::PATH;
 use crate::config::{Project, Settings};
 use crate::core::Plan;
@@ -88,7 +88,7 @@ impl<'a> NewAgent<'a> {
         self.admitted(state, &rules)?;
         plan.without_critic = !self.wish.supervised;
         let gate = keeper::gate(state).map_err(|error| {
-            CliError::new(ErrorKind::Io, format!("{}: {error}", state.join(keeper::KEEPER_DIR).display()))
+            CliError::io(format!("{}: {error}", state.join(keeper::KEEPER_DIR).display()))
                 .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
         })?;
         let shortage = self.shortage(state, &rules);
@@ -163,15 +163,13 @@ impl<'a> NewAgent<'a> {
         let text = serde_json::to_string(&queued).unwrap_or_default();
         let redactor = request.tokens.redactor();
         if redactor.text(&text) != text {
-            return Err(CliError::new(
-                ErrorKind::Usage,
-                format!("the agent cannot wait in the queue ({why}): its task or settings contain a token, which is not written to a file"),
+            return Err(CliError::usage(format!("the agent cannot wait in the queue ({why}): its task or settings contain a token, which is not written to a file"),
             )
             .hint("to start it at once, add --ignore-load; or leave the token out"));
         }
         let summary = RunSummary { phase: QUEUED_PHASE.to_owned(), ..detach::beginning(plan, now_unix_ms, &redactor) };
         summary.write(&run_dir.summary(), &redactor).map_err(|error| {
-            CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.summary().display()))
+            CliError::io(format!("{}: {error}", run_dir.summary().display()))
                 .hint("free some disk space, or set CCC_STATE_DIR to another directory")
         })?;
         queued.write(run_dir).map_err(|error| queued_error(&error))
@@ -187,11 +185,10 @@ impl<'a> NewAgent<'a> {
                 self.context.printer.warn(full_in_words(&full, now_unix_ms, &zone));
                 Ok(())
             }
-            Ok(Admission::Refused(full)) => Err(CliError::new(
-                ErrorKind::Failed,
-                format!("no agent is started: {}", full_in_words(&full, now_unix_ms, &zone)),
-            )
-            .hint("to start it all the same, add --ignore-usage; to see the usage: ccc usage")),
+            Ok(Admission::Refused(full)) => {
+                Err(CliError::failed(format!("no agent is started: {}", full_in_words(&full, now_unix_ms, &zone)))
+                    .hint("to start it all the same, add --ignore-usage; to see the usage: ccc usage"))
+            }
             // What cannot be read refuses nobody: the agent's own run watches its limits.
             Err(error) => {
                 self.context.printer.warn(error);
@@ -251,23 +248,22 @@ fn full_in_words(full: &Full, now_unix_ms: i64, zone: &TimeZone) -> String {
 /// When the run is not an agent, or its record cannot be read.
 pub(super) fn record_of(run: &RunDir, named: &str) -> Result<AgentRecord, CliError> {
     AgentRecord::read(run).map_err(|error| record_error(&error))?.ok_or_else(|| {
-        CliError::new(ErrorKind::Usage, format!("{named} is a run, but not an agent of the fleet"))
-            .hint("to list the agents: ccc list")
+        CliError::usage(format!("{named} is a run, but not an agent of the fleet")).hint("to list the agents: ccc list")
     })
 }
 
 /// The error for a record that cannot be read or written.
 pub(super) fn record_error(error: &VersionedError) -> CliError {
-    CliError::new(ErrorKind::Io, error.to_string()).hint(state_hint(error))
+    CliError::io(error).hint(state_hint(error))
 }
 
 fn name_error(error: &NameError) -> CliError {
     let text = error.to_string();
     match error {
-        NameError::Bad { .. } => CliError::new(ErrorKind::Usage, text).hint("choose another name: ccc new --name NAME"),
-        NameError::Taken { name, .. } => CliError::new(ErrorKind::Usage, text)
+        NameError::Bad { .. } => CliError::usage(text).hint("choose another name: ccc new --name NAME"),
+        NameError::Taken { name, .. } => CliError::usage(text)
             .hint(format!("choose another name; to see that agent: ccc look {name}; to remove it: ccc kill {name}")),
-        NameError::Io { .. } => CliError::new(ErrorKind::Io, text).hint(state_hint(error)),
+        NameError::Io(_) => CliError::io(text).hint(state_hint(error)),
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{CliError, Context, ErrorKind};
+use super::{CliError, Context};
 use crate::checkpoint::{self, FILE_LIMIT_BYTES};
 use crate::config::{GitDirs, Project, WorktreeSettings};
 use crate::core::shell;
 use crate::driver;
 use crate::files::make_private_dir;
 use crate::fleet::{AgentRecord, AgentTree, Role};
-use crate::git::{Call, Git, GitError, Repository, contains, records};
+use crate::git::{Call, Git, Repository, contains, records};
 use crate::journal::Holder;
 use crate::process::Cancel;
 use crate::worktree::{
@@ -33,8 +33,7 @@ const LITTLE_BYTES: u64 = 256 * 1024 * 1024;
 pub(super) fn git(run_id: &str, context: &Context) -> Result<Git, CliError> {
     let env: Vec<_> = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let cancel = Cancel::new().map_err(|error| {
-        CliError::new(ErrorKind::Environment, format!("no more files can be opened: {error}"))
-            .hint("raise the limit: ulimit -n 4096")
+        CliError::environment(format!("no more files can be opened: {error}")).hint("raise the limit: ulimit -n 4096")
     })?;
     Ok(Git::new(&env, run_id, cancel))
 }
@@ -94,7 +93,7 @@ pub(super) fn make(
 /// When it is not valid UTF-8.
 pub(super) fn in_utf8(dir: &Path) -> Result<String, CliError> {
     dir.to_str().map(str::to_owned).ok_or_else(|| {
-        CliError::new(ErrorKind::Environment, format!("the path {} is not valid UTF-8", dir.display()))
+        CliError::environment(format!("the path {} is not valid UTF-8", dir.display()))
             .hint("set CCC_STATE_DIR to another directory, or use --no-worktree")
     })
 }
@@ -154,11 +153,12 @@ pub(super) fn ports(
     ports.reserve(&record.id, settings.ports as usize, &DEFAULT_RANGE, &holder(&record.id)).map_err(|error| {
         let text = error.to_string();
         match error {
-            PortError::NotEnough { .. } => CliError::new(ErrorKind::Environment, text)
+            PortError::NotEnough { .. } => CliError::environment(text)
                 .hint("remove agents that are needed no more: ccc gc; or set `worktree.ports` to 0"),
-            PortError::WrongId { .. } | PortError::Lock(_) => CliError::new(ErrorKind::Failed, text),
-            PortError::Io { .. } => CliError::new(ErrorKind::Io, text)
-                .hint("free some disk space, or set CCC_STATE_DIR to another directory"),
+            PortError::WrongId { .. } | PortError::Lock(_) => CliError::failed(text),
+            PortError::Io(_) => {
+                CliError::io(text).hint("free some disk space, or set CCC_STATE_DIR to another directory")
+            }
         }
     })
 }
@@ -236,13 +236,13 @@ pub(super) fn is_merged(record: &AgentRecord, tree: &AgentTree, context: &Contex
     let git = git(&record.id, context)?;
     let Some(repository) = Repository::find(&tree.repository) else { return Ok(false) };
     let branch = format!("refs/heads/{}", tree.branch);
-    let Some(tip) = repository.commit(&git, &branch).map_err(|error| failed(&error))? else { return Ok(false) };
+    let Some(tip) = repository.commit(&git, &branch).map_err(CliError::failed)? else { return Ok(false) };
     // An agent without a commit of its own has nothing that could have been merged.
     if tip == tree.base {
         return Ok(false);
     }
     let Some(onto) = tree.onto.as_ref().map(|onto| format!("refs/heads/{onto}")) else { return Ok(false) };
-    if !contains(&git, &repository.place(), &onto, &tip).map_err(|error| failed(&error))? {
+    if !contains(&git, &repository.place(), &onto, &tip).map_err(CliError::failed)? {
         return Ok(false);
     }
     Ok(!tree.path.is_dir() || uncommitted(record, context)?.is_empty())
@@ -259,7 +259,7 @@ pub(super) fn branch_that_would_go(
 ) -> Result<Option<String>, CliError> {
     let Some(repository) = Repository::find(&tree.repository) else { return Ok(None) };
     let list = Call::new(["worktree", "list", "--porcelain", "-z"]);
-    let list = git(&record.id, context)?.run(&repository.place(), &list).map_err(|error| failed(&error))?;
+    let list = git(&record.id, context)?.run(&repository.place(), &list).map_err(CliError::failed)?;
     let branch = format!("branch refs/heads/{}", tree.branch);
     let own = tree.path.as_os_str().as_bytes();
     let mut top: &[u8] = &[];
@@ -333,10 +333,10 @@ pub(super) fn stands_elsewhere(record: &AgentRecord, context: &Context) -> Resul
     }
     let Some(repository) = Repository::find(&tree.path) else { return Ok(None) };
     let git = git(&record.id, context)?;
-    let commit = |name: &str| repository.commit(&git, name).map_err(|error| failed(&error));
+    let commit = |name: &str| repository.commit(&git, name).map_err(CliError::failed);
     let Some(head) = commit("HEAD")?.filter(|head| *head != tree.base) else { return Ok(None) };
     let is_on_branch = match commit(&format!("refs/heads/{}", tree.branch))? {
-        Some(branch) => contains(&git, &repository.place(), &branch, &head).map_err(|error| failed(&error))?,
+        Some(branch) => contains(&git, &repository.place(), &branch, &head).map_err(CliError::failed)?,
         None => false,
     };
     Ok((!is_on_branch).then_some(head))
@@ -389,7 +389,7 @@ pub(super) fn unshared(
 /// The error for an agent that works in the project's tree.
 pub(super) fn without_tree(record: &AgentRecord) -> CliError {
     let project = record.project.display();
-    CliError::new(ErrorKind::Usage, format!("{} works in {project}, not in a worktree of its own", record.name))
+    CliError::usage(format!("{} works in {project}, not in a worktree of its own", record.name))
         .hint(format!("to see all changes there: git -C {project} diff"))
 }
 
@@ -399,7 +399,7 @@ pub(super) fn without_tree(record: &AgentRecord) -> CliError {
 /// When its tree is gone and its branch too, or git fails.
 pub(super) fn patch(record: &AgentRecord, paths: &[&Path], context: &Context) -> Result<Vec<u8>, CliError> {
     let (git, work) = work_of(record, context)?;
-    checkpoint::diff(&git, &work.place, &work.from, &work.to, paths).map_err(|error| failed(&error))
+    checkpoint::diff(&git, &work.place, &work.from, &work.to, paths).map_err(CliError::failed)
 }
 
 /// The same, for the run with this journal; `None` when it cannot be known.
@@ -416,7 +416,7 @@ pub(super) fn patch_in(record: &AgentRecord, git: &Git, journal: &Path) -> Optio
 /// As [`patch`].
 pub(super) fn sums(record: &AgentRecord, context: &Context) -> Result<checkpoint::Summary, CliError> {
     let (git, work) = work_of(record, context)?;
-    checkpoint::summary(&git, &work.place, &work.from, &work.to).map_err(|error| failed(&error))
+    checkpoint::summary(&git, &work.place, &work.from, &work.to).map_err(CliError::failed)
 }
 
 /// The files that an agent has changed since its base, also without a commit.
@@ -426,7 +426,7 @@ pub(super) fn sums(record: &AgentRecord, context: &Context) -> Result<checkpoint
 pub(super) fn changed_files(record: &AgentRecord, context: &Context) -> Result<BTreeSet<PathBuf>, CliError> {
     let (git, work) = work_of(record, context)?;
     let paths = checkpoint::changed_paths(&git, &work.place, &work.from, &work.to);
-    paths.map(|paths| paths.into_iter().collect()).map_err(|error| failed(&error))
+    paths.map(|paths| paths.into_iter().collect()).map_err(CliError::failed)
 }
 
 /// What an agent has done.
@@ -471,17 +471,14 @@ fn where_work_is(record: &AgentRecord, tree: &AgentTree, git: &Git) -> String {
     )
 }
 
-fn failed(error: &GitError) -> CliError {
-    CliError::new(ErrorKind::Failed, error.to_string())
-}
-
 /// The error of a working tree, for the user.
 pub(super) fn error_of(error: &WorktreeError) -> CliError {
     let text = error.to_string();
     match error {
-        WorktreeError::Damaged { command, .. } => CliError::new(ErrorKind::Failed, text)
-            .hint(format!("to mend it, type this, and then the same command again: {command}")),
-        WorktreeError::Forgotten { .. } => CliError::new(ErrorKind::Failed, text)
+        WorktreeError::Damaged { command, .. } => {
+            CliError::failed(text).hint(format!("to mend it, type this, and then the same command again: {command}"))
+        }
+        WorktreeError::Forgotten { .. } => CliError::failed(text)
             .hint("to keep the files that are not committed, copy them away before the agent is removed"),
         WorktreeError::NoRepository { .. }
         | WorktreeError::NoCommits { .. }
@@ -490,16 +487,16 @@ pub(super) fn error_of(error: &WorktreeError) -> CliError {
         | WorktreeError::WrongBranch { .. }
         | WorktreeError::WrongId { .. }
         | WorktreeError::Taken { .. }
-        | WorktreeError::Unknown { .. } => CliError::new(ErrorKind::Usage, text),
+        | WorktreeError::Unknown { .. } => CliError::usage(text),
         WorktreeError::PartialClone { .. }
         | WorktreeError::Replaced { .. }
         | WorktreeError::RepositoryGone { .. }
-        | WorktreeError::NotSaved { .. } => CliError::new(ErrorKind::Failed, text),
-        WorktreeError::Lock(_) => CliError::new(ErrorKind::Failed, text).hint("type the same command again"),
-        WorktreeError::Io { .. } => {
-            CliError::new(ErrorKind::Io, text).hint("free some disk space, or set CCC_STATE_DIR to another directory")
+        | WorktreeError::NotSaved { .. } => CliError::failed(text),
+        WorktreeError::Lock(_) => CliError::failed(text).hint("type the same command again"),
+        WorktreeError::Io(_) => {
+            CliError::io(text).hint("free some disk space, or set CCC_STATE_DIR to another directory")
         }
-        WorktreeError::Checkpoint(_) | WorktreeError::Git(_) => CliError::new(ErrorKind::Failed, text),
+        WorktreeError::Checkpoint(_) | WorktreeError::Git(_) => CliError::failed(text),
     }
 }
 

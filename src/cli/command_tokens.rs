@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::credentials;
 use super::run_places::RunPlaces;
-use super::{CliError, Context, ErrorKind};
+use super::{CliError, Context};
 use crate::agent::AgentKind;
 use crate::config::{Project, Provider, Settings};
 use crate::core::{TokenFact, TokenId};
@@ -42,21 +42,15 @@ pub(super) fn provider_of(
     }
     match with_tokens.as_slice() {
         [one] => Ok(*one),
-        [] => Err(CliError::new(
-            ErrorKind::Environment,
-            format!("there is no token for `{}` from any provider", program.display()),
-        )
-        .hint(format!("set one of {}, or start without: --no-tokens", names_of_variables(Provider::ALL)))),
+        [] => Err(CliError::environment(format!("there is no token for `{}` from any provider", program.display()))
+            .hint(format!("set one of {}, or start without: --no-tokens", names_of_variables(Provider::ALL)))),
         [..] => {
             let names: Vec<String> = with_tokens.iter().map(ToString::to_string).collect();
-            Err(CliError::new(
-                ErrorKind::Usage,
-                format!(
-                    "it is not known which token `{}` needs: there are tokens of {}",
-                    program.display(),
-                    names.join(" and ")
-                ),
-            )
+            Err(CliError::usage(format!(
+                "it is not known which token `{}` needs: there are tokens of {}",
+                program.display(),
+                names.join(" and ")
+            ))
             .hint("name the provider (--provider anthropic), or start without a token: --no-tokens"))
         }
     }
@@ -130,10 +124,10 @@ impl CommandTokens {
                     return Err(refusal);
                 }
                 if pool.credentials().is_empty() {
-                    return Err(CliError::new(
-                        ErrorKind::Environment,
-                        format!("there is no {provider} token for `{}`", program.display()),
-                    )
+                    return Err(CliError::environment(format!(
+                        "there is no {provider} token for `{}`",
+                        program.display()
+                    ))
                     .hint(format!("set {}, or start without: --no-tokens", names_of_variables([provider]))));
                 }
                 Some(pool)
@@ -142,7 +136,7 @@ impl CommandTokens {
         let base = context.env.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let shared = SharedTokens::new(&context.dirs()?.state);
         let usage = credentials::usage(&settings.usage, shared.clone(), context)?;
-        let give_up = Cancel::new().map_err(|error| CliError::new(ErrorKind::Io, error.to_string()))?;
+        let give_up = Cancel::new().map_err(CliError::io)?;
         let known = Mutex::new(Knowledge::new(shared));
         Ok(Self { pool, known, base: ChildEnv(base), fetched: Mutex::default(), give_up, usage })
     }

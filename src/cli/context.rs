@@ -3,8 +3,8 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::CliError;
 use super::printer::Printer;
-use super::{CliError, ErrorKind};
 use crate::config::env::{NO_COLOR, PATH};
 use crate::config::{Consents, Dirs, Env, Flags, Project, Resolved, agent, resolve};
 use crate::control::SOCKETS_DIR;
@@ -77,7 +77,7 @@ impl Context {
     /// When it was deleted or cannot be entered.
     pub fn cwd(&self) -> Result<&Path, CliError> {
         self.cwd.as_deref().ok_or_else(|| {
-            CliError::new(ErrorKind::Environment, "the current directory does not exist any more or cannot be read")
+            CliError::environment("the current directory does not exist any more or cannot be read")
                 .hint("change to a directory that exists")
         })
     }
@@ -87,9 +87,9 @@ impl Context {
     /// # Errors
     /// When the user has no home directory.
     pub fn dirs(&self) -> Result<&Dirs, CliError> {
-        self.dirs.as_ref().ok_or_else(|| {
-            CliError::new(ErrorKind::Environment, "there is no home directory").hint("set HOME to your home directory")
-        })
+        self.dirs
+            .as_ref()
+            .ok_or_else(|| CliError::environment("there is no home directory").hint("set HOME to your home directory"))
     }
 
     /// The project around the current directory.
@@ -112,7 +112,7 @@ impl Context {
             Some((dir, fault)) => {
                 let message = format!("the state directory {} {fault}", dir.display());
                 let hint = format!("set CCC_STATE_DIR to another directory, or type: {}", fault.remedy(&dir));
-                Err(CliError::new(ErrorKind::Environment, message).hint(hint))
+                Err(CliError::environment(message).hint(hint))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Agents that the keeper continues by itself: those whose ccc has died, and those that it has stopped because of the usage.
 
 use super::keeper_world::{self, ensure_keeper};
-use super::{CliError, Context, ErrorKind};
+use super::{CliError, Context};
 use crate::core::Outcome;
 use crate::driver;
 use crate::fleet::{Agent, AgentRecord, State};
@@ -37,11 +37,8 @@ pub(super) fn refuse(run: &RunDir, context: &Context) -> Result<(), CliError> {
         return Ok(());
     }
     let id = run.id();
-    Err(CliError::new(
-        ErrorKind::Usage,
-        format!("the agent of run {id} is about to be continued, and writes these files"),
-    )
-    .hint(format!("to end it first, so that it can go on later: ccc stop {id}")))
+    Err(CliError::usage(format!("the agent of run {id} is about to be continued, and writes these files"))
+        .hint(format!("to end it first, so that it can go on later: ccc stop {id}")))
 }
 
 /// Whether an agent in this state may have to be started by the keeper.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 
 use super::run_places::RunPlaces;
-use super::{CliError, Context, ErrorKind};
+use super::{CliError, Context};
 use crate::agent::AgentKind;
 use crate::config::{Env, Project, Provider, Settings, TokenEntry, UsageSettings};
 use crate::core::policy::{Choice, choose};
@@ -50,7 +50,7 @@ pub(super) fn gather(
     let of_agent = AgentSettings::read(files);
     if let Some(UnsafeFile { path, why, advice }) = &of_agent.odd {
         let message = format!("the agent's settings file {} {why}", path.display());
-        return Err(CliError::new(ErrorKind::Configuration, message).hint(*advice));
+        return Err(CliError::configuration(message).hint(*advice));
     }
     let places = Places { env: &context.env, dirs, project };
     let mut gathered = Pool::gather(places, &settings.tokens, agent.provider(), Some(&of_agent))?;
@@ -61,7 +61,7 @@ pub(super) fn gather(
     let mut provided = Vec::new();
     for (name, entry) in settings.providers.iter().filter(|(name, _)| settings.pool.iter().any(|wanted| wanted == name))
     {
-        let error = |message: String| CliError::new(ErrorKind::Configuration, message);
+        let error = |message: String| CliError::configuration(message);
         let one = Provided::new(name, entry, settings, None, around)
             .map_err(|fault| error(fault.to_string()).hint(format!("correct it, or remove {name} from `pool`")))?;
         if let Some(why) = one.not_for_a_pool() {
@@ -179,9 +179,7 @@ pub(super) fn refusal(conflicts: &[Conflict]) -> Option<CliError> {
     let named: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
     let (verb, it) = if named.len() == 1 { ("overrides", "it") } else { ("override", "them") };
     Some(
-        CliError::new(
-            ErrorKind::Configuration,
-            format!("{} {verb} the token that ccc gives to the agent", named.join(" and ")),
+        CliError::configuration(format!("{} {verb} the token that ccc gives to the agent", named.join(" and ")),
         )
         .hint(format!(
             "remove {it} there (ccc does not change the agent's settings) and give the token to ccc, in its environment \

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use redaction::Redactor;
 
-use super::{CliError, Context, ErrorKind, protected_files, survivors, telling};
+use super::{CliError, Context, protected_files, survivors, telling};
 use crate::core::Outcome;
 use crate::driver;
 use crate::git::Repository;
-use crate::journal::{LockError, RunDir, RunSummary};
+use crate::journal::{FileLock, LockError, RunDir, RunSummary};
 use crate::process;
 use crate::protect;
 use crate::ui::format::count;
@@ -27,20 +27,27 @@ pub(super) fn end_left(run: &RunDir, context: &Context) {
     survivors::end_of_dead_run(run, context);
 }
 
+/// Locks the run; `None` when another ccc holds it.
+///
+/// # Errors
+/// When the lock's file cannot be used.
+pub(super) fn lock_unless_held(run: &RunDir) -> Result<Option<FileLock>, CliError> {
+    match run.take_lock(std::process::id(), driver::unix_ms()) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Held { .. }) => Ok(None),
+        Err(error @ LockError::Io { .. }) => {
+            Err(CliError::io(error).hint("make the state directory writable, or set CCC_STATE_DIR to another one"))
+        }
+    }
+}
+
 /// Ends a run whose ccc has died as one that was interrupted for this reason; `ccc resume` continues it. False if it has not died.
 ///
 /// # Errors
 /// When its run cannot be locked, or the end cannot be written.
 pub(super) fn stop(run: &RunDir, reason: &str, context: &Context) -> Result<bool, CliError> {
-    let _lock = match run.take_lock(std::process::id(), driver::unix_ms()) {
-        Ok(lock) => lock,
-        // Somebody continues it.
-        Err(LockError::Held { .. }) => return Ok(false),
-        Err(error @ LockError::Io { .. }) => {
-            return Err(CliError::new(ErrorKind::Io, error.to_string())
-                .hint("make the state directory writable, or set CCC_STATE_DIR to another one"));
-        }
-    };
+    // Somebody continues it.
+    let Some(_lock) = lock_unless_held(run)? else { return Ok(false) };
     // Without a summary it has not begun; with an outcome it has ended in good order.
     let Ok(mut summary) = RunSummary::read(&run.summary()) else { return Ok(false) };
     if summary.outcome.is_some() {
@@ -53,7 +60,7 @@ pub(super) fn stop(run: &RunDir, reason: &str, context: &Context) -> Result<bool
     // The last sign of life. A manager that was told of the death knows this end by its time.
     summary.ended_unix_ms = Some(summary.updated_unix_ms);
     summary.write(&run.summary(), &Redactor::default()).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", run.summary().display()))
+        CliError::io(format!("{}: {error}", run.summary().display()))
             .hint("free some disk space, or set CCC_STATE_DIR to another directory")
     })?;
     telling::tell_manager(run, Outcome::Interrupted, summary.reason.as_deref().unwrap_or(reason), context);
@@ -75,8 +82,9 @@ pub(super) fn put_files_back(run: &RunDir, context: &Context) -> Result<(), CliE
         }
         // It does so itself when its check ends.
         Err(LockError::Held { .. }) => Ok(()),
-        Err(error @ LockError::Io { .. }) => Err(CliError::new(ErrorKind::Io, error.to_string())
-            .hint("make the state directory writable, or set CCC_STATE_DIR to another one")),
+        Err(error @ LockError::Io { .. }) => {
+            Err(CliError::io(error).hint("make the state directory writable, or set CCC_STATE_DIR to another one"))
+        }
     }
 }
 
@@ -101,8 +109,7 @@ pub(super) fn put_files_back_in(cwd: &Path, context: &Context) -> Result<(), Cli
                     run.id(),
                     top.display()
                 );
-                return Err(CliError::new(ErrorKind::Usage, message)
-                    .hint("type the same command again when the check has ended"));
+                return Err(CliError::usage(message).hint("type the same command again when the check has ended"));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{CliError, Context, ErrorKind, ExitCode, logout};
+use super::{CliError, Context, ExitCode, logout};
 use crate::config::OutputFormat;
 use crate::core::Plan;
 use crate::files::open_private;
@@ -93,7 +93,7 @@ pub(super) fn host(
     conversation: bool,
 ) -> Result<Result<Ready, ExitCode>, CliError> {
     let failed = |error: io::Error| {
-        CliError::new(ErrorKind::Failed, format!("the run cannot be started in the background: {error}"))
+        CliError::failed(format!("the run cannot be started in the background: {error}"))
             .hint("to run it in this terminal, leave out --detach")
     };
     let said = Host::start(&as_host(typed, command, conversation)).and_then(Host::ready).map_err(failed)?;
@@ -118,10 +118,7 @@ pub(super) fn leave_terminal(run_dir: &RunDir) -> Result<Detached, CliError> {
     let path = run_dir.path().join("host.log");
     let log = open_private(&path, OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND);
     log.and_then(|log| process::detach(&log)).map_err(|error| {
-        CliError::new(
-            ErrorKind::Failed,
-            format!("{}: the run cannot detach from the terminal: {error}", path.display()),
-        )
+        CliError::failed(format!("{}: the run cannot detach from the terminal: {error}", path.display()))
     })
 }
 
@@ -133,7 +130,7 @@ pub(super) fn no_screen() -> Result<Screen, CliError> {
     // stdout has led nowhere since the process left the terminal.
     let null = || io::stdout().as_fd().try_clone_to_owned();
     let screen = null().and_then(|out| Screen::new(out, null()?, Limits::default()));
-    screen.map_err(|error| CliError::new(ErrorKind::Io, format!("the output cannot be set up: {error}")))
+    screen.map_err(|error| CliError::io(format!("the output cannot be set up: {error}")))
 }
 
 /// Writes a line to the run's `host.log`: stderr leads there after the process has left the terminal.
@@ -184,30 +181,13 @@ pub(super) fn beginning(plan: &Plan, started_unix_ms: i64, redactor: &Redactor) 
         id: plan.run_id.clone(),
         task: RunSummary::task_of(&plan.task, redactor),
         cwd: plan.cwd.clone(),
-        session_id: None,
         agent_version: Some(plan.agent_version.clone()).filter(|version| !version.is_empty()),
         pid: std::process::id(),
         started_unix_ms,
         updated_unix_ms: started_unix_ms,
-        ended_unix_ms: None,
         phase: "starting".to_owned(),
-        iteration: 0,
-        outcome: None,
-        reason: None,
-        restarts: 0,
-        rotations: 0,
-        waited_ms: 0,
-        cost_usd: None,
-        context_tokens: None,
-        context_window_tokens: None,
-        tests_touched: None,
-        tools_denied: None,
-        elapsed_ms: None,
-        journal_missing: None,
-        result: None,
         resume: Some(format!("ccc resume {}", plan.run_id)),
-        kind: None,
-        demo: None,
+        ..RunSummary::default()
     }
 }
 

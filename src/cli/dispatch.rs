@@ -12,7 +12,7 @@ use super::subcommand::{
     questions, replay, restore, resume, run, runs, scripted_agent, send, setup, status, status_line, stop, supervise,
     tokens, tree, trust, usage, wait, watch,
 };
-use super::{Cli, CliError, Command, Context, ErrorKind, ExitCode, misuse, steer, subcommand, zone};
+use super::{Cli, CliError, Command, Context, ExitCode, misuse, steer, subcommand, zone};
 
 /// Runs the command line, the program's name first, and returns the exit code.
 pub fn run<I, T>(args: I, context: &Context) -> u8
@@ -29,7 +29,7 @@ where
     // Data that could not be written makes a successful command fail.
     match context.printer.fault() {
         Some(fault) if code == ExitCode::COMPLETED => report(
-            &CliError::new(ErrorKind::Io, format!("writing to stdout failed: {fault}"))
+            &CliError::io(format!("writing to stdout failed: {fault}"))
                 .hint("free some disk space, or write to another place"),
             context,
         ),
@@ -60,11 +60,11 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
         Err(error) => return Ok(answer_clap(&error, args, context)),
     };
     let only_help = cli.command.is_none() && nothing_given(matches);
-    if keeps_state(cli.command.as_ref()) && !only_help {
+    let keeps_state = cli.command.as_ref().is_none_or(Command::keeps_state);
+    if keeps_state && !only_help {
         context.private_state()?;
     }
-    let tells_times =
-        keeps_state(cli.command.as_ref()) || matches!(cli.command, Some(Command::Doctor(_) | Command::Demo(_)));
+    let tells_times = keeps_state || matches!(cli.command, Some(Command::Doctor(_) | Command::Demo(_)));
     if tells_times
         && !only_help
         && let (_, Some(fault)) = zone::of_user(&context.env)
@@ -138,67 +138,6 @@ fn execute(matches: &ArgMatches, args: &[OsString], context: &Context) -> Result
     }
 }
 
-/// Whether the purpose of the command is to read or write the state directory. `doctor` checks the directory itself.
-fn keeps_state(command: Option<&Command>) -> bool {
-    match command {
-        None
-        | Some(
-            Command::Resume(_)
-            | Command::Night(_)
-            | Command::Setup(_)
-            | Command::Attach(_)
-            | Command::Follow(_)
-            | Command::Send(_)
-            | Command::Interrupt(_)
-            | Command::Pause(_)
-            | Command::Continue(_)
-            | Command::Answer(_)
-            | Command::Stop(_)
-            | Command::Supervise(_)
-            | Command::Runs(_)
-            | Command::New(_)
-            | Command::List(_)
-            | Command::Tree(_)
-            | Command::Look(_)
-            | Command::Diff(_)
-            | Command::Checkpoints(_)
-            | Command::Restore(_)
-            | Command::Merge(_)
-            | Command::Status(_)
-            | Command::Gc(_)
-            | Command::Events(_)
-            | Command::Questions(_)
-            | Command::Wait(_)
-            | Command::Kill(_)
-            | Command::Nuke(_)
-            | Command::Watch(_)
-            | Command::StatusLine(_)
-            | Command::Tokens(_)
-            | Command::Notify(_)
-            | Command::Providers(_)
-            | Command::Replay(_)
-            | Command::Report(_)
-            | Command::Export(_)
-            | Command::Explain(_)
-            | Command::Logs(_)
-            | Command::Trust(_)
-            | Command::Usage(_)
-            | Command::Keeper(_),
-        ) => true,
-        Some(
-            Command::Init(_)
-            | Command::Prompt(_)
-            | Command::Config(_)
-            | Command::Doctor(_)
-            | Command::Demo(_)
-            | Command::Completions(_)
-            | Command::Man(_)
-            | Command::Help(_)
-            | Command::ScriptedAgent(_),
-        ) => false,
-    }
-}
-
 /// The help of `ccc` without arguments: how to start a run, and the commands. `ccc --help` has the options.
 fn short_help() -> String {
     let mut command = Cli::command()
@@ -237,7 +176,7 @@ fn help(words: &[String], context: &Context) -> Result<ExitCode, CliError> {
                 .first()
                 .map(|name| format!("did you mean `ccc help {name}`?"));
             let option = misuse::named_option(word, command);
-            return Err(CliError::new(ErrorKind::Usage, format!("there is no command `{word}`"))
+            return Err(CliError::usage(format!("there is no command `{word}`"))
                 .hint(option.or(near).unwrap_or_else(|| "to list the commands: ccc --help".to_owned())));
         };
         command = found;

@@ -37,7 +37,8 @@ impl ErrorKind {
 }
 
 /// Tells the user what failed, where, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct CliError {
     /// Its kind.
     pub kind: ErrorKind,
@@ -56,8 +57,45 @@ impl CliError {
     }
 
     /// An error without a hint.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: in_words(&message.into()), hint: None }
+    pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: in_words(&message.to_string()), hint: None }
+    }
+
+    /// The command line is wrong.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Usage, message)
+    }
+
+    /// A configuration file, variable or prompt file is wrong.
+    pub fn configuration(message: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
+    /// Something that ccc needs is missing.
+    pub fn environment(message: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Environment, message)
+    }
+
+    /// Reading or writing failed.
+    pub fn io(message: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Io, message)
+    }
+
+    /// The run or the command failed.
+    pub fn failed(message: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Failed, message)
+    }
+
+    /// The error of a command that did not succeed with all of these names.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub(super) fn unless_none<T: AsRef<str>>(what: &str, failed: &[T]) -> Result<ExitCode, Self> {
+        if failed.is_empty() {
+            return Ok(ExitCode::COMPLETED);
+        }
+        let failed: Vec<&str> = failed.iter().map(AsRef::as_ref).collect();
+        Err(Self::failed(format!("{what}: {}", failed.join(", "))))
     }
 
     /// The same error with a hint.
@@ -73,14 +111,6 @@ impl CliError {
         self.kind.exit_code()
     }
 }
-
-impl fmt::Display for CliError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for CliError {}
 
 /// Replaces the system's wording of an error by plain words, without its number.
 fn in_words(message: &str) -> String {
@@ -135,13 +165,13 @@ impl From<ConfigError> for CliError {
                 &format!("move `{key}` into {}{or_set}", users_file.display())
             }
         };
-        CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
+        CliError::configuration(error).hint(hint)
     }
 }
 
 impl From<ArgsProblem> for CliError {
     fn from(problem: ArgsProblem) -> Self {
-        CliError::new(ErrorKind::Usage, problem.to_string()).hint("arguments after `--` are passed to the agent")
+        CliError::usage(problem).hint("arguments after `--` are passed to the agent")
     }
 }
 
@@ -165,7 +195,7 @@ impl From<PoolError> for CliError {
             }
             PoolError::TooMany { .. } => "remove those that are not needed",
         };
-        CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
+        CliError::configuration(error).hint(hint)
     }
 }
 
@@ -179,7 +209,7 @@ impl From<PromptError> for CliError {
                 "write instructions for the critic into it, or remove it: then the next prompt in order is used"
             }
         };
-        CliError::new(ErrorKind::Configuration, error.to_string()).hint(hint)
+        CliError::configuration(error).hint(hint)
     }
 }
 
@@ -195,7 +225,7 @@ impl From<AgentLookupError> for CliError {
                 format!("install {}, or give the path of its program with --agent PATH: {}", cli.product, cli.install)
             }
         };
-        CliError::new(ErrorKind::Environment, error.to_string()).hint(hint)
+        CliError::environment(error).hint(hint)
     }
 }
 
@@ -342,7 +372,7 @@ mod tests {
             ("a line of a file (os error x)".to_owned(), "a line of a file (os error x)"),
         ];
         for (said, meant) in table {
-            let error = CliError::new(ErrorKind::Io, format!("/a/b: {said}"));
+            let error = CliError::io(format!("/a/b: {said}"));
             assert_eq!(error.message, format!("/a/b: {meant}"));
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::reporting::{self, REPORT_FILE};
-use super::{CliError, Context, ErrorKind, ExitCode};
+use super::{CliError, Context, ExitCode};
 use crate::control::protocol::{Event, Shown, WordsOf};
 use crate::core::supervised::CommandAction;
 use crate::core::{Finish, Plan, Show, Tick};
@@ -197,7 +197,7 @@ impl<'a> EventPrinter<'a> {
         if let Some(mut below) = self.below.take() {
             self.context.printer.data(&below.lifted(""));
         }
-        told.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+        told.map_err(CliError::failed)
     }
 
     /// Prints the journal's events for these facts that were not printed yet; returns the number of the last entry.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::family::kin;
-use super::{CliError, Context, ErrorKind, ExitCode, steer};
+use super::{CliError, Context, ExitCode, steer};
 use crate::control::protocol::{Reply, Request};
 use crate::fleet::{AgentRecord, Queued, Role};
 use crate::journal::RunDir;
@@ -28,10 +28,10 @@ pub(super) fn run(context: &Context) -> Option<RunDir> {
 /// Inside an agent.
 pub(super) fn refuse(command: &str, context: &Context) -> Result<(), CliError> {
     match run(context) {
-        Some(run) => Err(CliError::new(
-            ErrorKind::Usage,
-            format!("`ccc {command}` was typed inside the run {}: an agent may not use it", run.id()),
-        )
+        Some(run) => Err(CliError::usage(format!(
+            "`ccc {command}` was typed inside the run {}: an agent may not use it",
+            run.id()
+        ))
         .hint("type it in a terminal of your own; an agent may watch runs: ccc list, ccc look NAME, ccc wait NAME")),
         None => Ok(()),
     }
@@ -47,15 +47,12 @@ pub(super) fn may_read(wanted: &RunDir, command: &str, context: &Context) -> Res
     if own.id() == wanted.id() || kin(&dirs.state, own.id(), wanted.id()).is_some() {
         return Ok(());
     }
-    Err(CliError::new(
-        ErrorKind::Usage,
-        format!(
-            "`ccc {command}` was typed inside the run {}: an agent may read its own run, its manager's and those of its workers, and \
-             not the run {}",
-            own.id(),
-            wanted.id()
-        ),
-    )
+    Err(CliError::usage(format!(
+        "`ccc {command}` was typed inside the run {}: an agent may read its own run, its manager's and those of its workers, and \
+         not the run {}",
+        own.id(),
+        wanted.id()
+    ))
     .hint(format!("type it in a terminal of your own; to see how that run stands: ccc status {}", wanted.id())))
 }
 
@@ -87,9 +84,7 @@ pub(super) fn new(
 ) -> Result<ExitCode, CliError> {
     let words = typed.iter().map(|word| word.clone().into_string());
     let args: Result<Vec<String>, OsString> = words.collect();
-    let args = args.map_err(|word| {
-        CliError::new(ErrorKind::Usage, format!("this argument is not valid UTF-8: {}", word.display()))
-    })?;
+    let args = args.map_err(|word| CliError::usage(format!("this argument is not valid UTF-8: {}", word.display())))?;
     let cwd = context.cwd()?.display().to_string();
     let mut client = steer::connect(run, "new", false)?;
     let request = Request::New { args, cwd, stdin };
@@ -116,13 +111,13 @@ pub(super) fn new(
             }
             Ok(ExitCode::COMPLETED)
         }
-        Reply::Fault(fault) => Err(CliError::new(ErrorKind::Failed, fault.message)),
+        Reply::Fault(fault) => Err(CliError::failed(fault.message)),
         Reply::Done
         | Reply::Queued { .. }
         | Reply::Already
         | Reply::Following { .. }
         | Reply::Status(_)
-        | Reply::Output(_) => Err(CliError::new(ErrorKind::Failed, "the run's answer does not match the request")),
+        | Reply::Output(_) => Err(CliError::failed("the run's answer does not match the request")),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{CliError, Context, ErrorKind, agent_tree, dead_run, steer};
-use crate::checkpoint::{self, CheckpointError, Entry, TreeRequest};
+use super::{CliError, Context, agent_tree, dead_run, steer};
+use crate::checkpoint::{self, Entry, TreeRequest};
 use crate::fleet::AgentRecord;
-use crate::git::{Git, GitError, Repository};
+use crate::git::{Git, Repository};
 use crate::journal::{FileLock, RunDir};
 use crate::ui::clean;
 use crate::worktree::WorktreeError;
@@ -79,13 +79,10 @@ impl KeptRun {
             if is_own {
                 return agent_tree::error_of(&WorktreeError::Forgotten { dir: at.to_owned() });
             }
-            CliError::new(
-                ErrorKind::Usage,
-                format!("run {} has no checkpoints: {} is in no git repository", dir.id(), at.display()),
-            )
-            .hint(format!("to have checkpoints of later runs: git init {}", at.display()))
+            CliError::usage(format!("run {} has no checkpoints: {} is in no git repository", dir.id(), at.display()))
+                .hint(format!("to have checkpoints of later runs: git init {}", at.display()))
         })?;
-        let entries = checkpoint::list(&git, &repository.shared(), dir.id()).map_err(|error| failed(&error))?;
+        let entries = checkpoint::list(&git, &repository.shared(), dir.id()).map_err(CliError::failed)?;
         Ok(KeptRun { dir, git, repository, tree, entries })
     }
 
@@ -102,7 +99,7 @@ impl KeptRun {
                 }
                 _ => format!("run {id} has no checkpoints"),
             };
-            CliError::new(ErrorKind::Usage, error).hint(format!("to list them: ccc checkpoints {id}"))
+            CliError::usage(error).hint(format!("to list them: ccc checkpoints {id}"))
         })
     }
 
@@ -112,9 +109,9 @@ impl KeptRun {
     /// When the working tree is gone, or git fails.
     pub(super) fn now(&self) -> Result<String, CliError> {
         let Some(tree) = &self.tree else { return Err(self.without_tree()) };
-        let request = TreeRequest::of(&self.git, tree).map_err(|error| refused(&error))?;
+        let request = TreeRequest::of(&self.git, tree).map_err(CliError::failed)?;
         let request = TreeRequest { verbatim: true, ..request };
-        checkpoint::write_tree(&self.git, &request).map(|written| written.tree).map_err(|error| refused(&error))
+        checkpoint::write_tree(&self.git, &request).map(|written| written.tree).map_err(CliError::failed)
     }
 
     /// Says that these files as they are now have more than the run has done, if it has ended: the user may have gone on since. Who
@@ -156,7 +153,7 @@ impl KeptRun {
     /// The error for a run whose working tree was removed.
     pub(super) fn without_tree(&self) -> CliError {
         let id = self.dir.id();
-        let error = CliError::new(ErrorKind::Usage, format!("the worktree of {id} was removed"));
+        let error = CliError::usage(format!("the worktree of {id} was removed"));
         match self.entries.last() {
             Some(last) => error.hint(format!(
                 "its last checkpoint is commit {0}; to look at it: git show {0}",
@@ -167,14 +164,6 @@ impl KeptRun {
     }
 }
 
-pub(super) fn failed(error: &GitError) -> CliError {
-    CliError::new(ErrorKind::Failed, error.to_string())
-}
-
-pub(super) fn refused(error: &CheckpointError) -> CliError {
-    CliError::new(ErrorKind::Failed, error.to_string())
-}
-
 /// Refuses a path that leads out of the directory `top`.
 ///
 /// # Errors
@@ -183,7 +172,7 @@ pub(super) fn refuse_outside(option: &str, paths: &[PathBuf], top: &Path) -> Res
     let Some(path) = paths.iter().find(|path| leads_out(path)) else { return Ok(()) };
     let (path, top) = (path.display().to_string(), top.display());
     let path = clean::one_line(&path, 200);
-    Err(CliError::new(ErrorKind::Usage, format!("{option}{path} does not name a file below {top}"))
+    Err(CliError::usage(format!("{option}{path} does not name a file below {top}"))
         .hint(format!("give files and directories relative to {top}, such as src/a.rs, from wherever you are")))
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::answering::Open;
 use super::asking::{Asking, Meant};
 use super::event_printer::EventPrinter;
-use super::{CliError, Context, ErrorKind, ExitCode, steer};
+use super::{CliError, Context, ExitCode, steer};
 use crate::attach::span_ms;
 use crate::control::protocol::{Code, Event, FromRun, Reply, Request, Welcome, You};
 use crate::control::{ClientError, EventReceiver, RequestSender, request_of};
@@ -206,7 +206,7 @@ impl Lines<'_> {
                 self.replied(re, &reply);
                 Ok(())
             }
-            FromRun::Fault(fault) => Err(CliError::new(ErrorKind::Failed, fault.message)),
+            FromRun::Fault(fault) => Err(CliError::failed(fault.message)),
             FromRun::Greeting(_) | FromRun::Welcome(_) => Ok(()),
         }
     }
@@ -363,8 +363,7 @@ impl Lines<'_> {
 
     fn give(&mut self, request: &Request, ordered: Ordered) -> Result<(), CliError> {
         let number = self.requests.ask(request).map_err(|error| {
-            CliError::new(ErrorKind::Failed, format!("the run cannot be reached: {error}"))
-                .hint("to list the runs: ccc runs")
+            CliError::failed(format!("the run cannot be reached: {error}")).hint("to list the runs: ccc runs")
         })?;
         self.ordered.insert(number, ordered);
         Ok(())

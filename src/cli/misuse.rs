@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 
-use super::{CliError, ErrorKind, steer};
+use super::{CliError, steer};
 use crate::core::shell::words;
 
 /// A word at least this similar to a name counts as that name mistyped.
@@ -54,7 +54,7 @@ pub(super) fn error(error: &clap::Error, args: &[OsString], root: &Command, has_
             _ => (first_paragraph(error), see_help(command.as_deref())),
         },
     };
-    CliError::new(ErrorKind::Usage, message).hint(hint)
+    CliError::usage(message).hint(hint)
 }
 
 /// The command that the words begin with.

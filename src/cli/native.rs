@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use rustix::termios::isatty;
 
-use super::{CliError, ErrorKind};
+use super::CliError;
 use crate::agent::AgentKind;
 use crate::config::{Layer, OutputFormat};
 use crate::control::Server;
@@ -27,7 +27,7 @@ pub(super) fn terminal(is_asked_for: bool, detach: bool, layer: &Layer) -> Resul
     if !is_asked_for {
         return Ok(None);
     }
-    let refused = |message: &str, hint: &str| Err(CliError::new(ErrorKind::Usage, message).hint(hint));
+    let refused = |message: &str, hint: &str| Err(CliError::usage(message).hint(hint));
     if detach {
         return refused(
             "--native and --detach exclude each other: --native needs this terminal, --detach leaves it",
@@ -68,7 +68,7 @@ pub(super) fn terminal(is_asked_for: bool, detach: bool, layer: &Layer) -> Resul
 pub(super) fn at_terminal() -> Result<UserTerminal, CliError> {
     let found = if isatty(rustix::stdio::stdin()) { UserTerminal::find() } else { None };
     found.ok_or_else(|| {
-        CliError::new(ErrorKind::Usage, "--native needs a terminal as stdin and stdout")
+        CliError::usage("--native needs a terminal as stdin and stdout")
             .hint("type it in a terminal, without a pipe; to run without a terminal: ccc --supervisor -p \"TASK\"")
     })
 }
@@ -81,11 +81,8 @@ pub(super) fn kind_without(agent: AgentKind) -> Result<AgentKind, CliError> {
     if !agent.caps("").own_interface {
         return Ok(agent);
     }
-    Err(CliError::new(
-        ErrorKind::Usage,
-        format!("the setting agent.kind is {}, which only --native can start", agent.name()),
-    )
-    .hint("remove agent.kind from the configuration, and type: ccc --supervisor --native"))
+    Err(CliError::usage(format!("the setting agent.kind is {}, which only --native can start", agent.name()))
+        .hint("remove agent.kind from the configuration, and type: ccc --supervisor --native"))
 }
 
 /// The agent with its own interface.
@@ -96,10 +93,10 @@ pub(super) fn kind(agent: AgentKind) -> Result<AgentKind, CliError> {
     if let Some(interface) = agent.interface() {
         return Ok(interface);
     }
-    Err(CliError::new(
-        ErrorKind::Usage,
-        format!("--native does not support the agent {}: ccc cannot supervise its interface", agent.name()),
-    )
+    Err(CliError::usage(format!(
+        "--native does not support the agent {}: ccc cannot supervise its interface",
+        agent.name()
+    ))
     .hint("leave out --native, or set agent.kind to another agent"))
 }
 
@@ -114,8 +111,7 @@ pub(super) fn refuse_long(task: &str) -> Result<(), CliError> {
     let message = format!(
         "with --native the task can have at most {MAX_WORDS_BYTES} bytes, because it is an argument of the agent"
     );
-    Err(CliError::new(ErrorKind::Usage, message)
-        .hint("write the task into a file of the project, and give: -p \"Do what FILE says\""))
+    Err(CliError::usage(message).hint("write the task into a file of the project, and give: -p \"Do what FILE says\""))
 }
 
 /// Whether the run supervises an interface.

@@ -6,7 +6,10 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use serde::Serialize;
+
 use super::once::Once;
+use super::{CliError, ExitCode};
 use crate::config::Env;
 use crate::config::env::NO_COLOR;
 use crate::ui::{clean, columns, harmless_json, rows};
@@ -145,12 +148,6 @@ impl Printer {
         shown("", line, self.color_out, self.columns())
     }
 
-    /// Whether stderr is a terminal, so that a person reads what is said there.
-    #[must_use]
-    pub fn is_read_by_a_person(&self) -> bool {
-        self.columns_err.columns().is_some()
-    }
-
     /// Whether stdout takes colour.
     #[must_use]
     pub fn color_out(&self) -> bool {
@@ -194,6 +191,15 @@ impl Printer {
     /// Writes a JSON text and a line end to stdout. Control and invisible characters are written as escapes.
     pub fn json(&self, json: impl fmt::Display) {
         self.data(&format!("{}\n", harmless_json(&json.to_string())));
+    }
+
+    /// Writes the value as indented JSON, and a line end, to stdout: all that a command says.
+    ///
+    /// # Errors
+    /// When the value has no form in JSON.
+    pub(super) fn only_json(&self, value: &impl Serialize) -> Result<ExitCode, CliError> {
+        self.json(serde_json::to_string_pretty(value).map_err(CliError::failed)?);
+        Ok(ExitCode::COMPLETED)
     }
 
     /// Writes a message to stderr, wrapped to its terminal. Control sequences are removed except ccc's own colours.

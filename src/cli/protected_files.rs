@@ -1,7 +1,7 @@
 //! Protected files that a dead ccc has left as a check was to see them: the agent's versions are put back before anything else is
 //! done with the tree.
 
-use super::{CliError, Context, ErrorKind};
+use super::{CliError, Context};
 use crate::driver::written_in_words;
 use crate::journal::RunDir;
 use crate::protect;
@@ -17,7 +17,7 @@ pub(super) fn put_back(run: &RunDir, context: &Context) -> Result<(), CliError> 
             "a check of run {} was broken off, and the agent's versions of protected files cannot be put back: {error}",
             run.id()
         );
-        CliError::new(ErrorKind::Io, message).hint("remove what is in the way, and type the same command again")
+        CliError::io(message).hint("remove what is in the way, and type the same command again")
     })?;
     let Some(done) = done else { return Ok(()) };
     context.printer.talk(format_args!(

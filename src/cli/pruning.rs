@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::start::state_error;
-use super::{CliError, Context, ErrorKind, agent_tree};
+use super::{CliError, Context, agent_tree};
 use crate::config::Settings;
 use crate::driver;
 use crate::git::Git;
@@ -117,12 +117,10 @@ pub(super) fn note(removed: &Removed) -> Option<String> {
 pub(super) fn error_of(error: &NotRemoved) -> CliError {
     let text = error.to_string();
     match error {
-        NotRemoved::Busy | NotRemoved::Stays { .. } => CliError::new(ErrorKind::Failed, text),
-        NotRemoved::Checkpoints { .. } | NotRemoved::Name(_) => {
-            CliError::new(ErrorKind::Failed, text).hint("to try it again: ccc gc")
-        }
-        NotRemoved::Trash(_) | NotRemoved::Io { .. } => {
-            CliError::new(ErrorKind::Io, text).hint("see who owns the file; then type the same command again")
+        NotRemoved::Busy | NotRemoved::Stays { .. } => CliError::failed(text),
+        NotRemoved::Checkpoints { .. } | NotRemoved::Name(_) => CliError::failed(text).hint("to try it again: ccc gc"),
+        NotRemoved::Trash(_) | NotRemoved::Io(_) => {
+            CliError::io(text).hint("see who owns the file; then type the same command again")
         }
     }
 }

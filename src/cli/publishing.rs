@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::run_in_short::in_short;
-use super::{CliError, Context, ErrorKind, agent_tree};
+use super::{CliError, Context, agent_tree};
 use crate::checkpoint;
 use crate::config::Env;
 use crate::fleet::{AgentRecord, AgentTree};
-use crate::git::{Call, Git, GitError, Place, contains};
+use crate::git::{Call, Git, Place, contains};
 use crate::journal::RunDir;
 use crate::publish::{self, Gh, NoTarget, PullRequest, Pushed, Pusher, Rejected, Target};
 use crate::tokens::without_credentials;
@@ -51,17 +51,13 @@ impl Repository {
     fn commit(&self, branch: &str) -> Result<Option<String>, CliError> {
         let reference = format!("refs/heads/{branch}");
         let call = Call::new(["rev-parse", "-q", "--verify", &reference]);
-        let answer = self.git.ask(&self.place, &call).map_err(|error| failed(&error))?;
+        let answer = self.git.ask(&self.place, &call).map_err(CliError::failed)?;
         Ok((answer.code == 0).then(|| answer.text()))
     }
 }
 
-fn failed(error: &GitError) -> CliError {
-    CliError::new(ErrorKind::Failed, error.to_string())
-}
-
 fn nowhere(no_target: &NoTarget) -> CliError {
-    CliError::new(ErrorKind::Usage, no_target.to_string()).hint(no_target.remedy())
+    CliError::usage(no_target).hint(no_target.remedy())
 }
 
 /// The environment of the user's git and `gh`: hooks run in it, so it has none of the agents' credentials.
@@ -101,7 +97,7 @@ pub(super) fn base_branches<'a>(
         }
         let repository = Repository::of(record, tree, context)?;
         let target = publish::upstream(&repository.git, &repository.place, &repository.dir, branch);
-        let target = match target.map_err(|error| failed(&error))? {
+        let target = match target.map_err(CliError::failed)? {
             Err(NoTarget::NoUpstream { .. }) if all && is_branch_of_agent(branch) => continue,
             target => target.map_err(|no_target| nowhere(&no_target))?,
         };
@@ -109,7 +105,7 @@ pub(super) fn base_branches<'a>(
         pusher.try_out(branch, &target).map_err(|rejected| {
             let to = target.in_words();
             let message = format!("nothing is merged, because {branch} cannot be pushed to {to}:\n{rejected}");
-            CliError::new(ErrorKind::Failed, message).hint(remedy(&rejected, branch, &target, &repository.dir))
+            CliError::failed(message).hint(remedy(&rejected, branch, &target, &repository.dir))
         })?;
         let (common_dir, branch) = (tree.common_dir.clone(), branch.to_owned());
         found.push(BaseBranch { common_dir, branch, target, dir: repository.dir, pusher });
@@ -225,7 +221,7 @@ impl<'a> Proposal<'a> {
         let tree = record.tree.as_ref().ok_or_else(|| agent_tree::without_tree(record))?;
         let Some(base) = into.or(tree.onto.as_deref()).map(str::to_owned) else {
             let message = format!("{} started from no branch, so it is not known what to merge it into", record.name);
-            return Err(CliError::new(ErrorKind::Usage, message)
+            return Err(CliError::usage(message)
                 .hint(format!("to name the branch: ccc merge {} --pr --into BRANCH", record.name)));
         };
         let repository = Repository::of(record, tree, context)?;
@@ -233,9 +229,9 @@ impl<'a> Proposal<'a> {
         if repository.commit(&tree.branch)?.is_none() {
             return Err(nowhere(&NoTarget::NoBranch { branch: tree.branch.clone(), dir: at.clone() }));
         }
-        let remote = publish::remote_for(git, place, at, Some(&base)).map_err(|error| failed(&error))?;
+        let remote = publish::remote_for(git, place, at, Some(&base)).map_err(CliError::failed)?;
         let remote = remote.map_err(|no_target| nowhere(&no_target))?;
-        let upstream = publish::upstream(git, place, at, &base).map_err(|error| failed(&error))?;
+        let upstream = publish::upstream(git, place, at, &base).map_err(CliError::failed)?;
         let there = upstream.ok().and_then(|target| target.reference.strip_prefix("refs/heads/").map(str::to_owned));
         let base_there = there.unwrap_or_else(|| base.clone());
         let target = Target { remote, reference: format!("refs/heads/{}", tree.branch) };
@@ -297,7 +293,7 @@ impl<'a> Proposal<'a> {
         let base = self.repository.commit(&self.base)?;
         let started = self.record.tree.as_ref().map(|tree| tree.base.clone());
         let base = base.or(started).unwrap_or_else(|| commit.clone());
-        if contains(git, place, &base, &commit).map_err(|error| failed(&error))? {
+        if contains(git, place, &base, &commit).map_err(CliError::failed)? {
             return Ok(Proposed::Nothing);
         }
         let unshared = agent_tree::unshared(self.record, &base, &commit, context)?;
@@ -311,14 +307,14 @@ impl<'a> Proposal<'a> {
         }
         let Some(gh) = Gh::find(&env, dir) else { return Ok(Proposed::NoGh) };
         let head = publish::head_of(git, place, &self.target.remote, &self.base, self.branch);
-        let head = head.map_err(|error| failed(&error))?;
+        let head = head.map_err(CliError::failed)?;
         // An earlier call may have been ended after it had opened one.
         if let Some(url) = gh.open(&head) {
             return Ok(Proposed::WasOpen(url));
         }
-        let common = git.ask(place, &Call::new(["merge-base", &base, &commit])).map_err(|error| failed(&error))?;
+        let common = git.ask(place, &Call::new(["merge-base", &base, &commit])).map_err(CliError::failed)?;
         let from = if common.code == 0 { common.text() } else { base };
-        let changes = checkpoint::summary(git, place, &from, &commit).map_err(|error| failed(&error))?;
+        let changes = checkpoint::summary(git, place, &from, &commit).map_err(CliError::failed)?;
         let run = in_short(self.dir, Some(&changes));
         let request = PullRequest {
             head,

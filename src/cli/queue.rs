@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use redaction::Redactor;
 
-use super::{CliError, Context, ErrorKind, continued, detach, keeper_world, telling};
+use super::dead_run::lock_unless_held;
+use super::{CliError, Context, continued, detach, keeper_world, telling};
 use crate::core::Outcome;
 use crate::driver;
 use crate::files::VersionedError;
 use crate::fleet::{Agent, Queued, State};
-use crate::journal::{LockError, RunDir, RunSummary};
+use crate::journal::{RunDir, RunSummary};
 use crate::keeper;
 
 /// The phase of an agent that has not been started yet, in its summary.
@@ -33,18 +34,17 @@ pub(super) fn waiting<'a>(
 
 /// The error for the record of an agent that waits.
 pub(super) fn queued_error(error: &VersionedError) -> CliError {
-    CliError::new(ErrorKind::Io, error.to_string())
-        .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+    CliError::io(error).hint("make the state directory writable, or set CCC_STATE_DIR to another one")
 }
 
 /// The error for what only an agent can do that has been started.
 pub(super) fn not_started(run: &RunDir) -> CliError {
     let id = run.id();
     if RunSummary::read(&run.summary()).is_ok_and(|summary| summary.outcome.is_some()) {
-        return CliError::new(ErrorKind::Usage, format!("the agent of run {id} was stopped before it started"))
+        return CliError::usage(format!("the agent of run {id} was stopped before it started"))
             .hint(format!("to start it: ccc resume {id}"));
     }
-    CliError::new(ErrorKind::Usage, format!("the agent of run {id} has not started yet: it waits in the queue"))
+    CliError::usage(format!("the agent of run {id} has not started yet: it waits in the queue"))
         .hint(format!("to see what it waits for: ccc status {id}; to start it at once: ccc resume {id}"))
 }
 
@@ -56,15 +56,8 @@ pub(super) fn leave(run: &RunDir, reason: &str, context: &Context) -> Result<boo
     if !Queued::is_there(run) {
         return Ok(false);
     }
-    let _lock = match run.take_lock(std::process::id(), driver::unix_ms()) {
-        Ok(lock) => lock,
-        // It is being started.
-        Err(LockError::Held { .. }) => return Ok(false),
-        Err(error @ LockError::Io { .. }) => {
-            return Err(CliError::new(ErrorKind::Io, error.to_string())
-                .hint("make the state directory writable, or set CCC_STATE_DIR to another one"));
-        }
-    };
+    // It is being started.
+    let Some(_lock) = lock_unless_held(run)? else { return Ok(false) };
     leave_locked(run, reason, context)
 }
 
@@ -87,7 +80,7 @@ pub(super) fn leave_locked(run: &RunDir, reason: &str, context: &Context) -> Res
     summary.ended_unix_ms = Some(now_unix_ms);
     summary.updated_unix_ms = now_unix_ms;
     summary.write(&run.summary(), &Redactor::default()).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", run.summary().display()))
+        CliError::io(format!("{}: {error}", run.summary().display()))
             .hint("free some disk space, or set CCC_STATE_DIR to another directory")
     })?;
     telling::tell_manager(run, Outcome::Interrupted, summary.reason.as_deref().unwrap_or(reason), context);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::queue::not_started;
-use super::{CliError, Context, ErrorKind, inside, removal, steer};
+use super::{CliError, Context, inside, removal, steer};
 use crate::core::shell;
 use crate::fleet::Queued;
 use crate::journal::{JOURNAL_FILE, RunDir};
@@ -24,7 +24,7 @@ pub(super) fn journal_of(wanted: Option<&str>, command: &str, context: &Context)
                 Some(run) => inside::may_read(&run, command, context).map(|()| journal),
                 None => Ok(journal),
             },
-            Err(_) => Err(CliError::new(ErrorKind::Usage, format!("{text}: there is no recorded run"))
+            Err(_) => Err(CliError::usage(format!("{text}: there is no recorded run"))
                 .hint("give a directory that contains a journal.jsonl, or the id of a run (to list them: ccc runs)")),
         };
     }

@@ -1,7 +1,7 @@
 //! Texts that a run's journal does not hold in full, because it has a mark in place of each secret. A run that continued with the
 //! mark would not do what the user asked for, so the user must give such a text again.
 
-use crate::cli::{CliError, ErrorKind};
+use crate::cli::CliError;
 use crate::core::Plan;
 use crate::core::shell::{quoted, words};
 use crate::ui::clean::one_line;
@@ -94,7 +94,7 @@ impl RedactedTexts {
         }
         let message =
             format!("the journal does not store secrets, so these have to be given again: {}", missing.join(", "));
-        Some(CliError::new(ErrorKind::Usage, message).hint(format!("type: {command}")))
+        Some(CliError::usage(message).hint(format!("type: {command}")))
     }
 }
 

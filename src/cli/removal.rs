@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::agent::record_error;
 use super::agent_tree::Unmade;
-use super::{CliError, Context, ErrorKind, agent_tree, protected_files, queue, steer, telling};
+use super::{CliError, Context, agent_tree, protected_files, queue, steer, telling};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::driver;
@@ -34,7 +34,7 @@ pub(super) fn end_now(run: &RunDir, reason: &str) -> Result<TimedLock, CliError>
     for _ in 0..2 {
         match client.call(&Request::Stop { reason: Some(reason.to_owned()) }) {
             Ok(Reply::Fault(fault)) if !fault.is_ending() => {
-                return Err(CliError::new(ErrorKind::Failed, fault.message));
+                return Err(CliError::failed(fault.message));
             }
             Ok(_) => {}
             // It has ended meanwhile.
@@ -53,12 +53,12 @@ pub(super) fn end_now(run: &RunDir, reason: &str) -> Result<TimedLock, CliError>
 
 /// Takes the lock of a run, so that nothing continues it.
 fn held(run: &RunDir) -> Result<TimedLock, CliError> {
-    let io = |error: std::io::Error| CliError::new(ErrorKind::Io, format!("{}: {error}", run.lock().display()));
+    let io = |error: std::io::Error| CliError::io(format!("{}: {error}", run.lock().display()));
     if let Some(lock) = TimedLock::take(&run.lock(), END_WAIT).map_err(io)? {
         return Ok(lock);
     }
     let pid = FileLock::holder(&run.lock()).ok().flatten().map(|holder| holder.pid);
-    let error = CliError::new(ErrorKind::Failed, format!("the run {} does not end", run.id()));
+    let error = CliError::failed(format!("the run {} does not end", run.id()));
     Err(match pid {
         Some(pid) => error.hint(format!("to end its ccc process: kill -9 {pid}")),
         None => error,
@@ -74,7 +74,7 @@ pub(super) fn remove(agent: &Agent, discard: bool, context: &Context) -> Result<
     let state = &context.dirs()?.state;
     // First, so that nothing revives it.
     let kept = KeptDown::write(&agent.dir, "it was removed", driver::unix_ms());
-    kept.map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", agent.dir.path().display())))?;
+    kept.map_err(|error| CliError::io(format!("{}: {error}", agent.dir.path().display())))?;
     let record = AgentRecord { removed_unix_ms: Some(driver::unix_ms()), ..agent.record.clone() };
     record.write(&agent.dir).map_err(|error| record_error(&error))?;
     let had_died = agent.state == State::Died;

@@ -166,18 +166,8 @@ fn commands(
         return (Some(format!("ccc resume {}", crate::core::shell::quoted(id))), None);
     };
     let (shown, left_out) = driver::shown_plan(plan, &maker.redactor);
-    let ending = Ending {
-        finish,
-        plan: &shown,
-        left_out: &left_out,
-        run_dir: "",
-        agent: &maker.typed.of(plan),
-        report: None,
-        diff: None,
-        restore: None,
-        journal_missing: None,
-        labels_result: false,
-    };
+    let agent = maker.typed.of(plan);
+    let ending = Ending::of(finish, &shown, &left_out, &agent);
     (ending.go_on(tick), ending.session())
 }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use tempfile::NamedTempFile;
 
 use super::task::{self, TaskSource};
-use super::{CliError, Context, ErrorKind};
+use super::{CliError, Context};
 use crate::files::make_private_dir;
 
 /// `ccc new` with a task.
@@ -24,7 +24,7 @@ pub(super) fn task(context: &Context) -> Result<NamedTempFile, CliError> {
         Ok(file)
     });
     made.map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("the task cannot be kept in {}: {error}", state.display()))
+        CliError::io(format!("the task cannot be kept in {}: {error}", state.display()))
             .hint("free some disk space, or set CCC_STATE_DIR to another directory")
     })
 }

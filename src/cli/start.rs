@@ -14,8 +14,8 @@ use super::family::RunFamily;
 use super::presentation::Presentation;
 use super::run_places::RunPlaces;
 use super::{
-    CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, detach, native, notifying, protected_files,
-    reporting, serving, survivors, telling,
+    CliError, Context, ExitCode, agent_tree, dead_run, detach, native, notifying, protected_files, reporting, serving,
+    survivors, telling,
 };
 use crate::agent::Role;
 use crate::config::{Env, Glob, Notify, OutputFormat, Project, Transport};
@@ -259,7 +259,7 @@ fn named_settings(plan: &Plan) -> Result<Option<(PathBuf, String)>, CliError> {
     let path = Path::new(&plan.cwd).join(named.trim());
     let bytes = files::read(&path, files::AGENT_SETTINGS).map_err(|fault| {
         let message = format!("the agent's settings file {} {fault}", path.display());
-        CliError::new(ErrorKind::Configuration, message).hint(fault.advice())
+        CliError::configuration(message).hint(fault.advice())
     })?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Some((path, text)))
@@ -267,7 +267,7 @@ fn named_settings(plan: &Plan) -> Result<Option<(PathBuf, String)>, CliError> {
 
 fn no_settings(path: &Path, why: &str) -> CliError {
     let message = format!("the agent's settings file {} contains no valid settings: {why}", path.display());
-    CliError::new(ErrorKind::Configuration, message).hint("correct the file, or leave out --settings")
+    CliError::configuration(message).hint("correct the file, or leave out --settings")
 }
 
 /// The settings file that the user's arguments name, without its hooks.
@@ -306,7 +306,7 @@ pub(super) fn go_on(
     protected_files::put_back(&run_dir, context)?;
     let redactor = request.tokens.redactor();
     let journal = JournalWriter::append_at(&run_dir.journal(), &run_dir.blobs(), &continuation.tail, redactor.clone())
-        .map_err(|error| CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display())))?;
+        .map_err(|error| CliError::io(format!("{}: {error}", run_dir.journal().display())))?;
     guard::remove_copies(run_dir.path());
     let walls = walls(means, &plan, &run_dir, request, context)?;
     // The run may continue on another system, or with other settings.
@@ -369,8 +369,7 @@ fn lock_session(
 fn lock_tree(plan: &Plan, request: &RunRequest<'_>, context: &Context) -> Result<FileLock, CliError> {
     if request.share_tree && !plan.protect.is_empty() {
         // Each run would exchange the files under the other one's agent and checks.
-        return Err(CliError::new(
-            ErrorKind::Usage,
+        return Err(CliError::usage(
             "protected files (`protect`) cannot be had in a tree that is shared with another run",
         )
         .hint("leave out --share-tree; to work beside another run, in a tree of its own: ccc new"));
@@ -378,7 +377,7 @@ fn lock_tree(plan: &Plan, request: &RunRequest<'_>, context: &Context) -> Result
     let project = Project::find(Path::new(&plan.cwd));
     lock_working_tree(&context.dirs()?.state, project.root(), &this_run(plan), request.share_tree).map_err(|error| {
         match error {
-            LockError::Held { ref holder, .. } => CliError::new(ErrorKind::Usage, told(&error))
+            LockError::Held { ref holder, .. } => CliError::usage(told(&error))
                 .hint(format!("{}; if both may change the same files, add --share-tree", go_to(holder.as_ref()))),
             LockError::Io { .. } => lock_error(&error),
         }
@@ -761,8 +760,7 @@ fn withheld(plan: &Plan, ChildEnv(env): &ChildEnv, run_dir: &RunDir) -> Result<W
             "the hooks that keep the agent from pushing cannot be made in {}: {error}",
             run_dir.path().display()
         );
-        CliError::new(ErrorKind::Io, message)
-            .hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+        CliError::io(message).hint("make the state directory writable, or set CCC_STATE_DIR to another one")
     })
 }
 
@@ -818,7 +816,7 @@ fn sandbox_can_be_had(plan: &Plan, context: &Context) -> Result<(), CliError> {
     if !plan.agent.has_sandbox() {
         let message =
             format!("guard.mode is agent-sandbox, and {} has no sandbox that ccc can switch on", plan.agent.name());
-        return Err(CliError::new(ErrorKind::Environment, message)
+        return Err(CliError::environment(message)
             .hint("to start it behind ccc's own walls, as far as this system has them: --guard auto"));
     }
     let cwd = Path::new(&plan.cwd);
@@ -829,7 +827,7 @@ fn sandbox_can_be_had(plan: &Plan, context: &Context) -> Result<(), CliError> {
 }
 
 fn no_walls(error: &guard::NoWalls) -> CliError {
-    CliError::new(ErrorKind::Environment, error.to_string())
+    CliError::environment(error)
         .hint("to see what this system has: ccc doctor; to start without walls: --guard auto, or --guard off")
 }
 
@@ -1010,7 +1008,7 @@ fn at_a_terminal() -> bool {
 fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
     let file = open_private(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", path.display()))
+        CliError::io(format!("{}: {error}", path.display()))
             .hint("free some disk space, or set CCC_STATE_DIR to another directory")
     })
 }
@@ -1024,10 +1022,9 @@ pub(super) fn new_journal(
     header: Result<Header, serde_json::Error>,
     redactor: Redactor,
 ) -> Result<JournalWriter, CliError> {
-    let header =
-        header.map_err(|error| CliError::new(ErrorKind::Failed, format!("the plan cannot be recorded: {error}")))?;
+    let header = header.map_err(|error| CliError::failed(format!("the plan cannot be recorded: {error}")))?;
     JournalWriter::create(&run_dir.journal(), &run_dir.blobs(), &header, redactor).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", run_dir.journal().display()))
+        CliError::io(format!("{}: {error}", run_dir.journal().display()))
             .hint("make the directory writable, or set CCC_STATE_DIR to another one")
     })
 }
@@ -1038,15 +1035,15 @@ pub(super) fn new_journal(
 /// When stdout or stderr cannot be used.
 pub(super) fn stdio_screen() -> Result<Screen, CliError> {
     Screen::on_stdio(Limits::default())
-        .map_err(|error| CliError::new(ErrorKind::Io, format!("stdout or stderr cannot be used: {error}")))
+        .map_err(|error| CliError::io(format!("stdout or stderr cannot be used: {error}")))
 }
 
 pub(super) fn no_event_loop(error: &io::Error) -> CliError {
-    CliError::new(ErrorKind::Failed, format!("the event loop cannot be created: {error}"))
+    CliError::failed(format!("the event loop cannot be created: {error}"))
 }
 
 pub(super) fn state_error(error: &crate::journal::RunDirError) -> CliError {
-    CliError::new(ErrorKind::Io, error.to_string()).hint(state_hint(error))
+    CliError::io(error).hint(state_hint(error))
 }
 
 /// What the user can do about a file of the state directory that cannot be read or written.
@@ -1075,9 +1072,10 @@ fn told(error: &LockError) -> String {
 
 pub(super) fn lock_error(error: &LockError) -> CliError {
     match error {
-        LockError::Held { holder, .. } => CliError::new(ErrorKind::Usage, told(error))
+        LockError::Held { holder, .. } => CliError::usage(told(error))
             .hint(format!("two ccc processes cannot supervise the same session; {}", go_to(holder.as_ref()))),
-        LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())
-            .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
+        LockError::Io { .. } => {
+            CliError::io(error).hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+        }
     }
 }

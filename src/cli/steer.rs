@@ -8,7 +8,7 @@ use clap::Args;
 use super::native::is_native;
 use super::queue::not_started;
 use super::start::state_error;
-use super::{CliError, Context, ErrorKind, ExitCode};
+use super::{CliError, Context, ExitCode};
 use crate::control::protocol::{Hello, Reply, Request};
 use crate::control::{Client, ClientError};
 use crate::core::{Outcome, Plan};
@@ -44,7 +44,7 @@ pub(super) const START: &str = "to start a run: ccc --supervisor -p \"TASK\"";
 /// The error for a run that does not exist. Without any run, it says how to start one.
 pub(super) fn no_such_run(error: &RunDirError) -> CliError {
     let has_none = matches!(error, RunDirError::NoRuns { .. });
-    CliError::new(ErrorKind::Usage, error.to_string()).hint(if has_none { START } else { "to list the runs: ccc runs" })
+    CliError::usage(error).hint(if has_none { START } else { "to list the runs: ccc runs" })
 }
 
 /// Whether there is any run.
@@ -66,7 +66,7 @@ pub(super) fn newest_living(command: &str, context: &Context) -> Result<RunDir, 
     living.find(|(_, run)| is_here(&run.cwd)).map(|(dir, _)| dir).ok_or_else(|| {
         let hint =
             if has_none { START.to_owned() } else { format!("to list the runs: ccc runs; then: ccc {command} RUN") };
-        CliError::new(ErrorKind::Usage, "no run is active in this directory").hint(hint)
+        CliError::usage("no run is active in this directory").hint(hint)
     })
 }
 
@@ -80,9 +80,8 @@ pub(super) fn plan(run: &RunDir) -> Option<Plan> {
 /// # Errors
 /// When its journal cannot be read.
 pub(super) fn cwd_of(run: &RunDir) -> Result<PathBuf, CliError> {
-    let plan = plan(run).ok_or_else(|| {
-        CliError::new(ErrorKind::Failed, format!("the journal of run {} does not say where it worked", run.id()))
-    })?;
+    let plan = plan(run)
+        .ok_or_else(|| CliError::failed(format!("the journal of run {} does not say where it worked", run.id())))?;
     Ok(PathBuf::from(plan.cwd))
 }
 
@@ -152,7 +151,7 @@ pub(super) fn connect(run: &RunDir, client: &str, attends: bool) -> Result<Clien
             not_started(run)
         } else if matches!(error, ClientError::Unreachable { .. }) && is_starting(run) {
             let id = run.id();
-            CliError::new(ErrorKind::Environment, format!("run {id} is still starting: it cannot be reached yet"))
+            CliError::environment(format!("run {id} is still starting: it cannot be reached yet"))
                 .hint(format!("to see how it stands: ccc status {id}"))
         } else {
             of_run(run, &error)
@@ -186,7 +185,7 @@ pub(super) fn of_run(run: &RunDir, error: &ClientError) -> CliError {
         || RunSummary::read(&run.summary()).is_ok_and(|run| run.outcome == Some(Outcome::Completed.into()));
     if matches!(error, ClientError::NotRunning { .. }) && is_completed() {
         let id = run.id();
-        return CliError::new(ErrorKind::Usage, format!("run {id} is not running: it has completed"))
+        return CliError::usage(format!("run {id} is not running: it has completed"))
             .hint(format!("to give it more to do: ccc resume {id} -p \"TEXT\""));
     }
     match error {
@@ -199,8 +198,7 @@ pub(super) fn of_run(run: &RunDir, error: &ClientError) -> CliError {
 }
 
 fn not_running(error: &ClientError, run: &str, going_on: &str) -> CliError {
-    CliError::new(ErrorKind::Usage, error.to_string())
-        .hint(format!("to continue it: {going_on}; to see why it ended: ccc explain {run}"))
+    CliError::usage(error).hint(format!("to continue it: {going_on}; to see why it ended: ccc explain {run}"))
 }
 
 /// Connects to a run. One that is just starting is waited for: it can be reached as soon as its working tree is made.
@@ -230,12 +228,13 @@ fn is_starting(run: &RunDir) -> bool {
 pub(super) fn unreachable(error: &ClientError) -> CliError {
     match error {
         ClientError::NotRunning { run } => not_running(error, run, &format!("ccc resume {run}")),
-        ClientError::Unreachable { pid, .. } => CliError::new(ErrorKind::Environment, error.to_string())
+        ClientError::Unreachable { pid, .. } => CliError::environment(error)
             .hint(format!("a run that an older ccc started has no control socket; to end it: kill {pid}")),
-        ClientError::Refused { fault, .. } => CliError::new(ErrorKind::Environment, fault.message.clone()),
-        ClientError::OtherVersion { .. } => CliError::new(ErrorKind::Environment, error.to_string())
-            .hint("to see the version of this ccc: ccc --version"),
-        ClientError::Lost { run, .. } => CliError::new(ErrorKind::Failed, error.to_string()).hint(format!(
+        ClientError::Refused { fault, .. } => CliError::environment(fault.message.clone()),
+        ClientError::OtherVersion { .. } => {
+            CliError::environment(error).hint("to see the version of this ccc: ccc --version")
+        }
+        ClientError::Lost { run, .. } => CliError::failed(error).hint(format!(
             "to see whether it is still running: ccc runs --live; if not, continue it: ccc resume {run}"
         )),
     }
@@ -243,7 +242,7 @@ pub(super) fn unreachable(error: &ClientError) -> CliError {
 
 /// The error for a connection that ended before the run's last message.
 pub(super) fn died(run: &RunDir) -> CliError {
-    CliError::new(ErrorKind::Failed, format!("the ccc process of run {} ended before it reported an outcome", run.id()))
+    CliError::failed(format!("the ccc process of run {} ended before it reported an outcome", run.id()))
         .hint(format!("to continue it: ccc resume {}", run.id()))
 }
 
@@ -294,16 +293,7 @@ pub(super) fn done(run: &RunDir, done: &str, says: &str, json: bool, context: &C
 /// # Errors
 /// When it was not.
 pub(super) fn said(reply: &Reply) -> Result<(), CliError> {
-    match reply {
-        Reply::Done
-        | Reply::Following { .. }
-        | Reply::Status(_)
-        | Reply::Output(_)
-        | Reply::Started { .. }
-        | Reply::Already
-        | Reply::Queued { .. } => Ok(()),
-        Reply::Fault(fault) => Err(CliError::new(ErrorKind::Failed, fault.message.clone())),
-    }
+    if let Reply::Fault(fault) = reply { Err(CliError::failed(&fault.message)) } else { Ok(()) }
 }
 
 /// What becomes of a message that is not sent at once.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{CliError, ErrorKind, Stdin};
+use super::{CliError, Stdin};
 use crate::files::{self, ReadFault, TASK};
 use crate::process::STDIN_QUEUE_LIMIT_BYTES;
 
@@ -30,38 +30,32 @@ pub(super) fn read(source: &TaskSource<'_>, cwd: &Path, stdin: &Stdin) -> Result
         (None, Some(file)) => (format!("the file {}", file.display()), Ok(read_file(&cwd.join(file), file)?)),
         (None, None) if !stdin.is_terminal() => ("stdin".to_owned(), read_stdin(stdin)),
         (None, None) => {
-            return Err(CliError::new(ErrorKind::Usage, "there is no task")
+            return Err(CliError::usage("there is no task")
                 .hint(format!("give the task in quotes, or in a file (--prompt-file FILE): {}", source.example)));
         }
     };
     let bytes = bytes.map_err(|error| {
-        CliError::new(ErrorKind::Usage, format!("the task cannot be read from {place}: {error}"))
+        CliError::usage(format!("the task cannot be read from {place}: {error}"))
             .hint("give a readable file, or the task itself with -p")
     })?;
     if bytes.len() as u64 > MAX_TASK_BYTES {
-        return Err(CliError::new(
-            ErrorKind::Usage,
-            format!("the task from {place} is longer than {MAX_TASK_BYTES} bytes"),
-        )
-        .hint("put the content into files, and name the files in the task"));
+        return Err(CliError::usage(format!("the task from {place} is longer than {MAX_TASK_BYTES} bytes"))
+            .hint("put the content into files, and name the files in the task"));
     }
     let task = String::from_utf8(bytes).map_err(|error| {
-        CliError::new(
-            ErrorKind::Usage,
-            format!("the task from {place} is not valid UTF-8 at byte {}", error.utf8_error().valid_up_to()),
-        )
+        CliError::usage(format!(
+            "the task from {place} is not valid UTF-8 at byte {}",
+            error.utf8_error().valid_up_to()
+        ))
         .hint("save it as UTF-8")
     })?;
     // The agent's CLI gets the task as JSON, which must fit into the queue for a child's stdin.
     if serde_json::to_string(&task).is_ok_and(|json| json.len() > STDIN_QUEUE_LIMIT_BYTES / 2) {
-        return Err(CliError::new(
-            ErrorKind::Usage,
-            format!("the task from {place} contains too many control characters"),
-        )
-        .hint("put the content into files, and name the files in the task"));
+        return Err(CliError::usage(format!("the task from {place} contains too many control characters"))
+            .hint("put the content into files, and name the files in the task"));
     }
     if task.trim().is_empty() {
-        return Err(CliError::new(ErrorKind::Usage, format!("the task from {place} is empty"))
+        return Err(CliError::usage(format!("the task from {place} is empty"))
             .hint(format!("give the task in quotes, or in a file (--prompt-file FILE): {}", source.example)));
     }
     Ok(task)
@@ -76,7 +70,7 @@ fn read_file(path: &Path, named: &Path) -> Result<Vec<u8>, CliError> {
                 "give a readable file, or the task itself with -p"
             }
         };
-        CliError::new(ErrorKind::Usage, format!("the task file {} {fault}", named.display())).hint(advice)
+        CliError::usage(format!("the task file {} {fault}", named.display())).hint(advice)
     })
 }
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use super::{CliError, Context, ErrorKind, Paint};
+use super::{CliError, Context, Paint};
 use crate::agent::AgentKind;
 use crate::config::env::CCC_RUN_ID;
 use crate::config::{Flags, Project, Resolved, Settings, Wish};
@@ -51,8 +51,7 @@ pub(super) fn settings_of_agent(
 /// When there is such a file.
 pub(super) fn refuse_unreadable(files: &[UnsafeFile], project: &Project) -> Result<(), CliError> {
     let Some(file) = files.first() else { return Ok(()) };
-    Err(CliError::new(ErrorKind::Configuration, clean::one_line(&unreadable(file, project.root()), usize::MAX))
-        .hint(file.advice))
+    Err(CliError::configuration(clean::one_line(&unreadable(file, project.root()), usize::MAX)).hint(file.advice))
 }
 
 /// Requires the user's agreement to these wishes, and asks for it at a terminal. True when the user agreed just now, so
@@ -121,13 +120,12 @@ pub(super) fn require_agent_settings(
 pub(super) fn agree(wishes: &[Wish], project: &Project, context: &Context) -> Result<(), CliError> {
     // This is no protection, because an agent can remove the variable. It prevents an accidental agreement.
     if context.env.get(CCC_RUN_ID).is_some() {
-        return Err(CliError::new(ErrorKind::Usage, "an agent cannot agree to a project's settings for the user")
+        return Err(CliError::usage("an agent cannot agree to a project's settings for the user")
             .hint(format!("the user can agree in another terminal: {COMMAND}")));
     }
-    ConsentStore::new(&context.dirs()?.state).agree(project.root(), wishes, driver::unix_ms()).map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string())
-            .hint("make it writable, or set CCC_STATE_DIR to another directory")
-    })
+    ConsentStore::new(&context.dirs()?.state)
+        .agree(project.root(), wishes, driver::unix_ms())
+        .map_err(|error| CliError::io(error).hint("make it writable, or set CCC_STATE_DIR to another directory"))
 }
 
 /// Warns about settings that are not used without agreement.
@@ -207,5 +205,5 @@ fn refusal(wishes: &[Wish], project: &Project, context: &Context) -> CliError {
     let here = context.project().is_ok_and(|here| here.root() == project.root() && here.cwd == project.cwd);
     let command =
         if here { COMMAND.to_owned() } else { format!("cd {} && {COMMAND}", quoted(&project.cwd.to_string_lossy())) };
-    CliError::new(ErrorKind::Configuration, message).hint(format!("to review it and agree: {command}"))
+    CliError::configuration(message).hint(format!("to review it and agree: {command}"))
 }

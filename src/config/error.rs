@@ -104,7 +104,7 @@ pub enum FileFault {
         found: &'static str,
     },
     /// An unknown key. Nothing is started, because nobody would read the warning of an unattended run.
-    #[error("`{key}`{} is not a setting of ccc{}", At(*position), DidYouMean(*nearest))]
+    #[error("`{key}`{} is not a setting of ccc{}", at(*position), did_you_mean(*nearest))]
     Unknown {
         /// The key with its path.
         key: String,
@@ -114,7 +114,7 @@ pub enum FileFault {
         nearest: Option<&'static str>,
     },
     /// A key has a value of the wrong type.
-    #[error("`{key}`{} cannot be used: {message}", At(*position))]
+    #[error("`{key}`{} cannot be used: {message}", at(*position))]
     Key {
         /// The key with its path.
         key: String,
@@ -125,26 +125,11 @@ pub enum FileFault {
     },
 }
 
-/// `; did you mean …?`, or nothing.
-struct DidYouMean(Option<&'static str>);
-
-impl fmt::Display for DidYouMean {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
-            None => Ok(()),
-        }
-    }
+/// A hint at the most similar setting.
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
 }
 
-/// ` at line 1, column 2`, or nothing.
-struct At(Option<Position>);
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(position) => write!(f, " at {position}"),
-            None => Ok(()),
-        }
-    }
+fn at(position: Option<Position>) -> String {
+    position.map(|position| format!(" at {position}")).unwrap_or_default()
 }

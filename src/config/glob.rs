@@ -159,23 +159,11 @@ fn check(pattern: &str) -> Result<(), &'static str> {
     }
 }
 
+written_as_text!(Glob);
+
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-impl TryFrom<String> for Glob {
-    type Error = GlobFault;
-
-    fn try_from(text: String) -> Result<Self, GlobFault> {
-        text.parse()
-    }
-}
-
-impl From<Glob> for String {
-    fn from(glob: Glob) -> String {
-        glob.text
     }
 }
 

@@ -7,11 +7,13 @@ use std::str::FromStr;
 
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::written::text_or_number;
 
 /// An amount of memory: `4G`, `512M`, `10%` of the machine's, or 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub enum MemorySize {
     /// So many bytes.
     Bytes(u64),
@@ -56,6 +58,8 @@ impl FromStr for MemorySize {
     }
 }
 
+written_as_text!(MemorySize);
+
 impl fmt::Display for MemorySize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,31 +73,10 @@ impl fmt::Display for MemorySize {
     }
 }
 
-impl Serialize for MemorySize {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 impl<'de> Deserialize<'de> for MemorySize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Given;
-        impl Visitor<'_> for Given {
-            type Value = MemorySize;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount of memory in quotes such as \"4G\" or \"10%\", or 0")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<MemorySize, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_u64<E: Error>(self, bytes: u64) -> Result<MemorySize, E> {
-                Ok(MemorySize::Bytes(bytes))
-            }
-        }
-        deserializer.deserialize_any(Given)
+        let expecting = "an amount of memory in quotes such as \"4G\" or \"10%\", or 0";
+        text_or_number(deserializer, expecting, |bytes| Some(Ok(MemorySize::Bytes(bytes))))
     }
 }
 
@@ -118,6 +101,8 @@ impl JsonSchema for MemorySize {
 #[serde(try_from = "u8", into = "u8")]
 #[cfg_attr(test, schemars(extend("minimum" = 0, "maximum" = 100)))]
 pub struct PercentOrOff(u8);
+
+written_as_number!(PercentOrOff, u8);
 
 impl PercentOrOff {
     /// This limit; over 100 is 100.
@@ -145,24 +130,12 @@ impl TryFrom<u8> for PercentOrOff {
     }
 }
 
-impl From<PercentOrOff> for u8 {
-    fn from(limit: PercentOrOff) -> u8 {
-        limit.0
-    }
-}
-
 impl FromStr for PercentOrOff {
     type Err = PercentOrOffFault;
 
     fn from_str(text: &str) -> Result<Self, PercentOrOffFault> {
         let number: Option<u8> = text.trim().trim_end_matches('%').parse().ok();
         number.and_then(|number| Self::try_from(number).ok()).ok_or_else(|| PercentOrOffFault(text.to_owned()))
-    }
-}
-
-impl fmt::Display for PercentOrOff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
     }
 }
 

@@ -13,6 +13,8 @@
 //! The module also finds directories ([`Dirs`]), the project ([`Project`]), the critic's prompt ([`prompt::find`])
 //! and the agent's program ([`agent::find`]). It writes nothing and prints nothing.
 
+#[macro_use]
+mod written;
 pub mod agent;
 mod check_entry;
 mod decode;
@@ -25,7 +27,6 @@ mod glob;
 mod memory;
 mod notify_entry;
 mod origin;
-pub mod pages;
 mod project;
 pub mod prompt;
 mod providers;
@@ -56,7 +57,7 @@ pub use project::Project;
 pub use providers::{EnvValue, NamedProvider, Providers, Unshown, UnshownObject, merged};
 pub use reserve::{Reserve, ReserveFault, Seconds, SecondsFault};
 pub use resolve::{Flags, Resolved, Warning, files_of, overlay, resolve};
-pub use schema::{reference, schema};
+pub use schema::schema;
 pub use setting::{Form, Key};
 pub use span::{Span, SpanFault};
 pub use table::{

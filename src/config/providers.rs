@@ -61,6 +61,12 @@ impl Serialize for Unshown<String> {
     }
 }
 
+impl UnshownObject {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Serialize for UnshownObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.is_empty() { self.0.serialize(serializer) } else { serializer.serialize_str(NOT_SHOWN) }
@@ -94,24 +100,30 @@ pub enum EnvValue {
 }
 
 /// One provider.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct NamedProvider {
     /// Variables of the agent's environment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, EnvValue>,
     /// Settings of the agent, which override those of all providers.
+    #[serde(skip_serializing_if = "UnshownObject::is_empty")]
     pub settings: UnshownObject,
     /// Arguments of the agent, after those of all providers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub claude_args: Vec<String>,
     /// The agent's model.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Why its name cannot be used. Other providers are not affected.
+    #[serde(skip)]
     pub misnamed: Option<String>,
     /// Its other keys. In the older ccc's file they are part of `settings`; elsewhere they are an error.
+    #[serde(skip)]
     pub(super) beside: Map<String, Value>,
 }
 
 /// The providers by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Providers(pub(super) BTreeMap<String, NamedProvider>);
 
 /// The keys of one provider.
@@ -270,32 +282,6 @@ impl Serialize for EnvValue {
             EnvValue::From(TokenPlace::File(file)) => json!({ "file": file }).serialize(serializer),
             EnvValue::From(TokenPlace::Command { line, .. }) => json!({ "command": line }).serialize(serializer),
         }
-    }
-}
-
-impl Serialize for NamedProvider {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { env, settings, claude_args, model, misnamed: _, beside: _ } = self;
-        let mut object = Map::new();
-        if !env.is_empty() {
-            object.insert("env".to_owned(), json!(env));
-        }
-        if !settings.get().is_empty() {
-            object.insert("settings".to_owned(), json!(settings));
-        }
-        if !claude_args.is_empty() {
-            object.insert("claude_args".to_owned(), json!(claude_args));
-        }
-        if let Some(model) = model {
-            object.insert("model".to_owned(), json!(model));
-        }
-        object.serialize(serializer)
-    }
-}
-
-impl Serialize for Providers {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
     }
 }
 

@@ -9,9 +9,9 @@ use jiff::Zoned;
 use jiff::civil::{Time, Weekday};
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::written::text_or_number;
 use super::{Percent, Span};
 
 /// Names of days, Monday first.
@@ -119,19 +119,7 @@ impl FromStr for Reserve {
     }
 }
 
-impl TryFrom<String> for Reserve {
-    type Error = ReserveFault;
-
-    fn try_from(text: String) -> Result<Self, ReserveFault> {
-        text.parse()
-    }
-}
-
-impl From<Reserve> for String {
-    fn from(reserve: Reserve) -> String {
-        reserve.to_string()
-    }
-}
+written_as_text!(Reserve);
 
 impl fmt::Display for Reserve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,23 +185,8 @@ impl Serialize for Seconds {
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Given;
-        impl Visitor<'_> for Given {
-            type Value = Seconds;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of seconds above zero, or a duration in quotes such as \"2m\"")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Seconds, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Seconds, E> {
-                number.to_string().parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Given)
+        let expecting = "a number of seconds above zero, or a duration in quotes such as \"2m\"";
+        text_or_number(deserializer, expecting, |number| Some(number.to_string().parse()))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Merges the layers of configuration and records each value's origin.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,9 +17,10 @@ use super::{
 use crate::order::map_of;
 
 /// A part of the configuration that has no effect. It stops nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// A key in the older ccc's file that neither version knows.
+    #[error("{}: unknown key `{key}` is ignored", file.display())]
     UnknownKey {
         /// The file.
         file: PathBuf,
@@ -28,23 +28,13 @@ pub enum Warning {
         key: String,
     },
     /// An unknown `CCC_…` variable whose name resembles a known one.
+    #[error("the environment variable {name} has no effect; did you mean {nearest}?")]
     UnknownVariable {
         /// Its name.
         name: String,
         /// The most similar known variable.
         nearest: &'static str,
     },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::UnknownKey { file, key } => write!(f, "{}: unknown key `{key}` is ignored", file.display()),
-            Warning::UnknownVariable { name, nearest } => {
-                write!(f, "the environment variable {name} has no effect; did you mean {nearest}?")
-            }
-        }
-    }
 }
 
 /// The settings from the command line.

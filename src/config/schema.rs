@@ -1,10 +1,9 @@
-//! Published descriptions of the settings: the schema of a file, and the page of the documentation.
+//! The published schema of a configuration file.
 
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::env::OTHERS;
 use super::{Form, FromProject, KEYS, Key, Layer};
 
 /// What the types of the settings give as a schema, without what the table of settings says. It is made by a test, because the
@@ -67,73 +66,6 @@ impl Key {
         self.otherwise.map(str::to_owned).or_else(of_value)
     }
 }
-
-/// The page `docs/configuration.md`. `exit_codes` lists each exit code with its words and its meaning.
-#[must_use]
-pub fn reference(exit_codes: &[(u8, &str, &str)]) -> String {
-    let mut page = HEAD.to_owned();
-    for key in KEYS.iter() {
-        let code = |text: &str| format!("`{text}`");
-        let option = key.flag.map(|flag| code(format!("{flag} {}", key.value_name).trim_end()));
-        let back = key.taken_back_by.map(|(flag, _)| code(flag));
-        let default = match (key.default(), key.otherwise) {
-            (Value::Null, otherwise) => otherwise.unwrap_or("none").to_owned(),
-            (value, _) => code(&value.to_string()),
-        };
-        let project = match key.from_project {
-            FromProject::Free => "yes",
-            FromProject::NeedsConsent(_) => "after `ccc trust`",
-            FromProject::Never(_) => "no",
-        };
-        let names: Vec<String> = [key.variable.map(code), option, back].into_iter().flatten().collect();
-        let names = if names.is_empty() { "–".to_owned() } else { names.join(", ") };
-        page.push_str(&format!(
-            "| `{}` | {names} | {default} | {project} | {} |\n",
-            key.path,
-            format!("{} {}", key.help, key.in_file).trim_end()
-        ));
-    }
-    page.push_str(VARIABLES);
-    for (name, what) in OTHERS {
-        page.push_str(&format!("| `{name}` | {what} |\n"));
-    }
-    page.push_str(CODES);
-    for (code, words, meaning) in exit_codes {
-        page.push_str(&format!("| {code} | {words} | {meaning} |\n"));
-    }
-    page
-}
-
-const HEAD: &str = "# Configuration
-
-This page is generated from the table of settings in `src/config/table.rs`; a test compares the two.
-
-A setting is given by an option, by a variable, or by a key in a JSON file. Options override variables. Variables override,
-in this order, the project's `.ccc.json`, `ccc.json` in your configuration directory, `~/.claude/ccc.json`, and the defaults.
-`ccc config` shows each setting with its value and its origin, `ccc config path` the files, and `ccc config schema` their
-JSON schema. A key with a dot belongs to a group: `budgets.max_duration` is
-`{\"budgets\": {\"max_duration\": \"8h\"}}`.
-
-A setting of a project's file that makes ccc run something, or do something with credentials, counts only after you have
-agreed to it: [trust](trust.md).
-
-| key | variable, option | default | in a project's file | what it does |
-|---|---|---|---|---|
-";
-
-const VARIABLES: &str = "
-## Other variables
-
-| variable | what it is |
-|---|---|
-";
-
-const CODES: &str = "
-## Exit codes
-
-| code | outcome | meaning |
-|---|---|---|
-";
 
 #[cfg(test)]
 mod tests {

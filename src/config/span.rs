@@ -8,11 +8,13 @@ use std::time::Duration;
 
 #[cfg(test)]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::written::text_or_number;
 
 /// A duration as a user writes it: `90s`, `15m`, `1h30m`. Never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Span {
     ms: u64,
 }
@@ -93,6 +95,8 @@ impl FromStr for Span {
     }
 }
 
+written_as_text!(Span);
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest_ms = self.ms;
@@ -107,31 +111,9 @@ impl fmt::Display for Span {
     }
 }
 
-impl Serialize for Span {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Span;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration in quotes with its unit, such as \"90s\" or \"15m\"")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Span, E> {
-                Err(E::invalid_type(Unexpected::Unsigned(number), &self))
-            }
-        }
-        deserializer.deserialize_any(Text)
+        text_or_number(deserializer, "a duration in quotes with its unit, such as \"90s\" or \"15m\"", |_| None)
     }
 }
 

@@ -86,13 +86,7 @@ impl FromStr for Until {
     }
 }
 
-impl TryFrom<String> for Until {
-    type Error = UntilFault;
-
-    fn try_from(text: String) -> Result<Self, UntilFault> {
-        text.parse()
-    }
-}
+written_as_text!(Until);
 
 impl fmt::Display for Until {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,12 +97,6 @@ impl fmt::Display for Until {
             Form::Local(moment) => write!(f, "{moment}"),
             Form::At(moment) => write!(f, "{moment}"),
         }
-    }
-}
-
-impl From<Until> for String {
-    fn from(until: Until) -> String {
-        until.to_string()
     }
 }
 

@@ -123,6 +123,8 @@ pub enum CriticPromptAs {
 #[serde(try_from = "f64", into = "f64")]
 pub struct Cost(#[cfg_attr(test, schemars(extend("exclusiveMinimum" = 0)))] f64);
 
+written_as_number!(Cost, f64);
+
 impl Cost {
     /// The sum in US dollars.
     #[must_use]
@@ -144,12 +146,6 @@ impl TryFrom<f64> for Cost {
     }
 }
 
-impl From<Cost> for f64 {
-    fn from(cost: Cost) -> f64 {
-        cost.0
-    }
-}
-
 impl FromStr for Cost {
     type Err = CostFault;
 
@@ -160,18 +156,14 @@ impl FromStr for Cost {
     }
 }
 
-impl fmt::Display for Cost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
 /// A share in whole percent, 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(try_from = "u8", into = "u8")]
 #[cfg_attr(test, schemars(extend("minimum" = 1, "maximum" = 100)))]
 pub struct Percent(u8);
+
+written_as_number!(Percent, u8);
 
 impl Percent {
     /// From the number; `None` outside of 1 to 100.
@@ -209,24 +201,12 @@ impl TryFrom<u8> for Percent {
     }
 }
 
-impl From<Percent> for u8 {
-    fn from(percent: Percent) -> u8 {
-        percent.0
-    }
-}
-
 impl FromStr for Percent {
     type Err = PercentFault;
 
     fn from_str(text: &str) -> Result<Self, PercentFault> {
         let number = text.trim().trim_end_matches('%').parse().ok();
         number.and_then(Self::new).ok_or_else(|| PercentFault(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
     }
 }
 

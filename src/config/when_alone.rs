@@ -47,19 +47,7 @@ impl FromStr for WhenAlone {
     }
 }
 
-impl TryFrom<String> for WhenAlone {
-    type Error = WhenAloneFault;
-
-    fn try_from(text: String) -> Result<Self, WhenAloneFault> {
-        text.parse()
-    }
-}
-
-impl From<WhenAlone> for String {
-    fn from(alone: WhenAlone) -> String {
-        alone.to_string()
-    }
-}
+written_as_text!(WhenAlone);
 
 impl fmt::Display for WhenAlone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -222,58 +222,48 @@ pub enum Request {
     },
 }
 
-impl Request {
-    /// The names of all requests.
-    pub const NAMES: [&'static str; 20] = [
-        "status",
-        "follow",
-        "away",
-        "back",
-        "say",
-        "take_back",
-        "interrupt",
-        "pause",
-        "continue",
-        "answer",
-        "choose",
-        "judge",
-        "rotate",
-        "set",
-        "hook",
-        "new",
-        "worker_ended",
-        "worker_resumed",
-        "worker_lost",
-        "stop",
-    ];
+/// The name of each request, as it stands in a line.
+macro_rules! names {
+    ($($request:ident => $name:literal,)+) => {
+        impl Request {
+            /// All names.
+            pub const NAMES: &[&'static str] = &[$($name),+];
 
-    /// Its name on the wire.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Request::Status {} => "status",
-            Request::Follow { .. } => "follow",
-            Request::Away {} => "away",
-            Request::Back {} => "back",
-            Request::Say { .. } => "say",
-            Request::TakeBack { .. } => "take_back",
-            Request::Interrupt {} => "interrupt",
-            Request::Pause {} => "pause",
-            Request::Continue {} => "continue",
-            Request::Answer { .. } => "answer",
-            Request::Choose { .. } => "choose",
-            Request::Judge {} => "judge",
-            Request::Rotate { .. } => "rotate",
-            Request::Set(_) => "set",
-            Request::Hook { .. } => "hook",
-            Request::New { .. } => "new",
-            Request::WorkerEnded { .. } => "worker_ended",
-            Request::WorkerResumed { .. } => "worker_resumed",
-            Request::WorkerLost { .. } => "worker_lost",
-            Request::Stop { .. } => "stop",
+            /// Its name.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {$(
+                    Request::$request { .. } => $name,
+                )+}
+            }
         }
-    }
+    };
+}
 
+names! {
+    Status => "status",
+    Follow => "follow",
+    Away => "away",
+    Back => "back",
+    Say => "say",
+    TakeBack => "take_back",
+    Interrupt => "interrupt",
+    Pause => "pause",
+    Continue => "continue",
+    Answer => "answer",
+    Choose => "choose",
+    Judge => "judge",
+    Rotate => "rotate",
+    Set => "set",
+    Hook => "hook",
+    New => "new",
+    WorkerEnded => "worker_ended",
+    WorkerResumed => "worker_resumed",
+    WorkerLost => "worker_lost",
+    Stop => "stop",
+}
+
+impl Request {
     /// Whether it only watches, and is allowed inside the run as well.
     #[must_use]
     pub fn only_watches(&self) -> bool {
@@ -305,7 +295,8 @@ pub enum Reply {
 }
 
 /// Why a request failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{message}")]
 pub struct Fault {
     /// The kind of fault.
     pub code: Code,
@@ -324,12 +315,6 @@ impl Fault {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.code == Code::Ending
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
     }
 }
 
@@ -567,27 +552,20 @@ fn line(document: &impl Serialize) -> Vec<u8> {
     line
 }
 
-/// A document with one of these fields.
+/// What stands alone in its line, under its name.
 #[derive(Serialize)]
-struct Under<'a, T> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ccc: Option<&'a T>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hello: Option<&'a T>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    welcome: Option<&'a T>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a T>,
-}
-
-impl<T> Under<'_, T> {
-    const NOTHING: Self = Under { ccc: None, hello: None, welcome: None, error: None };
+#[serde(rename_all = "snake_case")]
+enum Under<'a> {
+    Ccc(&'a Greeting),
+    Hello(&'a Hello),
+    Welcome(&'a Welcome),
+    Error(&'a Fault),
 }
 
 /// Encodes a hello as a line.
 #[must_use]
 pub fn encode_hello(hello: &Hello) -> Vec<u8> {
-    line(&Under { hello: Some(hello), ..Under::NOTHING })
+    line(&Under::Hello(hello))
 }
 
 /// Encodes a request as a line.
@@ -603,9 +581,9 @@ pub fn encode_request(id: u64, request: &Request) -> Vec<u8> {
 #[must_use]
 pub fn encode(said: &FromRun) -> Vec<u8> {
     match said {
-        FromRun::Greeting(greeting) => line(&Under { ccc: Some(greeting), ..Under::NOTHING }),
-        FromRun::Welcome(welcome) => line(&Under { welcome: Some(welcome.as_ref()), ..Under::NOTHING }),
-        FromRun::Fault(fault) => line(&Under { error: Some(fault), ..Under::NOTHING }),
+        FromRun::Greeting(greeting) => line(&Under::Ccc(greeting)),
+        FromRun::Welcome(welcome) => line(&Under::Welcome(welcome)),
+        FromRun::Fault(fault) => line(&Under::Error(fault)),
         FromRun::Reply { re, reply } => encode_reply(*re, reply),
         FromRun::Event(event) => encode_event(event),
     }
@@ -648,46 +626,40 @@ fn encode_reply(re: u64, reply: &Reply) -> Vec<u8> {
 /// Encodes an event as a line.
 pub(super) fn encode_event(event: &Event) -> Vec<u8> {
     #[derive(Serialize)]
-    struct Showing<'a> {
-        ev: &'static str,
-        n: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        i: Option<u32>,
-        t: u64,
-        at: i64,
-        show: &'a Show,
+    #[serde(tag = "ev", rename_all = "snake_case")]
+    enum Line<'a> {
+        Show {
+            n: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            i: Option<u32>,
+            t: u64,
+            at: i64,
+            show: &'a Show,
+        },
+        Words {
+            role: Role,
+            kind: WordsOf,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            part: Option<u64>,
+            text: &'a str,
+        },
+        End {
+            finish: Option<&'a Finish>,
+        },
+        Gone {
+            why: &'a str,
+        },
     }
-    #[derive(Serialize)]
-    struct Saying<'a> {
-        ev: &'static str,
-        role: Role,
-        kind: WordsOf,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        part: Option<u64>,
-        text: &'a str,
-    }
-    #[derive(Serialize)]
-    struct Ending<'a> {
-        ev: &'static str,
-        finish: Option<&'a Finish>,
-    }
-    #[derive(Serialize)]
-    struct Going<'a> {
-        ev: &'static str,
-        why: &'a str,
-    }
-    match event {
+    line(&match event {
         Event::Show(shown) => {
             let Shown { n, i, t, at, show } = shown.as_ref();
-            line(&Showing { ev: "show", n: *n, i: *i, t: *t, at: *at, show })
+            Line::Show { n: *n, i: *i, t: *t, at: *at, show }
         }
-        Event::Words { role, kind, part, text } => {
-            line(&Saying { ev: "words", role: *role, kind: *kind, part: *part, text })
-        }
-        Event::End { finish } => line(&Ending { ev: "end", finish: finish.as_deref() }),
-        Event::Gone { why } => line(&Going { ev: "gone", why }),
-        Event::Unknown(_) => Vec::new(),
-    }
+        Event::Words { role, kind, part, text } => Line::Words { role: *role, kind: *kind, part: *part, text },
+        Event::End { finish } => Line::End { finish: finish.as_deref() },
+        Event::Gone { why } => Line::Gone { why },
+        Event::Unknown(_) => return Vec::new(),
+    })
 }
 
 /// Splits bytes into lines; never buffers a line over its limit.
@@ -804,7 +776,7 @@ mod tests {
             assert!(Request::NAMES.contains(&request.name()));
         }
         for name in Request::NAMES {
-            assert!(samples().iter().any(|request| request.name() == name), "{name} has no sample");
+            assert!(samples().iter().any(|request| request.name() == *name), "{name} has no sample");
         }
     }
 

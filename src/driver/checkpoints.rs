@@ -74,7 +74,7 @@ impl Checkpoints {
                 | CheckpointError::ReferenceMoved { .. }
                 | CheckpointError::TooMuchUntracked { .. }
                 | CheckpointError::InTheWay { .. }
-                | CheckpointError::Io { .. }
+                | CheckpointError::Io(_)
                 | CheckpointError::Git(_)),
             ) => CheckpointFact { trouble: Some(error.to_string()), ..CheckpointFact::default() },
         }

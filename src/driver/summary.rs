@@ -37,19 +37,7 @@ impl World {
                 let (plan, left_out) = super::shown_plan(plan, &redactor);
                 let path = self.bare_env.0.iter().find(|(name, _)| name == PATH).map(|(_, path)| path.as_os_str());
                 let agent = typed(plan.agent, Path::new(&plan.agent_program), path);
-                let ending = Ending {
-                    finish,
-                    plan: &plan,
-                    left_out: &left_out,
-                    run_dir: "",
-                    agent: &agent,
-                    report: None,
-                    diff: None,
-                    restore: None,
-                    journal_missing: None,
-                    labels_result: false,
-                };
-                ending.resume(self.run.clock.now())
+                Ending::of(finish, &plan, &left_out, &agent).resume(self.run.clock.now())
             }
             None => Some(format!("ccc resume {}", plan.run_id)),
         };

@@ -18,6 +18,7 @@ mod dir_tree;
 #[cfg(test)]
 mod fifo;
 mod kind;
+mod path_error;
 mod private;
 mod read;
 mod timed_lock;
@@ -33,6 +34,7 @@ pub use kind::{
     SESSION_RECORD, SHARED_STATE, SUMMARY, TASK, TASK_LIST, TIME_ZONE, TOKENS, WARNED, WORKTREE_INCLUDE,
     WORKTREE_RECORD,
 };
+pub use path_error::PathError;
 pub use private::{
     DirFault, make_private_dir, open_private, private_dir_fault, private_subdir_fault, read_private, replace_json,
 };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::path_error::PathError;
 use super::{FileKind, read_private};
 use crate::json::from_json;
 
@@ -13,13 +14,8 @@ use crate::json::from_json;
 #[derive(Debug, thiserror::Error)]
 pub enum VersionedError {
     /// The file cannot be read, replaced or removed.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// It is not such a record.
     #[error("{}: damaged: {source}", path.display())]
     Damaged {
@@ -60,7 +56,7 @@ pub fn read_versioned<T: DeserializeOwned>(
         Ok(None) => return Ok(None),
         // Its directory was removed meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(VersionedError::Io { path: path.to_owned(), source }),
+        Err(source) => return Err(VersionedError::Io(PathError { path: path.to_owned(), source })),
     };
     let damaged = |source| VersionedError::Damaged { path: path.to_owned(), source };
     let Versioned { version } = from_json(&bytes).map_err(damaged)?;

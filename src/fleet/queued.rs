@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Plan;
-use crate::files::{QUEUED_AGENT, VersionedError, read_versioned, replace_json};
+use crate::files::{PathError, QUEUED_AGENT, VersionedError, read_versioned, replace_json};
 use crate::journal::RunDir;
 
 /// The file's name.
@@ -79,7 +79,7 @@ impl Queued {
     /// When it cannot be written.
     pub fn write(&self, run: &RunDir) -> Result<(), VersionedError> {
         let path = file_of(run.path());
-        replace_json(&path, self, true).map_err(|source| VersionedError::Io { path, source })
+        replace_json(&path, self, true).map_err(|source| VersionedError::Io(PathError { path, source }))
     }
 
     /// Removes the file: the run has begun.
@@ -89,7 +89,9 @@ impl Queued {
     pub fn clear(run: &RunDir) -> Result<(), VersionedError> {
         let path = file_of(run.path());
         match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(VersionedError::Io { path, source }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(VersionedError::Io(PathError { path, source }))
+            }
             Ok(()) | Err(_) => Ok(()),
         }
     }

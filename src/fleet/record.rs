@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::{AGENT_RECORD, VersionedError, read_versioned, replace_json};
+use crate::files::{AGENT_RECORD, PathError, VersionedError, read_versioned, replace_json};
 use crate::journal::{RunDir, Word};
 
 /// The file in a run's directory.
@@ -20,17 +20,6 @@ pub enum Role {
     Manager,
     /// It may start none.
     Worker,
-}
-
-impl Role {
-    /// The word for users and files.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Manager => "manager",
-            Role::Worker => "worker",
-        }
-    }
 }
 
 /// The working tree of an agent: a git worktree of its own, with a branch of its own.
@@ -150,7 +139,7 @@ impl AgentRecord {
     /// When it cannot be written.
     pub fn write(&self, run: &RunDir) -> Result<(), VersionedError> {
         let path = file_of(run.path());
-        replace_json(&path, self, true).map_err(|source| VersionedError::Io { path, source })
+        replace_json(&path, self, true).map_err(|source| VersionedError::Io(PathError { path, source }))
     }
 }
 

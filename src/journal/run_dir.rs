@@ -7,6 +7,7 @@ use super::disk::{Disk, SystemDisk};
 use super::lock::{FileLock, Holder, LockError};
 use super::summary::{RunSummary, SummaryError};
 use super::{BLOBS_DIR, JOURNAL_FILE};
+use crate::files::PathError;
 use crate::order::sort_by;
 
 /// `20261120-191822`: the part of a run's id that holds its start time.
@@ -35,13 +36,8 @@ pub enum RunDirError {
         id: String,
     },
     /// The directory cannot be created or read.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The directory.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// There are no runs at all.
     #[error("{}: no runs yet", path.display())]
     NoRuns {
@@ -116,16 +112,16 @@ impl RunDir {
     pub fn create_on(disk: &dyn Disk, state_dir: &Path, run_id: &str) -> Result<RunDir, RunDirError> {
         let dir = RunDir::at(state_dir, run_id)?;
         let runs = state_dir.join("runs");
-        disk.make_dirs(&runs).map_err(|source| RunDirError::Io { path: runs, source })?;
+        disk.make_dirs(&runs).map_err(PathError::of(runs))?;
         disk.make_dir(&dir.path).map_err(|source| {
             if source.kind() == io::ErrorKind::AlreadyExists {
                 RunDirError::Exists { path: dir.path.clone() }
             } else {
-                RunDirError::Io { path: dir.path.clone(), source }
+                RunDirError::Io(PathError { path: dir.path.clone(), source })
             }
         })?;
         let blobs = dir.blobs();
-        disk.make_dirs(&blobs).map_err(|source| RunDirError::Io { path: blobs, source })?;
+        disk.make_dirs(&blobs).map_err(PathError::of(blobs))?;
         Ok(dir)
     }
 
@@ -229,7 +225,7 @@ impl RunDir {
 
 fn found_in(state_dir: &Path) -> Result<Vec<RunDir>, RunDirError> {
     let runs = state_dir.join("runs");
-    let io = |source| RunDirError::Io { path: runs.clone(), source };
+    let io = |source| RunDirError::Io(PathError { path: runs.clone(), source });
     let entries = match std::fs::read_dir(&runs) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::run_dir::RunDir;
-use crate::files::{RUN_NAME, TimedLock, make_private_dir, open_private, read_private};
+use crate::files::{PathError, RUN_NAME, TimedLock, make_private_dir, open_private, read_private};
 use crate::order::sort_by;
 
 /// The directory of names, in the state directory.
@@ -41,13 +41,8 @@ pub enum NameError {
         run: String,
     },
     /// The file of the name cannot be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
 }
 
 /// Whether the text can be a name of a run. A run's id begins with a digit, so it is never one.
@@ -173,7 +168,7 @@ impl RunNames {
     }
 
     fn io(&self, name: &str, source: io::Error) -> NameError {
-        NameError::Io { path: self.path(name), source }
+        NameError::Io(PathError { path: self.path(name), source })
     }
 
     fn lock(&self) -> Result<TimedLock, NameError> {

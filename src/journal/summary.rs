@@ -10,7 +10,7 @@ use super::word::Word;
 use super::writer::JournalWriter;
 use crate::agent::ContextUse;
 use crate::core::{Outcome, TouchedTest};
-use crate::files::{SUMMARY, read_private};
+use crate::files::{PathError, SUMMARY, read_private};
 use crate::json::from_json;
 use redaction::Redactor;
 
@@ -21,7 +21,7 @@ pub const SUMMARY_VERSION: u32 = 1;
 pub const TASK_CHARS: usize = 200;
 
 /// What `ccc runs` shows of a run: `run.json`, replaced as a whole at each change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// [`SUMMARY_VERSION`] of the writer.
     pub version: u32,
@@ -93,13 +93,8 @@ pub struct RunSummary {
 #[derive(Debug, thiserror::Error)]
 pub enum SummaryError {
     /// The file cannot be read or replaced.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// `run.json`.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// It is not a summary.
     #[error("{}: line {}, column {}: damaged: {source}", path.display(), source.line(), source.column())]
     Damaged {
@@ -162,7 +157,7 @@ impl RunSummary {
             version: u32,
         }
         let damaged = |source| SummaryError::Damaged { path: path.to_owned(), source };
-        let io = |source| SummaryError::Io { path: path.to_owned(), source };
+        let io = |source| SummaryError::Io(PathError { path: path.to_owned(), source });
         let read = read_private(path, SUMMARY).and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into()));
         let bytes = read.map_err(io)?;
         let Versioned { version } = from_json(&bytes).map_err(damaged)?;
@@ -179,7 +174,7 @@ impl RunSummary {
     pub fn write(&self, path: &Path, redactor: &Redactor) -> Result<(), SummaryError> {
         let json = self.json(redactor);
         let written = json.and_then(|json| disk::replace(&SystemDisk, path, &json));
-        written.map_err(|source| SummaryError::Io { path: path.to_owned(), source })
+        written.map_err(|source| SummaryError::Io(PathError { path: path.to_owned(), source }))
     }
 
     /// Replaces `run.json` without waiting for the disk: the journal's thread does it, after the journal's own entries. The
@@ -193,7 +188,7 @@ impl RunSummary {
         path: &Path,
         redactor: &Redactor,
     ) -> Result<(), SummaryError> {
-        let io = |source| SummaryError::Io { path: path.to_owned(), source };
+        let io = |source| SummaryError::Io(PathError { path: path.to_owned(), source });
         let json = self.json(redactor).map_err(io)?;
         if !journal.has_replaced() && !path.exists() {
             SystemDisk.write(path, &json).map_err(io)?;

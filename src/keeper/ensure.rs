@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use super::KEEPER_DIR;
 use crate::config::Env;
 use crate::config::env::{CCC_RUN_ID, CCC_STATE_DIR};
-use crate::files::{make_private_dir, open_private};
+use crate::files::{PathError, make_private_dir, open_private};
 use crate::journal::{FileLock, Holder, LockError};
 use crate::process::{self, Host};
 
@@ -38,13 +38,8 @@ pub enum Ensured {
 #[derive(Debug, thiserror::Error)]
 pub enum EnsureError {
     /// Its directory or lock cannot be used.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// Its lock cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -119,7 +114,7 @@ pub fn ensure(state_dir: &Path, env: &Env) -> Result<Ensured, EnsureError> {
     };
     match open_bell(state_dir).and_then(|(_, bell)| process::ring(&bell)) {
         Ok(()) => Ok(Ensured::Works { pid: holder.pid }),
-        Err(source) => Err(EnsureError::Io { path: dir(state_dir), source }),
+        Err(source) => Err(EnsureError::Io(PathError { path: dir(state_dir), source })),
     }
 }
 

@@ -140,32 +140,14 @@ mod tests {
         let summary = RunSummary {
             version: SUMMARY_VERSION,
             id: record.id.clone(),
-            task: String::new(),
             cwd: "/project".to_owned(),
-            session_id: None,
-            agent_version: None,
             pid: 1,
             started_unix_ms: NOW,
             updated_unix_ms: NOW + 7,
             ended_unix_ms,
             phase: "working".to_owned(),
-            iteration: 0,
             outcome: outcome.map(Word::Known),
-            reason: None,
-            restarts: 0,
-            rotations: 0,
-            waited_ms: 0,
-            cost_usd: None,
-            context_tokens: None,
-            context_window_tokens: None,
-            tests_touched: None,
-            tools_denied: None,
-            elapsed_ms: None,
-            journal_missing: None,
-            result: None,
-            resume: None,
-            kind: None,
-            demo: None,
+            ..RunSummary::default()
         };
         summary.write(&dir.summary(), &Redactor::default()).expect("written");
         Agent::of(dir, record)

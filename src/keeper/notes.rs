@@ -6,7 +6,7 @@ use super::facts::fact_of;
 use super::store::Store;
 use crate::files::VersionedError;
 use crate::fleet::Agent;
-use crate::upkeep::{Critical, Rules, Upkeep};
+use crate::upkeep::{Rules, Upkeep};
 
 /// What the keeper's state says about agents.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +27,6 @@ impl Notes {
     #[must_use]
     pub fn upkeep(&self) -> &Upkeep {
         &self.upkeep
-    }
-
-    /// No token has headroom.
-    #[must_use]
-    pub fn critical(&self) -> Option<&Critical> {
-        self.upkeep.critical.as_ref()
     }
 
     /// Whether the keeper has stopped this agent because of the usage, and takes it up again.

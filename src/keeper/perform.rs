@@ -79,7 +79,7 @@ pub fn keep(state_dir: &Path, anew: bool, world: &mut dyn World) -> Result<(), K
             world.log(&format!("{error}; it was moved to {}, and the keeper begins anew", aside.display()));
             Upkeep::default()
         }
-        Err(error @ (VersionedError::Io { .. } | VersionedError::TooNew { .. })) => return Err(error.into()),
+        Err(error @ (VersionedError::Io(_) | VersionedError::TooNew { .. })) => return Err(error.into()),
     };
     upkeep.begin();
     if anew {
@@ -347,16 +347,7 @@ fn connect(agent: &Agent) -> Result<Client, ClientError> {
 /// Tells a run something that it takes once however often it is told. A run that does not take it is not asked again: it is of an
 /// older ccc, or what it was told of has changed.
 fn tell(agent: &Agent, request: &Request) -> Result<(), ClientError> {
-    match connect(agent)?.call(request)? {
-        Reply::Done
-        | Reply::Queued { .. }
-        | Reply::Already
-        | Reply::Following { .. }
-        | Reply::Status(_)
-        | Reply::Output(_)
-        | Reply::Started { .. }
-        | Reply::Fault(_) => Ok(()),
-    }
+    connect(agent)?.call(request).map(drop)
 }
 
 /// Stops a run, unless it is ending: a second order would end it at once.
@@ -365,15 +356,10 @@ fn stop(agent: &Agent, reason: &str) -> Result<(), ClientError> {
     if client.welcome().phase == ENDING {
         return Ok(());
     }
-    match client.call(&Request::Stop { reason: Some(reason.to_owned()) })? {
-        Reply::Fault(fault) if !fault.is_ending() => Err(ClientError::Refused { run: agent.record.id.clone(), fault }),
-        Reply::Done
-        | Reply::Queued { .. }
-        | Reply::Already
-        | Reply::Following { .. }
-        | Reply::Status(_)
-        | Reply::Output(_)
-        | Reply::Started { .. }
-        | Reply::Fault(_) => Ok(()),
+    if let Reply::Fault(fault) = client.call(&Request::Stop { reason: Some(reason.to_owned()) })?
+        && !fault.is_ending()
+    {
+        return Err(ClientError::Refused { run: agent.record.id.clone(), fault });
     }
+    Ok(())
 }

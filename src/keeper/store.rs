@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::KEEPER_DIR;
-use crate::files::{KEEPER, VersionedError, read_versioned, replace_json};
+use crate::files::{KEEPER, PathError, VersionedError, read_versioned, replace_json};
 use crate::upkeep::Upkeep;
 
 /// The version of the file. A reader refuses a higher one. A field added without raising it needs a default.
@@ -67,7 +67,8 @@ impl Store {
     /// # Errors
     /// When it cannot be written; then the old file remains.
     pub fn write(&self, kept: &Kept) -> Result<(), VersionedError> {
-        replace_json(&self.path, kept, true).map_err(|source| VersionedError::Io { path: self.path.clone(), source })
+        replace_json(&self.path, kept, true)
+            .map_err(|source| VersionedError::Io(PathError { path: self.path.clone(), source }))
     }
 
     /// Moves a file that cannot be read aside; returns its new name.
@@ -77,7 +78,7 @@ impl Store {
     pub fn move_aside(&self) -> Result<PathBuf, VersionedError> {
         let aside = self.path.with_file_name("state.json.damaged");
         let moved = std::fs::rename(&self.path, &aside);
-        moved.map(|()| aside).map_err(|source| VersionedError::Io { path: self.path.clone(), source })
+        moved.map(|()| aside).map_err(|source| VersionedError::Io(PathError { path: self.path.clone(), source }))
     }
 }
 

@@ -120,8 +120,7 @@ impl Outbox {
                     items.push(item);
                 }
                 Ok(Some(_)) | Err(crate::files::VersionedError::Damaged { .. }) => drop(std::fs::remove_file(&path)),
-                Ok(None)
-                | Err(crate::files::VersionedError::Io { .. } | crate::files::VersionedError::TooNew { .. }) => {}
+                Ok(None) | Err(crate::files::VersionedError::Io(_) | crate::files::VersionedError::TooNew { .. }) => {}
             }
         }
         items

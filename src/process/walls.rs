@@ -22,11 +22,6 @@ pub struct Means {
     pub mounts: bool,
 }
 
-/// The first version of Landlock that keeps a file from being truncated by its path.
-const FIRST_WITH_TRUNCATE: u32 = 3;
-/// The first version of Landlock that keeps signals inside.
-const FIRST_WITH_SIGNALS: u32 = 6;
-
 impl Means {
     /// What this system has, found out by trying it in a child.
     #[must_use]
@@ -45,26 +40,6 @@ impl Means {
     pub fn take_out(self) -> bool {
         self.mounts || self.wall == Some(Wall::Seatbelt)
     }
-
-    /// Whether files outside are kept from being truncated by their path.
-    #[must_use]
-    pub fn keeps_truncation_off(self) -> bool {
-        self.is_from(FIRST_WITH_TRUNCATE)
-    }
-
-    /// Whether processes outside get no signals from inside.
-    #[must_use]
-    pub fn keeps_signals_inside(self) -> bool {
-        self.is_from(FIRST_WITH_SIGNALS)
-    }
-
-    fn is_from(self, landlock: u32) -> bool {
-        match self.wall {
-            Some(Wall::Landlock(version)) => version >= landlock,
-            Some(Wall::Seatbelt) => true,
-            None => false,
-        }
-    }
 }
 
 impl Walls {
@@ -79,7 +54,7 @@ impl Walls {
 mod tests {
     use std::path::Path;
 
-    use super::{Means, Walls};
+    use super::{Means, Wall, Walls};
     use crate::process::{Cancel, CommandSpec, Copied, run_command};
 
     /// The exit code of a line behind these walls.
@@ -98,6 +73,20 @@ mod tests {
             eprintln!("NOT TESTED: this kernel has no Landlock that can be used");
         }
         means.wall.map(|_| means)
+    }
+
+    /// The first version of Landlock that keeps a file from being truncated by its path.
+    const FIRST_WITH_TRUNCATE: u32 = 3;
+    /// The first version of Landlock that keeps signals inside.
+    const FIRST_WITH_SIGNALS: u32 = 6;
+
+    /// Whether the walls are Landlock's of this version or a later one, or Seatbelt's.
+    fn is_from(means: Means, landlock: u32) -> bool {
+        match means.wall {
+            Some(Wall::Landlock(version)) => version >= landlock,
+            Some(Wall::Seatbelt) => true,
+            None => false,
+        }
     }
 
     #[test]
@@ -135,10 +124,10 @@ mod tests {
         ] {
             assert_ne!(behind(&walls, &tree, line), Some(0), "{line}");
         }
-        if means.keeps_truncation_off() {
+        if is_from(means, FIRST_WITH_TRUNCATE) {
             assert_ne!(behind(&walls, &tree, "truncate -s 0 ../home/file"), Some(0));
         }
-        if means.keeps_signals_inside() {
+        if is_from(means, FIRST_WITH_SIGNALS) {
             assert_ne!(behind(&walls, &tree, &format!("kill -0 {}", std::process::id())), Some(0));
         }
         assert_eq!(std::fs::read_to_string(home.join("file")).unwrap(), "theirs");

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::checkpoint::CheckpointError;
-use crate::files::VersionedError;
+use crate::files::{PathError, VersionedError};
 use crate::git::{GitError, GitFault};
 
 /// Why protected files were not exchanged, or not put back.
@@ -55,13 +55,8 @@ pub enum ProtectError {
         source: io::Error,
     },
     /// A file of the run's directory.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// The record of the exchange.
     #[error(transparent)]
     Record(#[from] VersionedError),

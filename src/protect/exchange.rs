@@ -14,7 +14,7 @@ use super::put_back::put_back;
 use super::record::{Bytes, Entry, Record, Version, copy, temporary};
 use crate::checkpoint::{CheckpointFile, FileForm, Pointer, contents_of, differing, files_of};
 use crate::config::Glob;
-use crate::files::{AtPath, DirTree, FileRights, make_private_dir, open_private};
+use crate::files::{AtPath, DirTree, FileRights, PathError, make_private_dir, open_private};
 use crate::git::{Call, Git, Repository};
 
 /// How many files are exchanged at most, and how many bytes the commit's versions and the others may have each.
@@ -176,7 +176,7 @@ fn prepared(
     }
     let contents = contents_of(request.git, repository, &files)?;
     let dir = super::record::dir(request.run_dir);
-    make_private_dir(&dir).map_err(|source| ProtectError::Io { path: dir, source })?;
+    make_private_dir(&dir).map_err(PathError::of(dir))?;
     let mut record = Record::new(request.run_id, top);
     let (mut wanted, mut without_content, mut copied) = (Vec::new(), Vec::new(), 0_u64);
     for (file, content) in files.iter().zip(contents) {
@@ -220,7 +220,7 @@ fn prepared(
 
 /// What lies there; a file is copied, and the copy is on the disk.
 fn kept(found: &mut AtPath, at: &Path, path: &Path) -> Result<Option<Version>, ProtectError> {
-    let io = |source| ProtectError::Io { path: at.to_owned(), source };
+    let io = |source| ProtectError::Io(PathError { path: at.to_owned(), source });
     if !matches!(found, AtPath::File(..)) {
         return Version::of(found, &mut |_| Ok(()))
             .map_err(|source| ProtectError::File { path: path.to_owned(), source });

@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 
 use super::error::ProtectError;
 use super::record::{self, Entry, Record, Version};
-use crate::files::{AtPath, DirTree, FileRights, make_private_dir, open_private};
+use crate::files::{AtPath, DirTree, FileRights, PathError, make_private_dir, open_private};
 
 /// Where versions are kept that could not be put back without overwriting something newer, in the run's directory.
 const KEPT: &str = "protected-kept";
@@ -64,7 +64,7 @@ pub fn put_back(run_dir: &Path) -> Result<Option<PutBack>, ProtectError> {
         Err(source) => return Err(ProtectError::File { path: record.top.0.clone(), source }),
     }
     let file = record::file(run_dir);
-    fs::remove_file(&file).map_err(|source| ProtectError::Io { path: file, source })?;
+    fs::remove_file(&file).map_err(PathError::of(file))?;
     // Only copies are left, which nobody needs.
     let _ = fs::remove_dir_all(record::dir(run_dir));
     Ok(Some(done))
@@ -125,7 +125,7 @@ fn put_one_back(
         }
         Version::File { executable, exact, .. } => {
             let at = record::copy(run_dir, number);
-            let mut copy = open_private(&at, OFlags::RDONLY).map_err(|source| ProtectError::Io { path: at, source })?;
+            let mut copy = open_private(&at, OFlags::RDONLY).map_err(PathError::of(at))?;
             let rights = match *exact {
                 Some((mode, s, ns)) => FileRights::Exact { mode, modified: (s, ns) },
                 None => FileRights::New { executable: *executable },
@@ -142,7 +142,7 @@ fn kept(run_dir: &Path, number: usize, before: &Version) -> Result<Option<PathBu
         return Ok(None);
     }
     let dir = run_dir.join(KEPT);
-    let io = |path: &Path, source| ProtectError::Io { path: path.to_owned(), source };
+    let io = |path: &Path, source| ProtectError::Io(PathError { path: path.to_owned(), source });
     make_private_dir(&dir).map_err(|source| io(&dir, source))?;
     let count = fs::read_dir(&dir).map_err(|source| io(&dir, source))?.count();
     let free = (count..).map(|at| dir.join(at.to_string())).find(|path| fs::symlink_metadata(path).is_err());

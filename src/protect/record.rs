@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::error::ProtectError;
-use crate::files::{self, AtPath, FileKind, VersionedError, read_pieces};
+use crate::files::{self, AtPath, FileKind, PathError, VersionedError, read_pieces};
 
 /// The directory of the record and of the copies, in the run's directory.
 const DIR: &str = "protected";
@@ -80,7 +80,7 @@ impl Record {
     /// Writes the record; it is on the disk when this returns.
     pub(super) fn write(&self, run_dir: &Path) -> Result<(), ProtectError> {
         let path = file(run_dir);
-        files::replace_json(&path, self, true).map_err(|source| ProtectError::Io { path, source })
+        files::replace_json(&path, self, true).map_err(|source| ProtectError::Io(PathError { path, source }))
     }
 }
 

@@ -3,7 +3,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::checkpoint::{CheckpointRequest, Expected, take};
+use crate::checkpoint::Expected;
+use crate::checkpoint::tests::{CheckpointRequest, take};
 use crate::config::Glob;
 use crate::git::tests::Ground;
 

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
-use super::model::{Interruption, Iteration, LineTold, Moment, Report, RunState, Spending, Step, Tokens};
-use super::text::{Excerpt, Text};
+use super::model::{Interruption, Iteration, LineTold, Moment, Report, RunState, Spending, Step};
+use super::text::Text;
 use super::timeline::{Activity, Lane, Stretch};
 use super::transcript::{Entry, EntryKind};
 use super::words::{self, Fact};
@@ -206,10 +206,6 @@ impl Page<'_> {
         self.r.run.kind == RunKind::Agent
     }
 
-    fn state_words(&self) -> &'static str {
-        words::state(self.r)
-    }
-
     fn tone(&self) -> &'static str {
         match self.r.outcome {
             Some(outcome) => tone_class(Some(outcome.row().tone)),
@@ -223,10 +219,6 @@ impl Page<'_> {
         let text = first.map(|asked| asked.text.text.as_str()).unwrap_or_default();
         let title = clean::one_line(text.trim_start().lines().next().unwrap_or_default(), TITLE_CHARS);
         if title.is_empty() { "a run without a task".to_owned() } else { title }
-    }
-
-    fn why(&self) -> String {
-        words::why(self.r)
     }
 
     fn sections(&self) -> Vec<(&'static str, &'static str)> {
@@ -247,16 +239,8 @@ impl Page<'_> {
         all.into_iter().filter(|(_, _, is_there)| *is_there).map(|(id, name, _)| (id, name)).collect()
     }
 
-    fn verdict_heading(&self) -> &'static str {
-        words::verdict_heading(self.r)
-    }
-
     fn verdict_tone(&self) -> &'static str {
         self.r.verdict.as_ref().map_or("", |verdict| self.word_tone(&verdict.verdict))
-    }
-
-    fn verdict_mark(&self) -> &'static str {
-        words::verdict_mark(self.r)
     }
 
     fn word_tone(&self, verdict: &Text) -> &'static str {
@@ -275,10 +259,6 @@ impl Page<'_> {
         iteration.checks.iter().any(|check| !check.passed)
     }
 
-    fn no_tests(&self) -> &'static str {
-        words::no_tests(self.r.tests.source)
-    }
-
     /// The outcome as an answer.
     fn is_done(&self) -> String {
         let answer = if self.r.outcome == Some(Outcome::Completed) {
@@ -288,7 +268,7 @@ impl Page<'_> {
         } else {
             "No"
         };
-        format!("{answer}: {}", self.state_words())
+        format!("{answer}: {}", words::state(self.r))
     }
 
     /// From when to when the run was; on one day the day is said once.
@@ -304,10 +284,6 @@ impl Page<'_> {
 
     fn is_over(&self) -> bool {
         self.r.state == RunState::Ended
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        words::was_it_right(self.r)
     }
 
     fn fact_tone(&self, fact: &Fact) -> &'static str {
@@ -371,10 +347,6 @@ impl Page<'_> {
         }
     }
 
-    fn tests_source(&self) -> &'static str {
-        words::tests_source(self.r.tests.source)
-    }
-
     fn clock(&self, at_ms: impl std::borrow::Borrow<u64>) -> String {
         let unix_ms = self.r.run.started_unix_ms.saturating_add_unsigned(*at_ms.borrow());
         format::time_of_day(unix_ms, self.zone)
@@ -394,18 +366,6 @@ impl Page<'_> {
 
     fn tokens(&self, n: &u64) -> String {
         tokens(*n)
-    }
-
-    fn both(&self) -> Tokens {
-        words::both(self.r)
-    }
-
-    fn agent_cost(&self) -> String {
-        words::agent_cost(self.r)
-    }
-
-    fn critic_cost(&self) -> String {
-        words::critic_cost(self.r)
     }
 
     fn count(&self, n: impl std::borrow::Borrow<usize>, word: &str) -> String {
@@ -468,10 +428,6 @@ impl Page<'_> {
         }
     }
 
-    fn moment_ink(&self, moment: &Moment) -> &'static str {
-        tone_class(moment.tone)
-    }
-
     fn ticks(&self) -> Vec<String> {
         let end_ms = self.r.timeline.end_ms;
         let at = |n: u64| {
@@ -493,10 +449,6 @@ impl Page<'_> {
         }
     }
 
-    fn left_out(&self, body: &Excerpt) -> String {
-        words::left_out(body)
-    }
-
     fn sign(&self, line: &LineTold) -> &'static str {
         match line.sign {
             Sign::Same => " ",
@@ -515,6 +467,10 @@ impl Page<'_> {
         }
     }
 
+    fn moment_ink(&self, moment: &Moment) -> &'static str {
+        tone_class(moment.tone)
+    }
+
     fn is_loud(&self, entry: &Entry) -> bool {
         matches!(entry.kind, EntryKind::User | EntryKind::Told)
     }
@@ -523,10 +479,6 @@ impl Page<'_> {
     fn folds(&self, entry: &Entry) -> bool {
         let is_long = matches!(entry.kind, EntryKind::Tool | EntryKind::Check | EntryKind::Thought | EntryKind::Told);
         is_long && !entry.body.is_empty()
-    }
-
-    fn lead(&self, entry: &Entry) -> &'static str {
-        words::lead(entry)
     }
 }
 

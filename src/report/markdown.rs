@@ -199,10 +199,10 @@ impl Page {
 
     fn tests(&mut self, tests: &TestsTouched) {
         if tests.findings.is_empty() {
-            self.paragraph(words::no_tests(tests.source));
+            self.paragraph(words::no_tests(&tests.source));
             return;
         }
-        self.paragraph(words::tests_source(tests.source));
+        self.paragraph(words::tests_source(&tests.source));
         self.list(tests.findings.iter().take(ROWS).map(|finding| {
             let lines: Vec<String> = finding.lines.iter().map(code).collect();
             let lines = if lines.is_empty() { String::new() } else { format!(" ({})", lines.join(", ")) };

@@ -215,25 +215,6 @@ pub enum MomentKind {
     End,
 }
 
-impl MomentKind {
-    /// The class in HTML.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            MomentKind::User => "user",
-            MomentKind::Verdict => "verdict",
-            MomentKind::Check => "check",
-            MomentKind::Restart => "restart",
-            MomentKind::Rotation => "rotation",
-            MomentKind::Wait => "wait",
-            MomentKind::Away => "away",
-            MomentKind::Request => "request",
-            MomentKind::Notice => "notice",
-            MomentKind::End => "end",
-        }
-    }
-}
-
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Moment {

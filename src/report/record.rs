@@ -743,12 +743,6 @@ impl Recorder {
         self.reason = Text::default();
     }
 
-    /// The texts are made by this.
-    #[must_use]
-    pub fn washer(&self) -> &Washer {
-        &self.washer
-    }
-
     /// The report of what was recorded.
     #[must_use]
     pub fn end(mut self, closing: Closing) -> Report {

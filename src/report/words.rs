@@ -150,7 +150,7 @@ fn ticks(text: &str, at: usize) -> usize {
 }
 
 /// What is said when no test was touched.
-pub(super) fn no_tests(source: TestsSource) -> &'static str {
+pub(super) fn no_tests(source: &TestsSource) -> &'static str {
     match source {
         TestsSource::Edits => {
             "No edit of the agent's tools touched a test. Changes by commands that it ran are not seen here."
@@ -197,7 +197,7 @@ pub(super) fn end_of(iteration: &Iteration) -> &'static str {
 }
 
 /// Where it is known from what happened to tests.
-pub(super) fn tests_source(source: TestsSource) -> &'static str {
+pub(super) fn tests_source(source: &TestsSource) -> &'static str {
     match source {
         TestsSource::Edits => {
             "Found in the edits of the agent's tools by names and marks; changes by commands that it ran are not seen here."

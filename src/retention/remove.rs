@@ -1,14 +1,13 @@
 //! Removes a run with its checkpoints.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::standing::{Stays, finished};
 use crate::checkpoint::{self, CheckpointError};
 use crate::files::trash::{self, TrashError};
-use crate::files::{AGENT_RECORD, SUMMARY, TimedLock, make_private_dir, read_private};
+use crate::files::{AGENT_RECORD, PathError, SUMMARY, TimedLock, make_private_dir, read_private};
 use crate::fleet::{AGENT_FILE, AgentRecord};
 use crate::git::{Git, Repository};
 use crate::guard::remove_copies;
@@ -49,13 +48,8 @@ pub enum NotRemoved {
     #[error(transparent)]
     Trash(#[from] TrashError),
     /// The system refuses a file.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
 }
 
 /// A run that was removed.
@@ -96,7 +90,7 @@ impl<'a> Remover<'a> {
     pub fn new(state_dir: &'a Path, git: &'a Git) -> Result<Remover<'a>, NotRemoved> {
         let path = state_dir.join(LOCK_FILE);
         let taken = make_private_dir(state_dir).and_then(|()| TimedLock::take(&path, WAIT));
-        match taken.map_err(|source| NotRemoved::Io { path, source })? {
+        match taken.map_err(PathError::of(path))? {
             Some(lock) => Ok(Remover { state_dir, git, _lock: lock }),
             None => Err(NotRemoved::Busy),
         }
@@ -120,7 +114,7 @@ impl<'a> Remover<'a> {
         let path = run.lock();
         let stays = |why| NotRemoved::Stays { id: run.id().to_owned(), why };
         // Whoever continues the run holds this lock first, and reads the run after that.
-        let lock = TimedLock::take(&path, Duration::ZERO).map_err(|source| NotRemoved::Io { path, source })?;
+        let lock = TimedLock::take(&path, Duration::ZERO).map_err(PathError::of(path))?;
         let Some(_lock) = lock else { return Err(stays(Stays::AtWork)) };
         finished(run, self.state_dir, now_unix_ms).map_err(stays)?;
         let bytes = bytes_of(run.path());

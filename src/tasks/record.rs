@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::agenda::Agenda;
-use crate::files::{NIGHT, VersionedError, make_private_dir, open_private, read_versioned, replace_json};
+use crate::files::{NIGHT, PathError, VersionedError, make_private_dir, open_private, read_versioned, replace_json};
 use crate::journal::{FileLock, Holder, LockError, sha256_hex};
 
 /// The directory of all lists in the state directory.
@@ -139,7 +139,7 @@ impl NightDir {
     /// When it cannot be written.
     pub fn write(&self, record: &NightRecord) -> Result<(), VersionedError> {
         let path = self.record();
-        replace_json(&path, record, true).map_err(|source| VersionedError::Io { path, source })
+        replace_json(&path, record, true).map_err(|source| VersionedError::Io(PathError { path, source }))
     }
 
     /// Moves a record aside that cannot be read, or is not wanted any more. Returns where it is now.

@@ -39,7 +39,7 @@ use super::fingerprint::Fingerprint;
 use crate::config::Provider;
 use crate::core::policy::merge_windows;
 use crate::core::{TokenId, TokenReport, WindowFact};
-use crate::files::{SHARED_STATE, TimedLock, make_private_dir, open_private};
+use crate::files::{PathError, SHARED_STATE, TimedLock, make_private_dir, open_private};
 use crate::json::from_json;
 use crate::order::map_of;
 
@@ -207,13 +207,8 @@ impl fmt::Display for SetAside {
 #[derive(Debug, thiserror::Error)]
 pub enum SharedError {
     /// A file or directory cannot be used.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// Another process holds the lock for too long.
     #[error("{} has been held by another process for more than {}s", path.display(), waited.as_secs_f32())]
     Busy {
@@ -294,7 +289,7 @@ impl SharedTokens {
 
     fn io(path: &Path) -> impl FnOnce(io::Error) -> SharedError {
         let path = path.to_owned();
-        move |source| SharedError::Io { path, source }
+        move |source| SharedError::Io(PathError { path, source })
     }
 
     fn lock(&self) -> Result<TimedLock, SharedError> {
@@ -305,7 +300,7 @@ impl SharedTokens {
 
     fn load(&self) -> Result<Loaded, SharedError> {
         let path = self.path();
-        let io = |source| SharedError::Io { path: path.clone(), source };
+        let io = |source| SharedError::Io(PathError { path: path.clone(), source });
         let file = match open_private(&path, OFlags::RDONLY) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -35,7 +35,24 @@ pub struct Ending<'a> {
     pub labels_result: bool,
 }
 
-impl Ending<'_> {
+impl<'a> Ending<'a> {
+    /// An end without what only its printing needs.
+    #[must_use]
+    pub fn of(finish: &'a Finish, plan: &'a Plan, left_out: &'a [String], agent: &'a str) -> Self {
+        Self {
+            finish,
+            plan,
+            run_dir: "",
+            agent,
+            left_out,
+            report: None,
+            diff: None,
+            restore: None,
+            journal_missing: None,
+            labels_result: false,
+        }
+    }
+
     /// The shell command that continues the work: a completed run's session, else the run itself. `None` when the run
     /// failed before a session began and other arguments would not help.
     pub(crate) fn resume(&self, tick: Tick) -> Option<String> {

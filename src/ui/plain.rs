@@ -103,8 +103,6 @@ pub struct Plain {
     zone: TimeZone,
     /// The last time of day that was shown, with its unix second.
     second: Option<(i64, String)>,
-    /// Whether thoughts, to-do lists and usage windows are shown too.
-    in_detail: bool,
     /// Whether a text is shown line by line while it arrives, also without a terminal.
     line_by_line: bool,
 }
@@ -130,14 +128,8 @@ impl Plain {
             below_tool: None,
             zone: TimeZone::UTC,
             second: None,
-            in_detail: false,
             line_by_line: false,
         }
-    }
-
-    /// Also shows thoughts, to-do lists and usage windows, one row each.
-    pub fn in_detail(&mut self) {
-        self.in_detail = true;
     }
 
     /// Shows a text line by line while it arrives, also without a terminal.
@@ -376,21 +368,7 @@ impl Plain {
                 let text = question::asked(question, *now_unix_ms, &self.zone);
                 self.said("? ", Ink::Bold, &text)
             }
-            Show::Thinking { text, .. } => self.detail("thinking: ", text),
-            Show::Todo { items } => {
-                let done = items.iter().filter(|item| item.state == "completed").count();
-                let now = items.iter().find(|item| item.state == "in_progress").map_or("", |item| item.text.as_str());
-                self.detail("todo: ", &format!("{done} of {} done {now}", items.len()))
-            }
-            Show::Windows { label, five_hour, seven_day } => {
-                let percent =
-                    |share: &Option<f64>| share.map_or("?".to_owned(), |share| format!("{:.0}%", share * 100.0));
-                self.detail(
-                    "",
-                    &format!("{label}: {} of 5 h, {} of 7 days used", percent(five_hour), percent(seven_day)),
-                )
-            }
-            Show::Offers { offers: _ } => String::new(),
+            Show::Thinking { .. } | Show::Todo { .. } | Show::Windows { .. } | Show::Offers { .. } => String::new(),
             Show::Asked { ask } => {
                 self.denials.asked(ask.id, (ask.tool.clone(), ask.target.clone()));
                 self.row("? ", Ink::Bold, &requests::asked(ask))
@@ -413,11 +391,6 @@ impl Plain {
                 String::new()
             }
         }
-    }
-
-    /// A row of additional detail; empty unless `in_detail`.
-    fn detail(&self, lead: &str, text: &str) -> String {
-        if self.in_detail { self.row("  ", Ink::Dim, &format!("{lead}{text}")) } else { String::new() }
     }
 
     /// Enters a phase; true when it differs from the one before.

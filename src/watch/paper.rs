@@ -50,14 +50,7 @@ fn parameters(cell: &Cell) -> String {
         let _ = write!(parameters, ";{code}");
     }
     // The dashboard draws with the terminal's own palette.
-    let colour = [
-        (Color::Red, 31),
-        (Color::Green, 32),
-        (Color::Yellow, 33),
-        (Color::Blue, 34),
-        (Color::Magenta, 35),
-        (Color::Cyan, 36),
-    ];
+    let colour = [(Color::Red, 31), (Color::Green, 32), (Color::Yellow, 33), (Color::Magenta, 35), (Color::Cyan, 36)];
     if let Some((_, code)) = colour.into_iter().find(|(colour, _)| *colour == cell.fg) {
         let _ = write!(parameters, ";{code}");
     }

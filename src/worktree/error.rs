@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::checkpoint::CheckpointError;
+use crate::files::PathError;
 use crate::files::trash::TrashError;
 use crate::git::GitError;
 use crate::journal::LockError;
@@ -111,14 +112,8 @@ pub enum WorktreeError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The system refuses a file or directory.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// The system's error.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// No checkpoint was taken.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -131,7 +126,7 @@ impl From<TrashError> for WorktreeError {
     fn from(error: TrashError) -> Self {
         match error {
             TrashError::Replaced { path } => Self::Replaced { path },
-            TrashError::Io { path, source } => Self::Io { path, source },
+            TrashError::Io(error) => Self::Io(error),
         }
     }
 }
@@ -140,6 +135,6 @@ impl WorktreeError {
     /// An error of the system for this path.
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |source| Self::Io(PathError { path, source })
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::check_id;
 use crate::config::env::CCC_PORT;
-use crate::files::{WORKTREE_RECORD, make_private_dir, read_private, replace_json};
+use crate::files::{PathError, WORKTREE_RECORD, make_private_dir, read_private, replace_json};
 use crate::journal::{FileLock, Holder, LockError};
 use crate::json::from_json;
 
@@ -50,14 +50,8 @@ pub enum PortError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The system refuses a file.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
 }
 
 /// A reservation, format 1.
@@ -112,7 +106,7 @@ impl Ports {
         if own.len() > before {
             let path = self.path(id);
             let reserved = Reserved { version: 1, id: id.to_owned(), ports: own.clone() };
-            replace_json(&path, &reserved, false).map_err(|source| PortError::Io { path, source })?;
+            replace_json(&path, &reserved, false).map_err(PathError::of(path))?;
         }
         own.truncate(count);
         Ok(own)
@@ -149,19 +143,19 @@ impl Ports {
     }
 
     fn lock(&self, holder: &Holder) -> Result<FileLock, PortError> {
-        make_private_dir(&self.dir).map_err(|source| PortError::Io { path: self.dir.clone(), source })?;
+        make_private_dir(&self.dir).map_err(PathError::of(self.dir.clone()))?;
         Ok(FileLock::wait(&self.dir.join("lock"), "the list of reserved ports", holder, WAIT)?)
     }
 
     fn all(&self) -> Result<Vec<Reserved>, PortError> {
-        let entries = fs::read_dir(&self.dir).map_err(|source| PortError::Io { path: self.dir.clone(), source })?;
+        let entries = fs::read_dir(&self.dir).map_err(PathError::of(self.dir.clone()))?;
         Ok(entries.flatten().filter_map(|entry| read(&entry.path())).collect())
     }
 
     fn remove(&self, id: &str) -> Result<(), PortError> {
         let path = self.path(id);
         match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PortError::Io { path, source }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PortError::Io(PathError { path, source })),
             Ok(()) | Err(_) => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ use super::add::{AddStep, add_with};
 use super::remove::{RemoveStep, remove_with};
 use super::*;
 use crate::checkpoint::FILE_LIMIT_BYTES;
+use crate::files::PathError;
 use crate::git::tests::{Ground, Hostile, write};
 use crate::journal::Holder;
 
@@ -226,7 +227,7 @@ fn an_attempt_that_fails_takes_back_what_it_has_made_and_nothing_else() {
     for step in ADD_STEPS {
         let fail = |at| {
             let source = std::io::Error::other("the disk is full");
-            if at == step { Err(WorktreeError::Io { path: "x".into(), source }) } else { Ok(()) }
+            if at == step { Err(WorktreeError::Io(PathError { path: "x".into(), source })) } else { Ok(()) }
         };
         let error = add_with(&fleet.ground.ours(), &fleet.request(&project, "fox"), &mut { fail }).expect_err("failed");
         assert!(error.to_string().contains("the disk is full"), "{step:?}: {error}");
@@ -921,8 +922,8 @@ fn no_program_of_the_repository_is_run_by_a_merge() {
     let commit = |dir: &Path, reference: &str, branch: &str, own: &str| {
         write(&dir.join("src/a.rs"), &format!("{branch}\n"));
         write(&dir.join(own), "x\n");
-        let request = crate::checkpoint::CheckpointRequest::new(dir, reference, "work");
-        let taken = crate::checkpoint::take(&git, &request).expect("taken");
+        let request = crate::checkpoint::tests::CheckpointRequest::new(dir, reference, "work");
+        let taken = crate::checkpoint::tests::take(&git, &request).expect("taken");
         ground.git(&["update-ref", branch, &taken.commit]);
     };
     commit(&tree, "refs/ccc/fox/1", "refs/heads/agent/fox", "fox.rs");

@@ -12,6 +12,7 @@
 mod cli;
 mod control;
 mod conversation;
+mod doc_pages;
 mod fifo;
 mod fleet;
 mod fuzzed;

@@ -55,9 +55,7 @@ fn rejection_step(decision: &Decision) -> Option<&'static str> {
 
 impl World {
     pub(super) fn perform(&mut self, action: Action, at_once: &mut VecDeque<Input>) -> Result<(), Broken> {
-        if self.finish.is_some() {
-            return Err(Law::NothingFollows.broken(format!("{action:?}")));
-        }
+        Law::NothingFollows.broken_if(self.finish.is_some(), || format!("{action:?}"))?;
         match action {
             Action::Spawn(spawn) => at_once.extend(self.spawn(spawn)?),
             Action::Send(send) => return self.send(&send, at_once),
@@ -280,9 +278,8 @@ impl World {
             };
         }
         self.counts.add("taken for hung");
-        if self.rates.bad_step == 0 {
-            return Err(Law::FalseKill.broken(format!("nobody hangs in this night, and yet: {}", decision.why)));
-        }
+        Law::FalseKill
+            .broken_if(self.rates.bad_step == 0, || format!("nobody hangs in this night, and yet: {}", decision.why))?;
         let Timeouts { start_ms, stall_ms, .. } = self.plan.timeouts;
         let agents = self.processes.values().filter(|process| process.role == Role::Agent && !process.ending);
         let too_soon = |process: &Process| {
@@ -432,16 +429,15 @@ impl World {
             let what = format!("a turn is sent to process {}, which never was or is long gone", send.proc);
             return Err(Law::Sense.broken(what));
         };
-        if process.turns_in_transit > 0 {
-            return Err(Law::SentWhileIdle.broken(format!("two turns are sent to process {} at once", send.proc)));
-        }
+        Law::SentWhileIdle.broken_if(process.turns_in_transit > 0, || {
+            format!("two turns are sent to process {} at once", send.proc)
+        })?;
         if process.acts() && process.agent.is_busy() && process.in_transit == 0 {
             let what = format!("a turn is sent to process {}, which is busy and had said so", send.proc);
             return Err(Law::SentWhileIdle.broken(what));
         }
-        if process.ending {
-            return Err(Law::SentWhileIdle.broken(format!("a turn is sent to process {}, which is to end", send.proc)));
-        }
+        Law::SentWhileIdle
+            .broken_if(process.ending, || format!("a turn is sent to process {}, which is to end", send.proc))?;
         (process.asked, process.lost_line) = (true, false);
         (process.moved_us, process.stirred_us) = (now_us, now_us);
         let (alive, role) = (process.acts(), process.role);

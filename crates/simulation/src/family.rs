@@ -153,9 +153,9 @@ impl Family {
     }
 
     fn keeps_before(&mut self, what: &str) -> Result<(), Broken> {
-        if self.keeps && !std::mem::take(&mut self.kept) && self.keeping == 0 {
-            return Err(Law::KeptFirst.broken(format!("{what} is started, and the tree was not kept before")));
-        }
+        Law::KeptFirst.broken_if(self.keeps && !std::mem::take(&mut self.kept) && self.keeping == 0, || {
+            format!("{what} is started, and the tree was not kept before")
+        })?;
         Ok(())
     }
 

@@ -113,9 +113,8 @@ impl Journal {
         }
         // Once the disk has room again, the writer cuts off a half-written line, so the journal may shrink.
         let grows = self.disk.borrow().bytes.len() > self.committed_from;
-        if !self.behind && !grows && news.is_none() {
-            return Err(Law::LossTold.broken("the journal does not grow, and nobody is told".to_owned()));
-        }
+        Law::LossTold
+            .broken_if(!self.behind && !grows && news.is_none(), || "the journal does not grow, and nobody is told")?;
         Ok(news)
     }
 

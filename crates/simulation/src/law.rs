@@ -100,6 +100,11 @@ impl Law {
     pub(super) fn broken(self, what: impl Into<String>) -> Broken {
         Broken { law: self, what: what.into() }
     }
+
+    /// Breaks the law if `is_broken`.
+    pub(super) fn broken_if<T: Into<String>>(self, is_broken: bool, what: impl FnOnce() -> T) -> Result<(), Broken> {
+        if is_broken { Err(self.broken(what())) } else { Ok(()) }
+    }
 }
 
 impl fmt::Display for Law {
@@ -110,7 +115,27 @@ impl fmt::Display for Law {
 
 /// A broken law, and the observation that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Broken {
-    pub(super) law: Law,
+pub(super) struct Broken<L = Law> {
+    pub(super) law: L,
     pub(super) what: String,
+}
+
+/// The laws of nights, or those of fleets.
+pub trait AnyLaw: fmt::Display {
+    /// What a seed makes up.
+    const PLAYED: &'static str;
+    /// What a number names in messages.
+    const NUMBERED: &'static str;
+
+    /// The law of a night as one of these.
+    fn of_night(law: Law) -> Self;
+}
+
+impl AnyLaw for Law {
+    const PLAYED: &'static str = "night";
+    const NUMBERED: &'static str = "seed";
+
+    fn of_night(law: Law) -> Law {
+        law
+    }
 }

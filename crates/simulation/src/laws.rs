@@ -120,9 +120,7 @@ impl Laws {
         }
         session.clone_into(of);
         *times += 1;
-        if *times > 1 {
-            return Err(Law::ExactlyOnce.broken(format!("turn {uuid} reached the model {times} times")));
-        }
+        Law::ExactlyOnce.broken_if(*times > 1, || format!("turn {uuid} reached the model {times} times"))?;
         Ok(())
     }
 
@@ -257,9 +255,7 @@ impl Laws {
         if told.kept {
             return Ok(());
         }
-        if told.refused {
-            return Err(Law::SpentToken.broken(format!("{name} is used, which was refused")));
-        }
+        Law::SpentToken.broken_if(told.refused, || format!("{name} is used, which was refused"))?;
         let holds = |until_ms: i64| {
             self.now_ms < told.due_ms && (1..=BELIEVED_LIMIT_MS).contains(&(until_ms - self.now_unix_ms))
         };
@@ -282,9 +278,8 @@ impl Laws {
         let in_vain = self.in_vain.entry(token.cloned()).or_default();
         in_vain.now += 1;
         in_vain.most = in_vain.most.max(in_vain.now);
-        if times >= most {
-            return Err(Law::AskedAgain.broken(format!("it is asked for the {}th time without an answer", times + 1)));
-        }
+        Law::AskedAgain
+            .broken_if(times >= most, || format!("it is asked for the {}th time without an answer", times + 1))?;
         let doublings = times.checked_sub(ASKED_AT_ONCE).and_then(|over| u32::try_from(over).ok());
         let pause_ms = doublings.map_or(0, |over| (FIRST_PAUSE_MS << over.min(20)).min(LONGEST_PAUSE_MS));
         match since_ms.filter(|&since_ms| since_ms < pause_ms) {
@@ -378,9 +373,7 @@ impl Laws {
 
     /// Records and checks the start of a process.
     pub(super) fn spawn(&mut self, agent: bool, live_agents: usize, max_restarts: u32) -> Result<(), Broken> {
-        if self.interrupted {
-            return Err(Law::Shutdown.broken("a process is started after the user asked for the end"));
-        }
+        Law::Shutdown.broken_if(self.interrupted, || "a process is started after the user asked for the end")?;
         if agent && live_agents > 0 {
             return Err(Law::OneAgent.broken("a second agent is started beside a live one"));
         }
@@ -471,9 +464,8 @@ impl Laws {
         run_ms: u64,
         patience_ms: u64,
     ) -> Result<(), Broken> {
-        if finish.reason.trim().is_empty() {
-            return Err(Law::HonestOutcome.broken(format!("{} without a reason", finish.outcome.as_str())));
-        }
+        Law::HonestOutcome
+            .broken_if(finish.reason.trim().is_empty(), || format!("{} without a reason", finish.outcome.as_str()))?;
         if finish.waited_ms > run_ms {
             return Err(Law::Waited.broken(format!("{} ms waited in a run of {run_ms} ms", finish.waited_ms)));
         }

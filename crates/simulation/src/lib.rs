@@ -49,7 +49,7 @@ use world::World;
 
 pub use counts::Counts;
 pub use fleet::{FleetLaw, FleetNight, FleetSimulator, FleetViolation};
-pub use law::Law;
+pub use law::{AnyLaw, Law};
 
 /// How many of 100,000 nights have work for eight hours. The others are shorter, with more faults per hour.
 const LONG_NIGHTS: u64 = 1_500;
@@ -85,20 +85,20 @@ pub struct Scenario {
 
 /// A law that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub struct Violation {
-    /// The seed of the night. The violation occurs each time this night is played.
+pub struct Violation<L: AnyLaw = Law> {
+    /// The seed of the night or fleet. The violation occurs each time it is played.
     pub seed: u64,
     /// The law.
-    pub law: Law,
+    pub law: L,
     /// The observation that shows the violation.
     pub what: String,
     /// One line for each transition: number, time, phase, iteration, input, actions.
     pub trace: Vec<String>,
 }
 
-impl fmt::Display for Violation {
+impl<L: AnyLaw> fmt::Display for Violation<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {} breaks the law that {}: {}", self.seed, self.law, self.what)?;
+        writeln!(f, "{} {} breaks the law that {}: {}", L::NUMBERED, self.seed, self.law, self.what)?;
         for line in &self.trace {
             writeln!(f, "{line}")?;
         }
@@ -138,14 +138,7 @@ impl Simulator {
     /// Plays the night of this seed and returns its trace, whether or not a law was broken.
     #[must_use]
     pub fn trace(&self, seed: u64) -> Vec<String> {
-        let trace = SharedTrace::default();
-        let end = match self.play(seed, Some(Rc::clone(&trace))) {
-            Ok(night) => format!("{:?}: {}", night.outcome, night.reason),
-            Err(Broken { law, what }) => format!("broken: {law}: {what}"),
-        };
-        let mut lines = trace.borrow_mut().take_lines();
-        lines.push(end);
-        lines
+        traced(|trace| self.play(seed, Some(trace)), |night| format!("{:?}: {}", night.outcome, night.reason))
     }
 
     fn play(&self, seed: u64, trace: Option<SharedTrace>) -> Result<Scenario, Broken> {
@@ -156,16 +149,19 @@ impl Simulator {
 /// The trace of a night that is being played.
 type SharedTrace = Rc<RefCell<Trace>>;
 
-/// Plays a night. If it breaks a law, plays it again to get its trace.
-fn watched(
+/// Plays a night or a fleet. If it breaks a law, plays it again to get its trace.
+fn watched<T, L: AnyLaw>(
     seed: u64,
-    play: impl Fn(Option<SharedTrace>) -> Result<Scenario, Broken>,
-) -> Result<Scenario, Box<Violation>> {
+    play: impl Fn(Option<SharedTrace>) -> Result<T, Broken<L>>,
+) -> Result<T, Box<Violation<L>>> {
     play(None).map_err(|_| {
-        // Traces are costly, so they are written only for a broken night.
+        // Traces are costly, so they are written only for what is broken.
         let trace = SharedTrace::default();
         let Broken { law, what } = match play(Some(Rc::clone(&trace))) {
-            Ok(_) => Law::Replay.broken("the night goes well when it is watched"),
+            Ok(_) => {
+                let what = format!("the {} goes well when it is watched", L::PLAYED);
+                Broken { law: L::of_night(Law::Replay), what }
+            }
             Err(broken) => broken,
         };
         let trace = trace.borrow_mut().take_lines();
@@ -173,10 +169,22 @@ fn watched(
     })
 }
 
+/// Plays a night or a fleet and returns its trace, with its end.
+fn traced<T, L: AnyLaw>(play: impl Fn(SharedTrace) -> Result<T, Broken<L>>, end: impl Fn(&T) -> String) -> Vec<String> {
+    let trace = SharedTrace::default();
+    let end = match play(Rc::clone(&trace)) {
+        Ok(played) => end(&played),
+        Err(Broken { law, what }) => format!("broken: {law}: {what}"),
+    };
+    let mut lines = trace.borrow_mut().take_lines();
+    lines.push(end);
+    lines
+}
+
 /// Turns a panic into a broken law.
-fn guarded(play: impl FnOnce() -> Result<Scenario, Broken>) -> Result<Scenario, Broken> {
-    catch_unwind(AssertUnwindSafe(play))
-        .unwrap_or_else(|_| Err(Law::NoPanic.broken("it panics; what it said stands above")))
+fn guarded<T, L: AnyLaw>(play: impl FnOnce() -> Result<T, Broken<L>>) -> Result<T, Broken<L>> {
+    let panics = || Broken { law: L::of_night(Law::NoPanic), what: "it panics; what it said stands above".to_owned() };
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|_| Err(panics()))
 }
 
 /// Whether the night of this seed has work for eight hours.

@@ -11,9 +11,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ccc::cli::{CliError, Context, ErrorKind, ExitCode};
+use ccc::cli::{CliError, Context, ExitCode, Printer};
 use clap::Parser;
-use simulation::{Counts, Law, Scenario, Simulator, Violation, is_long};
+use simulation::{AnyLaw, Counts, Law, Scenario, Simulator, Violation, is_long};
 
 /// How many nights a thread plays before it reports.
 const CHUNK: u64 = 64;
@@ -23,6 +23,11 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 const NAMED: usize = 20;
 /// A night of eight hours has at least this virtual time, in milliseconds.
 const EIGHT_HOURS_MS: u64 = 8 * 3_600_000;
+/// The names of sums.
+const EIGHT_HOURS: &str = "nights of eight hours";
+const VIRTUAL_MS: &str = "virtual time in milliseconds";
+/// Those of a night that have a row each.
+const SUMS: [&str; 6] = ["transitions", "processes", "stops judged", "restarts", "rotations", "deaths of ccc"];
 
 /// Play nights that seeds make up: virtual time, scripted agents, and faults at rates that the seed draws.
 ///
@@ -64,41 +69,30 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     if range.is_empty() { Err("there is no seed in this range".to_owned()) } else { Ok(range) }
 }
 
-/// Sums over many nights; the order in which they were played does not matter.
-#[derive(Debug, Clone, Default)]
-struct Totals {
-    nights: u64,
-    eight_hours: u64,
-    virtual_ms: u64,
-    transitions: u64,
-    processes: u64,
-    iterations: u64,
-    restarts: u64,
-    rotations: u64,
-    deaths: u64,
+/// Sums over many nights or fleets; the order in which they were played does not matter.
+struct Totals<L> {
+    played: u64,
+    /// The numbers of what was played, by name.
+    sums: Counts,
     outcomes: Counts,
-    faults: Counts,
+    events: Counts,
     broken: u64,
-    /// The first broken nights, by seed.
-    named: BTreeMap<u64, (Law, String)>,
+    /// The first broken ones, by seed.
+    named: BTreeMap<u64, (L, String)>,
 }
 
-impl Totals {
-    fn add(&mut self, played: Result<Scenario, Box<Violation>>) {
-        self.nights += 1;
+impl<L> Default for Totals<L> {
+    fn default() -> Totals<L> {
+        let (sums, outcomes, events) = (Counts::default(), Counts::default(), Counts::default());
+        Totals { played: 0, sums, outcomes, events, broken: 0, named: BTreeMap::new() }
+    }
+}
+
+impl<L: AnyLaw> Totals<L> {
+    fn add<T>(&mut self, played: Result<T, Box<Violation<L>>>, sum: impl FnOnce(&mut Self, T)) {
+        self.played += 1;
         match played {
-            Ok(night) => {
-                self.eight_hours += u64::from(night.virtual_ms >= EIGHT_HOURS_MS);
-                self.virtual_ms += night.virtual_ms;
-                self.transitions += night.steps;
-                self.processes += u64::from(night.processes);
-                self.iterations += u64::from(night.iterations);
-                self.restarts += u64::from(night.restarts);
-                self.rotations += u64::from(night.rotations);
-                self.deaths += u64::from(night.deaths);
-                self.outcomes.add(night.outcome.map_or("lost journal", |outcome| outcome.as_str()));
-                self.faults.merge(&night.faults);
-            }
+            Ok(played) => sum(self, played),
             Err(violation) => {
                 self.broken += 1;
                 self.named.insert(violation.seed, (violation.law, violation.what));
@@ -107,18 +101,11 @@ impl Totals {
         }
     }
 
-    fn merge(&mut self, others: Totals) {
-        self.nights += others.nights;
-        self.eight_hours += others.eight_hours;
-        self.virtual_ms += others.virtual_ms;
-        self.transitions += others.transitions;
-        self.processes += others.processes;
-        self.iterations += others.iterations;
-        self.restarts += others.restarts;
-        self.rotations += others.rotations;
-        self.deaths += others.deaths;
+    fn merge(&mut self, others: Totals<L>) {
+        self.played += others.played;
+        self.sums.merge(&others.sums);
         self.outcomes.merge(&others.outcomes);
-        self.faults.merge(&others.faults);
+        self.events.merge(&others.events);
         self.broken += others.broken;
         self.named.extend(others.named);
         self.keep_first();
@@ -130,34 +117,33 @@ impl Totals {
         }
     }
 
-    fn summary(&self, seeds: &Range<u64>) -> String {
-        let rows = [
-            ("seeds", format!("{}..{}", seeds.start, seeds.end)),
-            ("nights", format!("{}, of eight hours {}", grouped(self.nights), grouped(self.eight_hours))),
-            ("simulated hours", grouped(self.virtual_ms / 3_600_000)),
-            ("transitions", grouped(self.transitions)),
-            ("processes", grouped(self.processes)),
-            ("stops judged", grouped(self.iterations)),
-            ("restarts", grouped(self.restarts)),
-            ("rotations", grouped(self.rotations)),
-            ("deaths of ccc", grouped(self.deaths)),
-            ("outcomes", list(&self.outcomes)),
-            ("faults", list(&self.faults)),
-            ("broken", grouped(self.broken)),
-        ];
+    /// A row with this sum.
+    fn row(&self, sum: &'static str) -> (&'static str, String) {
+        (sum, grouped(self.sums.of(sum)))
+    }
+
+    fn simulated_hours(&self) -> String {
+        grouped(self.sums.of(VIRTUAL_MS) / 3_600_000)
+    }
+
+    /// The table of these rows, between the seeds and the counters.
+    fn summary(&self, seeds: &Range<u64>, rows: Vec<(&str, String)>, events: &str) -> String {
+        let before = [("seeds", format!("{}..{}", seeds.start, seeds.end))];
+        let after =
+            [("outcomes", list(&self.outcomes)), (events, list(&self.events)), ("broken", grouped(self.broken))];
         let mut text = String::new();
-        for (head, value) in rows {
+        for (head, value) in before.into_iter().chain(rows).chain(after) {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{head:<16} {value}");
         }
         text
     }
 
-    /// The list of broken nights, and the command that shows a night.
+    /// The list of the broken ones.
     fn breaches(&self) -> String {
         let mut text = String::new();
         for (seed, (law, what)) in &self.named {
-            let _ = writeln!(text, "seed {seed} breaks the law that {law}: {what}");
+            let _ = writeln!(text, "{} {seed} breaks the law that {law}: {what}", L::NUMBERED);
         }
         let unnamed = self.broken.saturating_sub(self.named.len() as u64);
         if unnamed > 0 {
@@ -165,6 +151,39 @@ impl Totals {
         }
         text
     }
+
+    /// Fails if a law was broken, after the list of the broken ones and the trace of the first. `command` shows it again.
+    fn verdict(
+        &self,
+        trace: impl Fn(u64) -> Vec<String>,
+        command: &str,
+        printer: &Printer,
+    ) -> Result<ExitCode, CliError> {
+        let Some((seed, (law, _))) = self.named.first_key_value() else { return Ok(ExitCode::COMPLETED) };
+        printer.data(&format!("\n{}\n", self.breaches()));
+        trace(*seed).iter().for_each(|line| printer.line(line));
+        let (broken, played, one) = (self.broken, self.played, L::PLAYED);
+        Err(CliError::failed(format!("{broken} of {played} {one}s are broken; seed {seed} breaks the law that {law}"))
+            .hint(format!("see that {one} again: cargo run --release -p simulation -- {command} {seed}")))
+    }
+}
+
+/// Shows one night or fleet, and fails if it breaks a law.
+fn show<T, L: AnyLaw>(
+    lines: &[String],
+    played: Result<T, Box<Violation<L>>>,
+    printer: &Printer,
+) -> Result<ExitCode, CliError> {
+    lines.iter().for_each(|line| printer.line(line));
+    let broken = |violation: Box<Violation<L>>| {
+        CliError::failed(format!("{} {} breaks the law that {}", L::NUMBERED, violation.seed, violation.law))
+    };
+    played.map(|_| ExitCode::COMPLETED).map_err(broken)
+}
+
+/// How many threads play.
+fn jobs(wanted: Option<NonZeroUsize>) -> usize {
+    wanted.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
 /// The counters in one line.
@@ -191,54 +210,50 @@ fn run(args: SimulateArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     let simulator = Simulator::new();
     if let Some(seed) = args.trace {
-        for line in simulator.trace(seed) {
-            printer.line(line);
-        }
-        return match simulator.simulate(seed) {
-            Ok(_) => Ok(ExitCode::COMPLETED),
-            Err(violation) => Err(failed(format!("seed {seed} breaks the law that {}", violation.law))),
-        };
+        return show(&simulator.trace(seed), simulator.simulate(seed), printer);
     }
-    let jobs = args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let jobs = jobs(args.jobs);
     let (totals, elapsed) = play_all(&simulator, &args, jobs, context);
-    printer.data(&totals.summary(&args.seeds));
+    let nights = format!("{}, of eight hours {}", grouped(totals.played), grouped(totals.sums.of(EIGHT_HOURS)));
+    let mut rows = vec![("nights", nights), ("simulated hours", totals.simulated_hours())];
+    rows.extend(SUMS.map(|sum| totals.row(sum)));
+    printer.data(&totals.summary(&args.seeds, rows, "faults"));
     let per_minute = |count: u64| count as f64 / elapsed.as_secs_f64().max(1e-9) * 60.0;
     printer.line(format_args!(
         "{:<16} {:.0} nights and {:.0} simulated hours a minute on {jobs} thread(s), in {:.1} s",
         "speed",
-        per_minute(totals.nights),
-        per_minute(totals.virtual_ms) / 3_600_000.0,
+        per_minute(totals.played),
+        per_minute(totals.sums.of(VIRTUAL_MS)) / 3_600_000.0,
         elapsed.as_secs_f64(),
     ));
-    let Some((seed, (law, _))) = totals.named.first_key_value() else { return Ok(ExitCode::COMPLETED) };
-    printer.data(&format!("\n{}\n", totals.breaches()));
-    for line in simulator.trace(*seed) {
-        printer.line(line);
+    totals.verdict(|seed| simulator.trace(seed), "--trace", printer)
+}
+
+fn sum(totals: &mut Totals<Law>, night: Scenario) {
+    let Scenario { steps, processes, iterations, restarts, rotations, deaths, .. } = night;
+    totals.sums.add_times(EIGHT_HOURS, u64::from(night.virtual_ms >= EIGHT_HOURS_MS));
+    totals.sums.add_times(VIRTUAL_MS, night.virtual_ms);
+    let others = [processes, iterations, restarts, rotations, deaths].map(u64::from);
+    for (sum, times) in SUMS.into_iter().zip([steps].into_iter().chain(others)) {
+        totals.sums.add_times(sum, times);
     }
-    Err(failed(format!(
-        "{} of {} nights are broken; seed {seed} breaks the law that {law}",
-        totals.broken, totals.nights
-    ))
-    .hint(format!("see that night again: cargo run --release -p simulation -- --trace {seed}")))
+    totals.outcomes.add(night.outcome.map_or("lost journal", |outcome| outcome.as_str()));
+    totals.events.merge(&night.faults);
 }
 
-fn failed(message: String) -> CliError {
-    CliError::new(ErrorKind::Failed, message)
-}
-
-fn play_all(simulator: &Simulator, args: &SimulateArgs, jobs: usize, context: &Context) -> (Totals, Duration) {
+fn play_all(simulator: &Simulator, args: &SimulateArgs, jobs: usize, context: &Context) -> (Totals<Law>, Duration) {
     let play = |chunk: Range<u64>| {
         let mut totals = Totals::default();
         for seed in chunk.filter(|&seed| !args.eight_hours || is_long(seed)) {
-            totals.add(simulator.simulate(seed));
+            totals.add(simulator.simulate(seed), sum);
         }
         totals
     };
-    let tell = |totals: &Totals| {
+    let tell = |totals: &Totals<Law>| {
         context.printer.talk(format_args!(
             "{} nights, {} simulated hours, {} broken",
-            grouped(totals.nights),
-            grouped(totals.virtual_ms / 3_600_000),
+            grouped(totals.played),
+            totals.simulated_hours(),
             grouped(totals.broken)
         ));
     };
@@ -299,7 +314,7 @@ fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMED, Totals, grouped, seeds};
+    use super::{NAMED, SUMS, Totals, grouped, seeds, sum};
     use simulation::{Law, Simulator, Violation};
 
     #[test]
@@ -322,16 +337,17 @@ mod tests {
         let broken = |seed| Box::new(Violation { seed, law: Law::OneAgent, what: "two".to_owned(), trace: Vec::new() });
         let (mut forth, mut back) = (Totals::default(), Totals::default());
         for seed in 0..20u64 {
-            forth.add(simulator.simulate(seed));
-            back.add(simulator.simulate(19 - seed));
+            forth.add(simulator.simulate(seed), sum);
+            back.add(simulator.simulate(19 - seed), sum);
         }
         for seed in 100..130u64 {
-            forth.add(Err(broken(seed)));
+            forth.add(Err(broken(seed)), sum);
             let mut one = Totals::default();
-            one.add(Err(broken(229 - seed)));
+            one.add(Err(broken(229 - seed)), sum);
             back.merge(one);
         }
-        assert_eq!(forth.summary(&(0..20)), back.summary(&(0..20)));
+        let rows = |totals: &Totals<Law>| SUMS.map(|sum| totals.row(sum)).to_vec();
+        assert_eq!(forth.summary(&(0..20), rows(&forth), "faults"), back.summary(&(0..20), rows(&back), "faults"));
         assert_eq!(forth.breaches(), back.breaches());
         assert_eq!((forth.named.len(), forth.broken), (NAMED, 30));
         assert!(forth.breaches().starts_with("seed 100 breaks the law that at most one agent"), "{}", forth.breaches());

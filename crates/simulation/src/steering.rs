@@ -177,9 +177,7 @@ impl Steering {
             // ccc may have died before it showed what its journal contains.
             None => is_gone && self.began_again,
         };
-        if !was_open {
-            return Err(Law::AskedOnce.broken(format!("request {} is settled, which is not open", ask.0)));
-        }
+        Law::AskedOnce.broken_if(!was_open, || format!("request {} is settled, which is not open", ask.0))?;
         if how == SettledHow::Policy && self.clients > 0 {
             let what = format!("request {} is denied for want of somebody, and {} attend", ask.0, self.clients);
             return Err(Law::NobodyDenies.broken(what));
@@ -283,9 +281,9 @@ impl Steering {
 
     /// Checks the reply that it is too late to take this message back: it was sent, or is the next to be sent.
     pub(super) fn is_too_late(&mut self, key: &str) -> Result<(), Broken> {
-        if self.waiting.iter().skip(1).any(|(waiting, _)| waiting == key) {
-            return Err(Law::WordsOnce.broken(format!("{key} waits behind other words, and cannot be taken back")));
-        }
+        Law::WordsOnce.broken_if(self.waiting.iter().skip(1).any(|(waiting, _)| waiting == key), || {
+            format!("{key} waits behind other words, and cannot be taken back")
+        })?;
         Ok(())
     }
 
@@ -306,9 +304,7 @@ impl Steering {
         self.stops = false;
         let before = self.sent.replace((send.proc, send.turn.clone()));
         let may_be_there = before.is_some_and(|(_, turn)| turn == send.turn);
-        if self.paused {
-            return Err(Law::Paused.broken(format!("the run is paused, and a turn is sent ({kind:?})")));
-        }
+        Law::Paused.broken_if(self.paused, || format!("the run is paused, and a turn is sent ({kind:?})"))?;
         if let Some(taken_back) = self.taken_back.iter().find(|taken_back| text.contains(taken_back.as_str())) {
             return Err(Law::WordsOnce.broken(format!("what the user took back is said: {taken_back}")));
         }

@@ -109,7 +109,7 @@ fn a_violation_names_its_seed_its_law_and_the_night_so_far() {
 
 #[test]
 fn a_panic_is_a_broken_law() {
-    let broken = guarded(|| panic!("told to"));
+    let broken = guarded::<Scenario, Law>(|| panic!("told to"));
     assert_eq!(broken.expect_err("caught").law, Law::NoPanic);
 }
 

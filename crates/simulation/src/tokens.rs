@@ -69,9 +69,8 @@ impl World {
             let what = format!("the credential of process {proc} is exchanged, which never was or is long gone");
             return Err(Law::Sense.broken(what));
         };
-        if process.ending {
-            return Err(Law::Sense.broken(format!("the credential of process {proc} is exchanged, which is to end")));
-        }
+        Law::Sense
+            .broken_if(process.ending, || format!("the credential of process {proc} is exchanged, which is to end"))?;
         self.laws.uses(Some(&token))?;
         process.exchange = Some(token.clone());
         process.unproven = true;

@@ -315,15 +315,13 @@ impl World {
             return Ok(());
         }
         let over = |since_us: u64, within_us: u64| self.now_us > since_us.saturating_add(within_us);
-        if self.steps > MAX_STEPS {
-            return Err(Law::Ends.broken(format!("no end after {MAX_STEPS} transitions")));
-        }
+        Law::Ends.broken_if(self.steps > MAX_STEPS, || format!("no end after {MAX_STEPS} transitions"))?;
         if !self.faults_on && over(self.faults_stopped_us, MUST_END_WITHIN_US) {
             return Err(Law::Ends.broken(format!("the run goes on (phase {})", self.core.phase())));
         }
-        if self.interrupted_us.is_some_and(|us| over(us, SHUTDOWN_WITHIN_US)) {
-            return Err(Law::Shutdown.broken(format!("a minute later it is still {}", self.core.phase())));
-        }
+        Law::Shutdown.broken_if(self.interrupted_us.is_some_and(|us| over(us, SHUTDOWN_WITHIN_US)), || {
+            format!("a minute later it is still {}", self.core.phase())
+        })?;
         Ok(())
     }
 
@@ -371,9 +369,8 @@ impl World {
     pub(super) fn timer(&mut self) -> Result<(), Broken> {
         let second = self.now_us / 1_000_000;
         self.timers = if self.timers.0 == second { (second, self.timers.1 + 1) } else { (second, 1) };
-        if self.timers.1 > MAX_TIMERS_A_SECOND {
-            return Err(Law::BusyLoop.broken(format!("{} timer events in a second", self.timers.1)));
-        }
+        Law::BusyLoop
+            .broken_if(self.timers.1 > MAX_TIMERS_A_SECOND, || format!("{} timer events in a second", self.timers.1))?;
         for _ in 0..MAX_IDLE_TIMERS {
             self.feed(Input::Elapsed { unix_ms: self.wall_ms() })?;
             let overdue = self.core.poll_timeout().is_some_and(|tick| tick.0 <= self.now_us);

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::agent::AgentKind;
 use crate::cli::subcommand::run::{RunArgs, behind_dashes, prepare};
-use crate::cli::{CliError, Context, ErrorKind, misuse, steer};
+use crate::cli::{CliError, Context, misuse, steer};
 use crate::config::Settings;
 use crate::tasks::{TaskEntry, TaskOptions};
 
@@ -59,9 +59,7 @@ impl RunOptions {
             (args.conversation || args.run_id.is_some(), "this option", "it is ccc's own"),
         ];
         if let Some((_, option, why)) = refused.into_iter().find(|(given, _, _)| *given) {
-            return Err(
-                CliError::new(ErrorKind::Usage, format!("{option} cannot be given to the runs of a list")).hint(why)
-            );
+            return Err(CliError::usage(format!("{option} cannot be given to the runs of a list")).hint(why));
         }
         Ok(RunOptions {
             max_cost_usd: layer.budgets.max_cost_usd.map(crate::config::Cost::usd),
@@ -174,7 +172,7 @@ fn parsed(
     let typed = ["ccc", "--supervisor", "-p", task].into_iter().map(OsString::from);
     let typed: Vec<OsString> = typed.chain(words.iter().map(OsString::from)).collect();
     let no_option = || {
-        CliError::new(ErrorKind::Usage, "what follows the two dashes are no options of a run")
+        CliError::usage("what follows the two dashes are no options of a run")
             .hint("for example: ccc night tasks.md -- --check \"make test\"")
     };
     let refused = |error: clap::Error| {

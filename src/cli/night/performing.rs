@@ -19,7 +19,7 @@ use super::showing::{Shown, bounds_in_words, end_in_words, name_of, pause_in_wor
 use super::wanted::Wanted;
 use crate::agenda::{EndWhy, Facts, Found, Headroom, ListBounds, Listed, Stage, Step, WaitWhy};
 use crate::cli::subcommand::run::refuse_past;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, awake, keeper_world, zone};
+use crate::cli::{CliError, Context, ExitCode, Paint, awake, keeper_world, zone};
 use crate::config::{Reserve, Settings, Until};
 use crate::core::shell;
 use crate::driver;
@@ -105,8 +105,7 @@ impl<'a> Night<'a> {
         let state = &context.dirs()?.state;
         let here = context.cwd()?;
         let cwd = here.canonicalize().map_err(|error| {
-            CliError::new(ErrorKind::Environment, format!("{}: {error}", here.display()))
-                .hint("change to a directory that exists")
+            CliError::environment(format!("{}: {error}", here.display())).hint("change to a directory that exists")
         })?;
         let file = wanted.file;
         let (source, list, dir) = if file == Path::new("-") {
@@ -132,14 +131,11 @@ impl<'a> Night<'a> {
         if record.cwd != cwd {
             let words = |path: &Path| shell::quoted(&path.display().to_string());
             let list = record.list.as_deref().map_or_else(|| "-".to_owned(), words);
-            return Err(CliError::new(
-                ErrorKind::Usage,
-                format!("the tasks of this list are worked in {}", record.cwd.display()),
-            )
-            .hint(format!(
-                "to continue there: cd {} && ccc night {list}; to begin anew here: ccc night {list} --again",
-                words(&record.cwd)
-            )));
+            return Err(CliError::usage(format!("the tasks of this list are worked in {}", record.cwd.display()))
+                .hint(format!(
+                    "to continue there: cd {} && ccc night {list}; to begin anew here: ccc night {list} --again",
+                    words(&record.cwd)
+                )));
         }
         let options = RunOptions::read(&wanted.run_options, &wanted.typed, root, context)?;
         let (sender, events) = channel();
@@ -201,12 +197,11 @@ impl<'a> Night<'a> {
         self.record.updated_unix_ms = driver::unix_ms();
         self.record.typed = self.to_go_on();
         self.dir.write(&self.record).map_err(|error| {
-            CliError::new(ErrorKind::Io, error.to_string())
-                .hint("free some disk space, or set CCC_STATE_DIR to another directory")
+            CliError::io(error).hint("free some disk space, or set CCC_STATE_DIR to another directory")
         })?;
         let sender = self.sender.clone();
         driver::at_each_end(move || drop(sender.send(Event::Asked)))
-            .map_err(|error| CliError::new(ErrorKind::Failed, format!("signals cannot be handled: {error}")))?;
+            .map_err(|error| CliError::failed(format!("signals cannot be handled: {error}")))?;
         let why = self.work();
         let code = self.end(&why);
         drop(lock);
@@ -246,10 +241,10 @@ impl<'a> Night<'a> {
                 continue;
             }
             if !place.is_dir() {
-                return Err(CliError::new(
-                    ErrorKind::Environment,
-                    format!("there is no directory {}, in which a task of the list is to be worked", place.display()),
-                )
+                return Err(CliError::environment(format!(
+                    "there is no directory {}, in which a task of the list is to be worked",
+                    place.display()
+                ))
                 .hint("correct `cwd` in the list"));
             }
             if place == cwd && self.dry_run {
@@ -649,12 +644,13 @@ impl<'a> Night<'a> {
                     .list
                     .as_ref()
                     .map_or_else(String::new, |list| format!(" {}", shell::quoted(&list.display().to_string())));
-                CliError::new(ErrorKind::Usage, format!("another ccc works on {name}{who}")).hint(format!(
+                CliError::usage(format!("another ccc works on {name}{who}")).hint(format!(
                     "a task that you add to the list is taken up there; to see how it stands: ccc night --status{file}"
                 ))
             }
-            LockError::Io { .. } => CliError::new(ErrorKind::Io, error.to_string())
-                .hint("make the state directory writable, or set CCC_STATE_DIR to another one"),
+            LockError::Io { .. } => {
+                CliError::io(error).hint("make the state directory writable, or set CCC_STATE_DIR to another one")
+            }
         }
     }
 

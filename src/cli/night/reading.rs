@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use crate::cli::{CliError, Context, ErrorKind};
+use crate::cli::{CliError, Context};
 use crate::files::{self, ReadFault, TASK_LIST};
 use crate::tasks::{List, ListFault, read_list};
 
 /// The list on stdin, and its bytes.
 pub(super) fn list_on_stdin(context: &Context) -> Result<(List, Vec<u8>), CliError> {
     let bytes = context.stdin.read_up_to(TASK_LIST.limit_bytes + 1).map_err(|error| {
-        CliError::new(ErrorKind::Usage, format!("stdin cannot be read: {error}")).hint("give a file: ccc night FILE")
+        CliError::usage(format!("stdin cannot be read: {error}")).hint("give a file: ccc night FILE")
     })?;
     if bytes.len() as u64 > TASK_LIST.limit_bytes {
         return Err(unusable("stdin", &ReadFault::TooLarge { kind: TASK_LIST }));
@@ -31,7 +31,7 @@ fn unusable(name: &str, fault: &ReadFault) -> CliError {
         ReadFault::NotAFile { .. } => "give a text file; to read from a pipe: ccc night -",
         ReadFault::Missing | ReadFault::Dangling | ReadFault::LeadsOut | ReadFault::Unreadable(_) => fault.advice(),
     };
-    CliError::new(ErrorKind::Usage, format!("{name} {fault}")).hint(advice)
+    CliError::usage(format!("{name} {fault}")).hint(advice)
 }
 
 fn unreadable(name: &str, fault: &ListFault) -> CliError {
@@ -43,5 +43,5 @@ fn unreadable(name: &str, fault: &ListFault) -> CliError {
             "the list begins with [ and so is read as JSON, such as: [\"TASK\", {\"task\": \"TASK\", \"max_iterations\": 5}]"
         }
     };
-    CliError::new(ErrorKind::Usage, format!("{name} {fault}")).hint(advice)
+    CliError::usage(format!("{name} {fault}")).hint(advice)
 }

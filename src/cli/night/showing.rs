@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::looking::as_it_stands;
 use crate::agenda::{End, EndWhy, GaveWay, Stage, Task};
 use crate::cli::start::state_hint;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, zone};
+use crate::cli::{CliError, Context, ExitCode, zone};
 use crate::core::{bound_in_words, shell};
 use crate::driver;
 use crate::fleet::State;
@@ -54,7 +54,7 @@ pub(in crate::cli) fn status(file: Option<&Path>, json: bool, context: &Context)
 }
 
 fn none(message: &str) -> CliError {
-    CliError::new(ErrorKind::Usage, message).hint("to work through a list: ccc night FILE")
+    CliError::usage(message).hint("to work through a list: ccc night FILE")
 }
 
 /// What is remembered about a list.
@@ -63,16 +63,15 @@ fn none(message: &str) -> CliError {
 /// When it cannot be read.
 pub(super) fn read(night: &NightDir) -> Result<Option<NightRecord>, CliError> {
     night.read().map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string())
+        CliError::io(error)
             .hint("to forget what was done of this list, and work it from its beginning: ccc night FILE --again")
     })
 }
 
 /// The lists at work; without one, the last one.
 fn latest(state: &Path) -> Result<Vec<(NightDir, NightRecord)>, CliError> {
-    let all = NightDir::all(state).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", state.display())).hint(state_hint(&error))
-    })?;
+    let all = NightDir::all(state)
+        .map_err(|error| CliError::io(format!("{}: {error}", state.display())).hint(state_hint(&error)))?;
     let read = |night: NightDir| night.read().ok().flatten().map(|record| (night, record));
     let mut nights: Vec<(NightDir, NightRecord)> = all.into_iter().filter_map(read).collect();
     sort_by_key(&mut nights, |(_, record)| std::cmp::Reverse(record.updated_unix_ms));

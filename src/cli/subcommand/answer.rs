@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::answering::{Open, is_yes_or_no};
 use crate::cli::steer::{self, Ordered};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::control::protocol::Request;
 use crate::core::{Ruling, shell};
 use crate::ui::clean;
@@ -54,9 +54,7 @@ pub fn run(args: AnswerArgs, context: &Context) -> Result<ExitCode, CliError> {
     let wanted = all.iter().rfind(|open| args.request == "last" || open.number().to_string() == args.request);
     let Some(open) = wanted else {
         if steer::has_interface(&run) {
-            return Err(CliError::new(
-                ErrorKind::Failed,
-                format!("the agent's own interface asks the user of run {} in its terminal (--native)", run.id()),
+            return Err(CliError::failed(format!("the agent's own interface asks the user of run {} in its terminal (--native)", run.id()),
             )
             .hint(format!(
                 "answer there; to interrupt the agent instead: ccc interrupt {id}; to say something: ccc send {id} TEXT",
@@ -69,12 +67,11 @@ pub fn run(args: AnswerArgs, context: &Context) -> Result<ExitCode, CliError> {
         };
         let see = format!("to see the requests: ccc attach {}", run.id());
         let hint = all.last().map_or(see.clone(), |last| format!("to answer: {}; {see}", example(run.id(), last)));
-        return Err(CliError::new(ErrorKind::Failed, message).hint(hint));
+        return Err(CliError::failed(message).hint(hint));
     };
     let request = request(open, &args).map_err(|why| {
         let (id, example) = (run.id(), example(run.id(), open));
-        CliError::new(ErrorKind::Usage, why)
-            .hint(format!("an answer that fits: {example}; to see the whole request: ccc attach {id}"))
+        CliError::usage(why).hint(format!("an answer that fits: {example}; to see the whole request: ccc attach {id}"))
     })?;
     let done = in_words(&request);
     let reply = client.call(&request).map_err(|error| steer::unreachable(&error))?;

@@ -7,9 +7,7 @@ use clap::Args;
 
 use crate::attach::{self, AttachEnd, AttachSetup, EndReason};
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{
-    CliError, Context, ErrorKind, ExitCode, continue_interactively, detach, inside, lines, notifying, steer,
-};
+use crate::cli::{CliError, Context, ExitCode, continue_interactively, detach, inside, lines, notifying, steer};
 use crate::config::Flags;
 use crate::config::env::CCC_PLAIN;
 use crate::core::{Outcome, WhenLeft};
@@ -117,11 +115,10 @@ pub(in crate::cli) fn converse(
         Err(code) => return Ok(code),
     };
     if let Some(fault) = ready.fault {
-        return Err(CliError::new(ErrorKind::Io, format!("the conversation cannot begin: {fault}"))
+        return Err(CliError::io(format!("the conversation cannot begin: {fault}"))
             .hint("free some disk space, or set CCC_STATE_DIR to another directory"));
     }
-    let run = RunDir::at(&context.dirs()?.state, &ready.run_id)
-        .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+    let run = RunDir::at(&context.dirs()?.state, &ready.run_id).map_err(CliError::failed)?;
     match mode {
         ConversationMode::Screen(terminal) => at_terminal(run, false, terminal, flags, context),
         ConversationMode::Lines => lines::converse(&run, false, command.is_none().then_some(GREETING), context),

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::checkpoint::{self, Summary};
-use crate::cli::kept::{KeptRun, failed};
+use crate::cli::kept::KeptRun;
 use crate::cli::{CliError, Context, ExitCode, steer, zone};
 use crate::ui::{clean, format};
 
@@ -36,7 +36,7 @@ pub fn run(args: CheckpointsArgs, context: &Context) -> Result<ExitCode, CliErro
         let changed = before
             .map(|before| checkpoint::summary(&kept.git, &kept.repository.shared(), before, &entry.tree))
             .transpose()
-            .map_err(|error| failed(&error))?;
+            .map_err(CliError::failed)?;
         before = Some(&entry.tree);
         if args.json {
             let changed = changed.as_ref();

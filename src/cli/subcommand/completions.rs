@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::Shell;
 use clap_complete::env::Shells;
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::config::env::CCC_COMPLETE;
 
 /// Print a completion script for a shell.
@@ -30,14 +30,13 @@ pub struct CompletionsArgs {
 /// # Errors
 /// When the shell has none.
 pub fn run(args: CompletionsArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let failed = |why: String| CliError::new(ErrorKind::Failed, why);
     let shells = Shells::builtins();
     let name = args.shell.to_string();
-    let shell = shells.completer(&name).ok_or_else(|| failed(format!("there is no script for {name}")))?;
+    let shell = shells.completer(&name).ok_or_else(|| CliError::failed(format!("there is no script for {name}")))?;
     let mut script = Vec::new();
     shell
         .write_registration(CCC_COMPLETE, "ccc", "ccc", "ccc", &mut script)
-        .map_err(|error| failed(format!("the script cannot be written: {error}")))?;
+        .map_err(|error| CliError::failed(format!("the script cannot be written: {error}")))?;
     context.printer.bytes(&script);
     Ok(ExitCode::COMPLETED)
 }

@@ -9,7 +9,7 @@ use super::run::{PlanParts, plan};
 use crate::cli::credentials::RunTokens;
 use crate::cli::presentation::Presentation;
 use crate::cli::start::{RunRequest, begin};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::config::prompt::BUILT_IN;
 use crate::config::{
     CheckEntry, Consents, Dirs, Env, Flags, Layer, Notify, OutputFormat, Project, Provider, Span, Transport, resolve,
@@ -39,14 +39,13 @@ pub struct DemoArgs {
 /// When its project cannot be written or the run cannot begin.
 pub fn run(args: DemoArgs, context: &Context) -> Result<ExitCode, CliError> {
     let io = |error: std::io::Error| {
-        CliError::new(ErrorKind::Io, format!("the demonstration's project cannot be written: {error}"))
+        CliError::io(format!("the demonstration's project cannot be written: {error}"))
             .hint("set TMPDIR to a writable directory")
     };
     let dir = tempfile::Builder::new().prefix("ccc-demo-").tempdir().map_err(io)?.keep();
     let dir = dir.canonicalize().map_err(io)?;
-    let scenario = scenario::prepare(&dir).map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string()).hint("install git, and set TMPDIR to a writable directory")
-    })?;
+    let scenario = scenario::prepare(&dir)
+        .map_err(|error| CliError::io(error).hint("install git, and set TMPDIR to a writable directory"))?;
     let program = std::env::current_exe().map_err(io)?;
     // The user's own configuration must not affect the demonstration's project.
     let layer = Layer {

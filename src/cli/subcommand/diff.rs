@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::checkpoint::{self, Summary};
-use crate::cli::kept::{KeptRun, Range, failed, refuse_outside};
+use crate::cli::kept::{KeptRun, Range, refuse_outside};
 use crate::cli::{CliError, Context, ExitCode, agent_tree, steer};
 use crate::fleet::AgentRecord;
 use crate::ui::clean;
@@ -79,10 +79,10 @@ pub fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, CliError> {
             let place = kept.repository.shared();
             if counts {
                 let sums = checkpoint::summary(&kept.git, &place, &from, &to);
-                Shown::Counts(sums.map_err(|error| failed(&error))?)
+                Shown::Counts(sums.map_err(CliError::failed)?)
             } else {
                 let patch = checkpoint::diff(&kept.git, &place, &from, &to, &paths);
-                Shown::Patch(patch.map_err(|error| failed(&error))?)
+                Shown::Patch(patch.map_err(CliError::failed)?)
             }
         }
     };

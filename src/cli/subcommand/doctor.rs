@@ -20,8 +20,8 @@ use crate::driver::unix_ms;
 use crate::guard::{find_sandbox, named};
 use crate::keeper;
 use crate::process::{
-    Cancel, CommandEnding, CommandErrors, CommandSpec, Inhibitor, Lacking, Limiter, Limiting, Means, ScopeLimits,
-    Walls, run_command,
+    Cancel, CommandEnding, CommandErrors, CommandResult, CommandSpec, Inhibitor, Lacking, Limiter, Limiting, Means,
+    ScopeLimits, Walls, run_command,
 };
 use crate::tokens::usage::Judged;
 use crate::tokens::{Credential, Keychain, ProbeVerdict, SharedTokens, without_credentials};
@@ -465,6 +465,12 @@ fn room(load: &Load, limits: &RoomLimits) -> Option<Finding> {
     })
 }
 
+/// Runs this command to its end.
+fn tried(spec: &CommandSpec) -> Result<CommandResult, String> {
+    let cancel = Cancel::new().map_err(|error| error.to_string())?;
+    run_command(spec, &cancel).map_err(|error| error.to_string())
+}
+
 /// Which walls this system has, found out by raising them.
 fn walls(settings: &Settings) -> Finding {
     const SUBJECT: &str = "walls";
@@ -531,9 +537,7 @@ fn agent_sandbox(resolved: Option<&Resolved>, context: &Context, dirs: &Dirs, pr
         errors: CommandErrors::Apart { tail_limit_bytes: 4096 },
         ..CommandSpec::shell("", dir.path().to_owned())
     };
-    let tried = Cancel::new().map_err(|error| error.to_string());
-    let tried = tried.and_then(|cancel| run_command(&spec, &cancel).map_err(|error| error.to_string()));
-    Some(match tried {
+    Some(match tried(&spec) {
         Ok(result) if result.exit.code == Some(0) => {
             match kind.sandbox_in_force(&String::from_utf8_lossy(&result.tail)) {
                 Some(true) => Finding::ok(SUBJECT, "the agent's CLI says that it is in force (sandbox_enabled: true)"),
@@ -637,9 +641,7 @@ fn keep_awake(settings: &Settings, context: &Context) -> Option<Finding> {
     let works = format!("{name} keeps the machine awake while runs work");
     let Some((program, args)) = inhibitor.trial() else { return Some(Finding::ok(SUBJECT, works)) };
     let spec = CommandSpec { program, args, env, timeout: INHIBITOR_TIMEOUT, ..CommandSpec::shell("", "/".into()) };
-    let tried = Cancel::new().map_err(|error| error.to_string());
-    let tried = tried.and_then(|cancel| run_command(&spec, &cancel).map_err(|error| error.to_string()));
-    Some(match tried {
+    Some(match tried(&spec) {
         Ok(result) if result.exit.code == Some(0) => Finding::ok(SUBJECT, works),
         Ok(result) => {
             let said = String::from_utf8_lossy(&result.tail);
@@ -671,9 +673,7 @@ fn git(context: &Context, project: &Project) -> Finding {
         errors: CommandErrors::Apart { tail_limit_bytes: 0 },
         ..CommandSpec::shell("", project.cwd.clone())
     };
-    let inside = Cancel::new().map_err(|error| error.to_string());
-    let inside = inside.and_then(|cancel| run_command(&spec, &cancel).map_err(|error| error.to_string()));
-    match inside {
+    match tried(&spec) {
         Ok(result) if result.ending == CommandEnding::TimedOut => Finding::warn(
             SUBJECT,
             format!("git did not answer within {}s in {} and was ended", GIT_TIMEOUT.as_secs(), project.cwd.display()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use crate::cli::agent::roster;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::driver;
 use crate::fleet::{Agent, Queued, State};
 use crate::ui::{clean, format};
@@ -48,7 +48,7 @@ pub fn run(args: EventsArgs, context: &Context) -> Result<ExitCode, CliError> {
         tell(agent, is_change.then(driver::unix_ms), args.json, context);
         !context.printer.reader_has_gone()
     })
-    .map_err(|error| CliError::new(ErrorKind::Io, format!("the agents cannot be followed: {error}")))?;
+    .map_err(|error| CliError::io(format!("the agents cannot be followed: {error}")))?;
     Ok(ExitCode::COMPLETED)
 }
 

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use clap::Args;
 
 use crate::cli::recording::journal_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::journal::{JournalInput, JournalReader, RunKind, decisions, run_kind};
 use crate::ui::{clean, format};
 
@@ -30,16 +30,15 @@ pub struct ExplainArgs {
 /// When there is no such run, or its journal cannot be read.
 pub fn run(args: ExplainArgs, context: &Context) -> Result<ExitCode, CliError> {
     let journal = journal_of(args.run.as_deref(), "explain", context)?;
-    let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
-    match run_kind(&journal).map_err(|error| failed(&error))? {
+    match run_kind(&journal).map_err(CliError::failed)? {
         RunKind::Agent => {
-            let reader = JournalReader::open(&journal).map_err(|error| failed(&error))?;
-            let plan = reader.plan().map_err(|error| failed(&error))?;
+            let reader = JournalReader::open(&journal).map_err(CliError::failed)?;
+            let plan = reader.plan().map_err(CliError::failed)?;
             tell(reader, (&plan.run_id, &plan.cwd), ("task", &plan.task), context)
         }
         RunKind::Command => {
-            let reader = JournalReader::open_command(&journal).map_err(|error| failed(&error))?;
-            let plan = reader.command_plan().map_err(|error| failed(&error))?;
+            let reader = JournalReader::open_command(&journal).map_err(CliError::failed)?;
+            let plan = reader.command_plan().map_err(CliError::failed)?;
             tell(reader, (&plan.run_id, &plan.cwd), ("command", &plan.command.join(" ")), context)
         }
     }
@@ -57,7 +56,7 @@ fn tell<R: BufRead, I: JournalInput>(
     printer.line(format_args!("{about}: {}", clean::one_line(subject, WHY_CHARS)));
     let mut day = None;
     for told in decisions(reader) {
-        let told = told.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+        let told = told.map_err(CliError::failed)?;
         let today = told.unix_ms.map(|unix_ms| format::date(unix_ms, &zone));
         if today != day
             && let Some(today) = &today

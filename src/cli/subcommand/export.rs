@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::replay::outputs;
 use crate::cli::recording::journal_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
+use crate::cli::{CliError, Context, ExitCode, inside};
 use crate::core::Tick;
 use crate::driver::{self, CopyError};
 use crate::journal::export::Private;
@@ -67,11 +67,8 @@ pub fn run(args: ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
     inside::refuse("export", context)?;
     let journal = journal_of(Some(&args.run), "export", context)?;
     if args.keep_text && args.format != ExportFormat::Fixture {
-        return Err(CliError::new(
-            ErrorKind::Usage,
-            "--keep-text needs --format fixture; a terminal recording always keeps all texts",
-        )
-        .hint(format!("type: ccc export {} --format fixture --keep-text -o DIR", args.run)));
+        return Err(CliError::usage("--keep-text needs --format fixture; a terminal recording always keeps all texts")
+            .hint(format!("type: ccc export {} --format fixture --keep-text -o DIR", args.run)));
     }
     match args.format {
         ExportFormat::Asciicast => asciicast(&journal, &args, context),
@@ -80,11 +77,10 @@ pub fn run(args: ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
 }
 
 fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
-    let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
     let style = Style { colour: true, live: true, wraps: true, columns: COLUMNS };
     let mut shown: Vec<(Tick, String)> = Vec::new();
-    outputs(journal, style, |tick, piece| shown.push((tick, piece.text.clone()))).map_err(|error| failed(&error))?;
-    let rebuilt = driver::rebuild(journal, |_, _| {}).map_err(|error| failed(&error))?;
+    outputs(journal, style, |tick, piece| shown.push((tick, piece.text.clone()))).map_err(CliError::failed)?;
+    let rebuilt = driver::rebuild(journal, |_, _| {}).map_err(CliError::failed)?;
     let header = CastHeader {
         cols: COLUMNS,
         rows: ROWS,
@@ -94,7 +90,7 @@ fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) ->
     };
     let mut out = Vec::new();
     write_asciicast(&mut out, &header, shown.iter().map(|(tick, text)| (*tick, text.as_str())), None)
-        .map_err(|error| failed(&error))?;
+        .map_err(CliError::failed)?;
     match &args.output {
         Some(path) => {
             let into = context.cwd()?.join(path);
@@ -104,7 +100,7 @@ fn asciicast(journal: &std::path::Path, args: &ExportArgs, context: &Context) ->
                 } else {
                     "give a writable file with -o"
                 };
-                CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint(hint)
+                CliError::io(format!("{}: {error}", path.display())).hint(hint)
             })?;
             context.printer.talk(format_args!("written: {} ({} bytes, asciicast v3)", path.display(), out.len()));
         }
@@ -128,14 +124,12 @@ fn write_recording(into: &std::path::Path, bytes: &[u8], force: bool) -> std::io
 /// Writes the copy, and checks that it replays with the same decisions.
 fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> Result<ExitCode, CliError> {
     let Some(output) = &args.output else {
-        return Err(CliError::new(ErrorKind::Usage, "--format fixture needs a directory to write to")
+        return Err(CliError::usage("--format fixture needs a directory to write to")
             .hint("give it with -o: ccc export RUN --format fixture -o DIR"));
     };
-    let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
     let into = context.cwd()?.join(output);
     let io = |error: std::io::Error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", into.display()))
-            .hint("give a directory that does not exist yet with -o")
+        CliError::io(format!("{}: {error}", into.display())).hint("give a directory that does not exist yet with -o")
     };
     if fs::symlink_metadata(&into).is_ok() {
         return Err(io(std::io::ErrorKind::AlreadyExists.into()));
@@ -147,7 +141,7 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
     let private = if args.keep_text { Some(private(context)?) } else { None };
     let copied = driver::copy_run(journal, making.path(), private.as_ref()).map_err(|error| {
         let error_is_otherwise = matches!(error, CopyError::Otherwise { .. });
-        let error = failed(&error);
+        let error = CliError::failed(error);
         match (error_is_otherwise, args.keep_text) {
             (true, false) => error.hint(format!(
                 "nothing was written; to keep the texts: ccc export {} --format fixture --keep-text -o {}",
@@ -158,10 +152,13 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
             (false, _) => error,
         }
     })?;
-    let comparison = driver::compare(&copied.dir.journal()).map_err(|error| failed(&error))?;
+    let comparison = driver::compare(&copied.dir.journal()).map_err(CliError::failed)?;
     if let Some(difference) = comparison.difference {
-        return Err(failed(&format_args!("in the copy the decision at entry {} would be different", difference.n))
-            .hint("nothing was written; this is a bug in ccc: please report it"));
+        return Err(CliError::failed(format_args!(
+            "in the copy the decision at entry {} would be different",
+            difference.n
+        ))
+        .hint("nothing was written; this is a bug in ccc: please report it"));
     }
     fs::rename(copied.dir.path(), &into).map_err(io)?;
     context.printer.line(into.display());
@@ -170,7 +167,7 @@ fn fixture(journal: &std::path::Path, args: &ExportArgs, context: &Context) -> R
             "entries {} to {} are missing in the journal: the copy ends before them",
             gap.from, gap.to
         ));
-    } else if let Some(difference) = driver::compare(journal).map_err(|error| failed(&error))?.difference {
+    } else if let Some(difference) = driver::compare(journal).map_err(CliError::failed)?.difference {
         let n = difference.n;
         context.printer.talk(format_args!("from entry {n} on, this ccc decides differently than the recorded run"));
         context.printer.talk("the copy contains the decisions of this ccc");

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use clap::Args;
 
 use crate::cli::event_printer::EventPrinter;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, steer};
+use crate::cli::{CliError, Context, ExitCode, inside, steer};
 use crate::control::protocol::{Event, Hello};
 use crate::control::{Client, ClientError};
 use crate::journal::RunDir;
@@ -77,7 +77,7 @@ pub fn run(args: FollowArgs, context: &Context) -> Result<ExitCode, CliError> {
                 printer.history(Some(since), Some(from))?;
             }
             Some(Event::Gone { why }) => {
-                return Err(CliError::new(ErrorKind::Failed, format!("the run disconnected this reader: {why}"))
+                return Err(CliError::failed(format!("the run disconnected this reader: {why}"))
                     .hint(format!("to see all of it: ccc follow {} --since 0", run.id())));
             }
             Some(event @ (Event::Show(_) | Event::Words { .. } | Event::Unknown(_))) => {

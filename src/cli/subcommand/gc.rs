@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::agent::record_error;
 use crate::cli::agent_tree::Unmade;
 use crate::cli::start::state_error;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, pruning, removal};
+use crate::cli::{CliError, Context, ExitCode, agent_tree, inside, pruning, removal};
 use crate::config::Flags;
 use crate::core::Outcome;
 use crate::driver;
@@ -86,10 +86,7 @@ pub fn run(args: GcArgs, context: &Context) -> Result<ExitCode, CliError> {
     let git = pruning::git(context)?;
     old_runs(&args, &git, &mut failed, context)?;
     references(&args, &git, &mut failed, context)?;
-    if failed.is_empty() {
-        return Ok(ExitCode::COMPLETED);
-    }
-    Err(CliError::new(ErrorKind::Failed, format!("not removed: {}", failed.join(", "))))
+    CliError::unless_none("not removed", &failed)
 }
 
 /// What would become of the working tree of an agent that is removed for this reason.

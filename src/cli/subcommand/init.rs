@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Args;
 use rustix::fs::OFlags;
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::config::prompt::{BUILT_IN, FILE_NAME};
 
 /// Write SUPERVISOR.md and .ccc.json into the project, to be edited.
@@ -58,12 +58,12 @@ pub fn run(args: InitArgs, context: &Context) -> Result<ExitCode, CliError> {
     if !args.force
         && let Some((path, _, _)) = files.iter().find(|(path, _, _)| exists(path))
     {
-        return Err(CliError::new(ErrorKind::Usage, format!("{} already exists; nothing was written", path.display()))
+        return Err(CliError::usage(format!("{} already exists; nothing was written", path.display()))
             .hint("edit it, or overwrite both files: ccc init --force"));
     }
     for (path, text, advice) in files {
         write(&path, text, args.force).map_err(|error| {
-            CliError::new(ErrorKind::Io, format!("{} cannot be written: {error}", path.display()))
+            CliError::io(format!("{} cannot be written: {error}", path.display()))
                 .hint("make the directory writable, or run `ccc init` elsewhere")
         })?;
         context.printer.line(format_args!("wrote {}", path.display()));

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::agent::roster;
 use crate::cli::keeper_world::{KeeperWorld, rules};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, queue, zone};
+use crate::cli::{CliError, Context, ExitCode, inside, queue, zone};
 use crate::driver;
 use crate::files::open_private;
 use crate::journal::LockError;
@@ -93,7 +93,7 @@ pub fn run(args: KeeperArgs, context: &Context) -> Result<ExitCode, CliError> {
         What::Start => {
             inside::refuse("keeper start", context)?;
             let started = keeper::start(&context.dirs()?.state);
-            started.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+            started.map_err(CliError::failed)?;
             Ok(ExitCode::COMPLETED)
         }
         What::Run(args) => {
@@ -110,26 +110,25 @@ fn be_keeper(args: &RunKeeperArgs, context: &Context) -> Result<ExitCode, CliErr
         // For a service manager that is no failure.
         Err(LockError::Held { .. }) if args.revive => return Ok(ExitCode::COMPLETED),
         Err(error @ LockError::Held { .. }) => {
-            return Err(CliError::new(ErrorKind::Usage, error.to_string()).hint("to see it: ccc keeper"));
+            return Err(CliError::usage(error).hint("to see it: ccc keeper"));
         }
         Err(error @ LockError::Io { .. }) => {
-            return Err(CliError::new(ErrorKind::Io, error.to_string())
-                .hint("make it writable, or set CCC_STATE_DIR to another directory"));
+            return Err(CliError::io(error).hint("make it writable, or set CCC_STATE_DIR to another directory"));
         }
     };
     if args.hosted {
         let path = keeper::log_file(state);
         let log = open_private(&path, OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND);
-        let host = log.and_then(|log| process::detach(&log)).map_err(|error| {
-            CliError::new(ErrorKind::Failed, format!("{}: the keeper cannot detach: {error}", path.display()))
-        })?;
+        let host = log
+            .and_then(|log| process::detach(&log))
+            .map_err(|error| CliError::failed(format!("{}: the keeper cannot detach: {error}", path.display())))?;
         host.ready("the keeper works");
     }
     let mut world = KeeperWorld::new(context, args.revive, args.grace_ms).with_step(args.step_ms);
     let kept = keeper::keep(state, args.revive, &mut world);
     drop(lock);
     kept.map_err(|error| {
-        CliError::new(ErrorKind::Failed, error.to_string())
+        CliError::failed(error)
             .hint("use the newest ccc, or remove the file: then nothing is remembered of earlier limits")
     })?;
     Ok(ExitCode::COMPLETED)
@@ -137,9 +136,7 @@ fn be_keeper(args: &RunKeeperArgs, context: &Context) -> Result<ExitCode, CliErr
 
 fn status(as_json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let state = &context.dirs()?.state;
-    let unusable = |error: String| {
-        CliError::new(ErrorKind::Io, error).hint("the keeper moves a damaged file aside when it starts")
-    };
+    let unusable = |error: String| CliError::io(error).hint("the keeper moves a damaged file aside when it starts");
     let notes = Notes::read(state).map_err(|error| unusable(error.to_string()))?;
     let upkeep = notes.upkeep();
     let now = driver::unix_ms();
@@ -227,7 +224,7 @@ fn service(context: &Context) -> Result<(Manager, PathBuf), CliError> {
 }
 
 fn io_error(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint("check the permissions of its directory")
+    CliError::io(format!("{}: {error}", path.display())).hint("check the permissions of its directory")
 }
 
 fn install(as_json: bool, context: &Context) -> Result<ExitCode, CliError> {

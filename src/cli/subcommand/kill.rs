@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::agent::record_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, removal, steer, trust};
+use crate::cli::{CliError, Context, ExitCode, inside, removal, steer, trust};
 use crate::fleet::Agent;
 
 /// Remove agents: end their runs at once, and remove their working trees.
@@ -60,14 +60,10 @@ pub(super) fn agreed(yes: bool, question: &str, command: &str, context: &Context
         return Ok(());
     }
     if !trust::somebody_is_there(context) {
-        return Err(CliError::new(ErrorKind::Usage, format!("`ccc {command}` asks first, and nobody can answer"))
+        return Err(CliError::usage(format!("`ccc {command}` asks first, and nobody can answer"))
             .hint("to do it without being asked, add --yes to the same command"));
     }
-    if trust::says_yes(question, context) {
-        Ok(())
-    } else {
-        Err(CliError::new(ErrorKind::Usage, "nothing was changed"))
-    }
+    if trust::says_yes(question, context) { Ok(()) } else { Err(CliError::usage("nothing was changed")) }
 }
 
 /// Removes one agent, and says what is left.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::agent::roster;
 use crate::cli::overlap::{Overlap, overlaps};
 use crate::cli::standing::{self, Standing};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, keeper_world, queue, zone};
+use crate::cli::{CliError, Context, ExitCode, keeper_world, queue, zone};
 use crate::driver;
 use crate::fleet::{Agent, AgentRecord, State};
 use crate::journal::RunSummary;
@@ -114,7 +114,7 @@ fn listed(rows: &[(usize, &Agent)], context: &Context) -> Result<serde_json::Val
             also_changed_by: others(agent.dir.id()),
         })
         .collect();
-    serde_json::to_value(&listed).map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))
+    serde_json::to_value(&listed).map_err(CliError::failed)
 }
 
 /// What those wait for that have not started yet.
@@ -161,10 +161,7 @@ struct Listed<'a> {
 /// When they cannot be written as JSON.
 pub(super) fn print(rows: &[(usize, &Agent)], json: bool, context: &Context) -> Result<ExitCode, CliError> {
     if json {
-        let text = serde_json::to_string_pretty(&listed(rows, context)?)
-            .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-        context.printer.json(text);
-        return Ok(ExitCode::COMPLETED);
+        return context.printer.only_json(&listed(rows, context)?);
     }
     if rows.is_empty() {
         context.printer.talk("there are no agents; to start one: ccc new \"TASK\"");

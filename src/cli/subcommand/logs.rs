@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use clap::Args;
 
 use crate::agent::Role;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, pager, steer, zone};
+use crate::cli::{CliError, Context, ExitCode, inside, pager, steer, zone};
 use crate::control::protocol::Hello;
 use crate::control::{Client, ClientError};
 use crate::journal::{JournalReader, LogEntry, ReadError, RunDir, RunKind, RunLog, Written, Wrote, run_kind};
@@ -77,15 +77,15 @@ pub fn run(args: &LogsArgs, context: &Context) -> Result<ExitCode, CliError> {
     let run = steer::find_begun_or_last(args.run.as_deref(), context)?;
     inside::may_read(&run, "logs", context)?;
     let failed = |error: &ReadError| {
-        let failed = CliError::new(ErrorKind::Failed, error.to_string());
+        let failed = CliError::failed(error);
         let has_none = matches!(error, ReadError::NoHeader { .. });
         if has_none { failed.hint(format!("to see how it stands: ccc status {}", run.id())) } else { failed }
     };
     if run_kind(&run.journal()).map_err(|error| failed(&error))? == RunKind::Command {
-        return Err(CliError::new(
-            ErrorKind::Usage,
-            format!("run {} is one of `ccc supervise`: its output goes to its terminal and is not kept", run.id()),
-        )
+        return Err(CliError::usage(format!(
+            "run {} is one of `ccc supervise`: its output goes to its terminal and is not kept",
+            run.id()
+        ))
         .hint(format!("to see what ccc did: ccc explain {}", run.id())));
     }
     // Before the journal is read, so that nothing falls between.
@@ -152,7 +152,7 @@ fn follow(
         });
         read_bytes = now_bytes;
         print(&shown, args.json, context);
-        read.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+        read.map_err(CliError::failed)?;
         if context.printer.reader_has_gone() || is_over {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Command};
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 
 /// Print the manual page: `ccc man | man -l -`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -22,15 +22,14 @@ pub fn run(args: ManArgs, mut root: Command, context: &Context) -> Result<ExitCo
         None => root,
         Some(name) => {
             root.find_subcommand(name).filter(|command| !command.is_hide_set()).cloned().ok_or_else(|| {
-                CliError::new(ErrorKind::Usage, format!("there is no command `{name}`"))
-                    .hint("to list the commands: ccc --help")
+                CliError::usage(format!("there is no command `{name}`")).hint("to list the commands: ccc --help")
             })?
         }
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(command)
         .render(&mut page)
-        .map_err(|error| CliError::new(ErrorKind::Io, format!("the manual page cannot be written: {error}")))?;
+        .map_err(|error| CliError::io(format!("the manual page cannot be written: {error}")))?;
     context.printer.bytes(&page);
     Ok(ExitCode::COMPLETED)
 }

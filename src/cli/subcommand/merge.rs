@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::agent::{record_of, roster};
 use crate::cli::merge_checks::MergeChecks;
 use crate::cli::publishing::{self, Again, Proposal};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, dead_run, inside, steer};
+use crate::cli::{CliError, Context, ExitCode, agent_tree, dead_run, inside, steer};
 use crate::control::Client;
 use crate::control::protocol::{Hello, Request};
 use crate::core::Outcome;
@@ -97,7 +97,7 @@ pub fn run(args: MergeArgs, context: &Context) -> Result<ExitCode, CliError> {
         let dir = steer::find_begun(named, context)?;
         let record = record_of(&dir, named)?;
         if !is_own(&record) {
-            return Err(CliError::new(ErrorKind::Usage, format!("{} is not a worker of yours", record.name))
+            return Err(CliError::usage(format!("{} is not a worker of yours", record.name))
                 .hint("an agent merges only its own workers: ccc merge --all"));
         }
         agents.push((dir, record));
@@ -174,7 +174,7 @@ fn ended(left: &[(&str, Vec<&str>)]) -> Result<ExitCode, CliError> {
     if left.is_empty() {
         return Ok(ExitCode::COMPLETED);
     }
-    Err(CliError::new(ErrorKind::Failed, left.join("; ")))
+    Err(CliError::failed(left.join("; ")))
 }
 
 /// What became of one agent's work.

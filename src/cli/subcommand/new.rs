@@ -13,7 +13,7 @@ use crate::cli::start::RunRequest;
 use crate::cli::start::state_error;
 use crate::cli::subcommand::run::{self, Claim, RunArgs};
 use crate::cli::task::{self, TaskSource};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, spooled};
+use crate::cli::{CliError, Context, ExitCode, inside, spooled};
 use crate::config::{OutputFormat, Project, Settings};
 use crate::core::Plan;
 use crate::fleet::{AgentRecord, Role};
@@ -176,20 +176,22 @@ fn started_by(manager: &RunDir, args: &NewArgs, typed: &[OsString], context: &Co
     };
     let at = typed.iter().position(|word| word == "new").map_or(typed.len(), |at| at + 1);
     let mut words = typed.get(at..).unwrap_or_default().to_vec();
+    take_file_out(&mut words);
+    words.retain(|word| word != "--json");
+    inside::new(manager, &words, task, args.json, context)
+}
+
+fn take_file_out(words: &mut Vec<OsString>) {
     if let Some(at) = words.iter().position(|word| word == "--prompt-file") {
         words.drain(at..words.len().min(at + 2));
     }
-    words.retain(|word| word != "--json" && !word.to_string_lossy().starts_with("--prompt-file="));
-    inside::new(manager, &words, task, args.json, context)
+    words.retain(|word| !word.to_string_lossy().starts_with("--prompt-file="));
 }
 
 /// The arguments, with the task read from this file instead of stdin.
 fn with_file(typed: &[OsString], file: &std::path::Path) -> Vec<OsString> {
     let mut typed = typed.to_vec();
-    if let Some(at) = typed.iter().position(|word| word == "--prompt-file") {
-        typed.drain(at..typed.len().min(at + 2));
-    }
-    typed.retain(|word| !word.to_string_lossy().starts_with("--prompt-file="));
+    take_file_out(&mut typed);
     let at = typed.iter().position(|word| word == "new").map_or(typed.len(), |at| at + 1);
     typed.splice(at..at, [OsString::from("--prompt-file"), file.as_os_str().to_owned()]);
     typed
@@ -228,7 +230,7 @@ fn told(ready: &Ready, form: OutputFormat, context: &Context) -> Result<(), CliE
 /// The run of one agent, in this process.
 fn host(args: &NewArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.task.as_ref().is_some_and(|task| task.trim().is_empty()) {
-        return Err(CliError::new(ErrorKind::Usage, "the task is empty").hint("give a task: ccc new \"TASK\""));
+        return Err(CliError::usage("the task is empty").hint("give a task: ccc new \"TASK\""));
     }
     let wish = Wish {
         name: args.name.clone(),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Command, ValueEnum};
 
 use crate::cli::night::{self, Night, Wanted};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
+use crate::cli::{CliError, Context, ExitCode, inside};
 use crate::config::{Cost, Percent, Until};
 
 /// Work through a list of tasks, one after the other, each as a run of its own.
@@ -74,7 +74,7 @@ pub enum OnFailure {
 /// When the list or an option is wrong, another ccc works on the list, or nothing can be remembered.
 pub fn run(args: NightArgs, typed: &[OsString], root: &Command, context: &Context) -> Result<ExitCode, CliError> {
     if args.json && !args.status && !args.dry_run {
-        return Err(CliError::new(ErrorKind::Usage, "--json needs --status or --dry-run")
+        return Err(CliError::usage("--json needs --status or --dry-run")
             .hint("for the output of the runs as JSON, put it behind the two dashes: -- --output-format stream-json"));
     }
     if args.status {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use redaction::Redactor;
 use serde_json::json;
 
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, inside, notifying, steer};
+use crate::cli::{CliError, Context, ExitCode, Paint, inside, notifying, steer};
 use crate::config::{Flags, Notify, NotifyEntry, NotifyWay};
 use crate::core::shell::quoted;
 use crate::core::{Finish, Outcome};
@@ -99,14 +99,14 @@ pub fn run(args: NotifyArgs, context: &Context) -> Result<ExitCode, CliError> {
 
 fn courier(redactor: Redactor, context: &Context) -> Result<Courier, CliError> {
     notifying::courier(redactor, context)
-        .ok_or_else(|| CliError::new(ErrorKind::Environment, "there is no home directory, or no descriptor is left"))
+        .ok_or_else(|| CliError::environment("there is no home directory, or no descriptor is left"))
 }
 
 /// The entries, of which there is one.
 fn entries(context: &Context) -> Result<Notify, CliError> {
     let notify = context.settings(Flags::default())?.settings.notify;
     if notify.entries().is_empty() {
-        return Err(CliError::new(ErrorKind::Usage, "nobody is told: your configuration has no entry in `notify`")
+        return Err(CliError::usage("nobody is told: your configuration has no entry in `notify`")
             .hint("to see how an entry is written: ccc help notify"));
     }
     Ok(notify)
@@ -135,7 +135,7 @@ fn test(args: &TestArgs, context: &Context) -> Result<ExitCode, CliError> {
     let entries: Vec<&NotifyEntry> = all.iter().filter(wanted).collect();
     if let (Some(name), true) = (&args.name, entries.is_empty()) {
         let names: Vec<String> = all.iter().map(|entry| quoted(&entry.name)).collect();
-        return Err(CliError::new(ErrorKind::Usage, format!("`notify` has no entry {}", quoted(name)))
+        return Err(CliError::usage(format!("`notify` has no entry {}", quoted(name)))
             .hint(format!("its entries are {}", names.join(", "))));
     }
     let courier = courier(Redactor::new(), context)?;
@@ -161,10 +161,7 @@ fn test(args: &TestArgs, context: &Context) -> Result<ExitCode, CliError> {
             failed.push(entry.name.as_str());
         }
     }
-    if failed.is_empty() {
-        return Ok(ExitCode::COMPLETED);
-    }
-    Err(CliError::new(ErrorKind::Failed, format!("not told: {}", failed.join(", "))))
+    CliError::unless_none("not told", &failed)
 }
 
 fn print(entry: &NotifyEntry, result: &Result<String, String>, json: bool, context: &Context) {

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::kill::{agreed, removed};
 use crate::cli::agent::roster;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, removal};
+use crate::cli::{CliError, Context, ExitCode, inside, removal};
 use crate::files::make_private_dir;
 use crate::journal::RunDir;
 use crate::keeper;
@@ -51,9 +51,8 @@ pub fn run(args: NukeArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     if failed.is_empty() {
         end_keeper(state);
-        return Ok(ExitCode::COMPLETED);
     }
-    Err(CliError::new(ErrorKind::Failed, format!("not removed: {}", failed.join(", "))).hint("to list them: ccc list"))
+    CliError::unless_none("not removed", &failed).map_err(|error| error.hint("to list them: ccc list"))
 }
 
 /// Moves a run to the archive.
@@ -61,7 +60,7 @@ fn archive(run: &RunDir, state: &std::path::Path) -> Result<(), CliError> {
     let dir = removal::archive_dir(state);
     let moved = make_private_dir(&dir).and_then(|()| std::fs::rename(run.path(), dir.join(run.id())));
     moved.map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: cannot be moved to {}: {error}", run.path().display(), dir.display()))
+        CliError::io(format!("{}: cannot be moved to {}: {error}", run.path().display(), dir.display()))
             .hint("free some disk space, or move it by hand")
     })
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::agent::InterfaceArgs;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, Printer, credentials, inside, misuse, trust};
+use crate::cli::{CliError, Context, ExitCode, Paint, Printer, credentials, inside, misuse, trust};
 use crate::config::{EnvValue, Flags, NamedProvider, Project, Settings, TokenPlace, agent};
 use crate::driver;
 use crate::files::replace_json;
@@ -94,8 +94,7 @@ pub fn run(args: ProvidersArgs, context: &Context) -> Result<ExitCode, CliError>
             inside::refuse("providers use", context)?;
             find(&settings, &name)?;
             CurrentProvider::new(&context.dirs()?.state).choose(&name).map_err(|error| {
-                CliError::new(ErrorKind::Io, error.to_string())
-                    .hint("make it writable, or set CCC_STATE_DIR to another directory")
+                CliError::io(error).hint("make it writable, or set CCC_STATE_DIR to another directory")
             })?;
             context.printer.talk(format_args!("`ccc` alone starts the agent under {name} from now on"));
             Ok(ExitCode::COMPLETED)
@@ -119,7 +118,7 @@ fn find<'a>(settings: &'a Settings, name: &str) -> Result<&'a NamedProvider, Cli
 
 fn unknown(settings: &Settings, name: &str) -> CliError {
     let names: Vec<&str> = settings.providers.names().collect();
-    let error = CliError::new(ErrorKind::Usage, format!("there is no provider `{name}`"));
+    let error = CliError::usage(format!("there is no provider `{name}`"));
     match (similar::get_close_matches(name, &names, 3, misuse::LIKENESS).as_slice(), names.as_slice()) {
         ([], []) => error.hint("add it to `providers` in ccc.json; for an example: ccc help providers"),
         ([], _) => error.hint(format!("known: {}; to list them: ccc providers", names.join(", "))),
@@ -403,7 +402,7 @@ pub(in crate::cli) fn with_option(
     let names: Vec<&str> = providers.names().chain(commands).collect();
     match similar::get_close_matches(word.as_str(), &names, 1, misuse::LIKENESS).first() {
         Some(near) if providers.get(near).is_some() => {
-            Err(CliError::new(ErrorKind::Usage, format!("there is no command and no provider `{word}`"))
+            Err(CliError::usage(format!("there is no command and no provider `{word}`"))
                 .hint(format!("did you mean `ccc {near}`?")))
         }
         Some(_) | None => Ok(args),
@@ -420,13 +419,11 @@ pub(in crate::cli) fn start(name: &str, args: &[String], context: &Context) -> R
     let entry = find(&settings, name)?;
     let kind = settings.agent.kind.0;
     let InterfaceArgs { rest, settings: users, setting_sources, choose_model } = kind.read_interface_args(args);
-    let provided = provided(name, entry, users.as_deref(), &settings, context)?.map_err(|fault| {
-        CliError::new(ErrorKind::Configuration, fault.to_string())
-            .hint("correct it; for an example: ccc help providers")
-    })?;
+    let provided = provided(name, entry, users.as_deref(), &settings, context)?
+        .map_err(|fault| CliError::configuration(fault).hint("correct it; for an example: ccc help providers"))?;
     if let Some(several) = provided.gives_several() {
         let message = format!("the provider {name} cannot be used: {several}");
-        return Err(CliError::new(ErrorKind::Configuration, message).hint(
+        return Err(CliError::configuration(message).hint(
             "keep only one of them in its `env` and `settings.env`, because the agent would silently choose one",
         ));
     }
@@ -444,7 +441,7 @@ pub(in crate::cli) fn start(name: &str, args: &[String], context: &Context) -> R
     }
     let conflicts = conflicts_in_words(name, &found.conflicts);
     if !conflicts.is_empty() {
-        return Err(CliError::new(ErrorKind::Configuration, conflicts.join("; "))
+        return Err(CliError::configuration(conflicts.join("; "))
             .hint("remove them there (ccc does not change the agent's settings), or remove them from the provider"));
     }
     let program = agent::locate(kind, settings.agent.path.as_deref().map(Path::new), &context.env, dirs, &project.cwd)?;
@@ -452,7 +449,7 @@ pub(in crate::cli) fn start(name: &str, args: &[String], context: &Context) -> R
     remove_settings_files(&files);
     let file = files.join(format!("{SETTINGS_FILE}{}.json", std::process::id()));
     let in_force = provided.settings().map(|value| {
-        let failed = |error: std::io::Error| CliError::new(ErrorKind::Io, format!("{}: {error}", file.display()));
+        let failed = |error: std::io::Error| CliError::io(format!("{}: {error}", file.display()));
         replace_json(&file, &value, false).map_err(failed).map(|()| file.display().to_string())
     });
     let in_force = in_force.transpose()?;
@@ -460,11 +457,11 @@ pub(in crate::cli) fn start(name: &str, args: &[String], context: &Context) -> R
     let mut all = kind.args_of_provider(in_force.as_deref(), model);
     all.extend(provided.args().iter().cloned());
     all.extend(rest);
-    let env = provided.environment(&context.env, &settings).map_err(|error| {
-        CliError::new(ErrorKind::Environment, error.to_string()).hint(format!("correct it, then type: ccc {name}"))
-    })?;
+    let env = provided
+        .environment(&context.env, &settings)
+        .map_err(|error| CliError::environment(error).hint(format!("correct it, then type: ccc {name}")))?;
     let error = process::exec(&program, &all, env);
-    Err(CliError::new(ErrorKind::Environment, format!("{} cannot be started: {error}", program.display()))
+    Err(CliError::environment(format!("{} cannot be started: {error}", program.display()))
         .hint(format!("set the path of the agent's program: CCC_AGENT=PATH ccc {name}")))
 }
 
@@ -510,7 +507,7 @@ pub(in crate::cli) fn start_current(args: &[String], context: &Context) -> Optio
     match name() {
         Ok(Some(name)) => Some(start(&name, args, context)),
         Ok(None) if args.is_empty() => None,
-        Ok(None) => Some(Err(CliError::new(ErrorKind::Usage, "there is no current provider to start the agent under")
+        Ok(None) => Some(Err(CliError::usage("there is no current provider to start the agent under")
             .hint("to choose one: ccc providers use NAME; to start a supervised task: ccc --supervisor -p \"TASK\""))),
         Err(error) => Some(Err(error)),
     }

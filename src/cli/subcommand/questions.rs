@@ -7,7 +7,7 @@ use crate::cli::agent::roster;
 use crate::cli::answering::Offered;
 use crate::cli::standing::{self, Standing};
 use crate::cli::start::state_error;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::core::Outcome;
 use crate::driver;
 use crate::fleet::{Agent, AgentRecord, State};
@@ -72,10 +72,7 @@ pub fn run(args: QuestionsArgs, context: &Context) -> Result<ExitCode, CliError>
     waiting.extend(roster(context)?.agents.iter().filter_map(of_ended));
     sort_by_key(&mut waiting, |one| (one.since_unix_ms, one.run.clone(), one.number));
     if args.json {
-        let text = serde_json::to_string_pretty(&waiting)
-            .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-        context.printer.json(text);
-        return Ok(ExitCode::COMPLETED);
+        return context.printer.only_json(&waiting);
     }
     if waiting.is_empty() {
         context.printer.talk("nothing waits for you");

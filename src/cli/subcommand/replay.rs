@@ -8,7 +8,7 @@ use clap::Args;
 use similar::TextDiff;
 
 use crate::cli::recording::journal_of;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::core::supervised::CommandAction;
 use crate::core::{Show, Tick};
 use crate::driver::{self, Difference, ReplayError};
@@ -80,7 +80,7 @@ pub fn run(args: ReplayArgs, context: &Context) -> Result<ExitCode, CliError> {
 }
 
 fn unreadable(error: &ReplayError) -> CliError {
-    CliError::new(ErrorKind::Failed, error.to_string()).hint("to list the recorded runs: ccc runs")
+    CliError::failed(error).hint("to list the recorded runs: ccc runs")
 }
 
 /// The rows around a change in a difference, the rows in all, and the columns of a row.
@@ -183,18 +183,7 @@ pub(in crate::cli) fn outputs(
         }
         if let Some(finish) = action.as_finish() {
             let (told, left_out) = driver::shown_plan(core.plan(), &Redactor::new());
-            let ending = Ending {
-                finish,
-                plan: &told,
-                left_out: &left_out,
-                run_dir: &run_dir,
-                agent: plan.agent.program(),
-                report: None,
-                diff: None,
-                restore: None,
-                journal_missing: None,
-                labels_result: false,
-            };
+            let ending = Ending { run_dir: &run_dir, ..Ending::of(finish, &told, &left_out, plan.agent.program()) };
             for output in printer.finish(tick, &ending) {
                 if output.stream == Stream::Err {
                     each(tick, &output);

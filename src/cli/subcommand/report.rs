@@ -14,7 +14,7 @@ use redaction::Redactor;
 use crate::cli::recording::journal_of;
 use crate::cli::reporting::{Maker, REPORT_FILE};
 use crate::cli::start::state_error;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside};
+use crate::cli::{CliError, Context, ExitCode, inside};
 use crate::config::Span;
 use crate::driver;
 use crate::journal::{FileLock, RunDir};
@@ -68,7 +68,7 @@ pub enum ReportFormat {
 /// When there is no such run, its journal cannot be read, or the report cannot be written.
 pub fn run(args: ReportArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.open && args.format != ReportFormat::Html {
-        return Err(CliError::new(ErrorKind::Usage, "--open opens the page, so it needs --format html")
+        return Err(CliError::usage("--open opens the page, so it needs --format html")
             .hint("leave out --format, or leave out --open"));
     }
     let maker = Maker::new(context, Redactor::new());
@@ -78,16 +78,13 @@ pub fn run(args: ReportArgs, context: &Context) -> Result<ExitCode, CliError> {
     let journal = journal_of(args.run.as_deref(), "report", context)?;
     let output = args.output.as_ref().map(|path| context.cwd().map(|cwd| cwd.join(path))).transpose()?;
     if args.format == ReportFormat::Html && output.is_none() {
-        let written = maker.write(&journal).map_err(|error| {
-            CliError::new(ErrorKind::Failed, error.to_string())
-                .hint("to write it to another place, give a file with -o")
-        })?;
+        let written = maker
+            .write(&journal)
+            .map_err(|error| CliError::failed(error).hint("to write it to another place, give a file with -o"))?;
         context.printer.line(written.path.display());
         return opened(args.open, &written.path, context);
     }
-    let failed = |error: &dyn std::fmt::Display| {
-        CliError::new(ErrorKind::Failed, error.to_string()).hint("to list the recorded runs: ccc runs")
-    };
+    let failed = |error: &dyn std::fmt::Display| CliError::failed(error).hint("to list the recorded runs: ccc runs");
     let report = maker.report(&journal).map_err(|error| failed(&error))?;
     let text = match args.format {
         ReportFormat::Html => page(&report, maker.zone()).map_err(|error| failed(&error))?,
@@ -97,13 +94,7 @@ pub fn run(args: ReportArgs, context: &Context) -> Result<ExitCode, CliError> {
             harmless_json(&json) + "\n"
         }
     };
-    let Some(path) = output else {
-        context.printer.data(&text);
-        return Ok(ExitCode::COMPLETED);
-    };
-    written(&path, &text)?;
-    context.printer.line(path.display());
-    opened(args.open, &path, context)
+    put(&text, output, args.open, context)
 }
 
 /// How many reports are made for one page over several runs, besides those that are there already.
@@ -138,26 +129,19 @@ fn over_several(since: Since, args: &ReportArgs, maker: &Maker, context: &Contex
         runs.push(NightRun { summary, is_running, page });
     }
     let nights = Nights::of(&runs, since_unix_ms, now_unix_ms, &Washer::default());
-    let failed = |error: &dyn std::fmt::Display| CliError::new(ErrorKind::Failed, error.to_string());
     let output = args.output.as_ref().map(|path| context.cwd().map(|cwd| cwd.join(path))).transpose()?;
     let (text, output) = match args.format {
         ReportFormat::Html => {
-            let page = nights.page(maker.zone()).map_err(|error| failed(&error))?;
+            let page = nights.page(maker.zone()).map_err(CliError::failed)?;
             (page, Some(output.unwrap_or_else(|| state.join(SEVERAL_FILE))))
         }
         ReportFormat::Md => (nights.markdown(maker.zone()), output),
         ReportFormat::Json => {
-            let json = serde_json::to_string_pretty(&nights).map_err(|error| failed(&error))?;
+            let json = serde_json::to_string_pretty(&nights).map_err(CliError::failed)?;
             (harmless_json(&json) + "\n", output)
         }
     };
-    let Some(path) = output else {
-        context.printer.data(&text);
-        return Ok(ExitCode::COMPLETED);
-    };
-    written(&path, &text)?;
-    context.printer.line(path.display());
-    opened(args.open, &path, context)
+    put(&text, output, args.open, context)
 }
 
 /// The page over several runs, in the state directory.
@@ -205,10 +189,16 @@ impl FromStr for Since {
     }
 }
 
-fn written(path: &Path, text: &str) -> Result<(), CliError> {
-    fs::write(path, text).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", path.display())).hint("give a writable file with -o")
-    })
+/// Writes the report to its file, or to stdout.
+fn put(text: &str, output: Option<PathBuf>, open: bool, context: &Context) -> Result<ExitCode, CliError> {
+    let Some(path) = output else {
+        context.printer.data(text);
+        return Ok(ExitCode::COMPLETED);
+    };
+    fs::write(&path, text)
+        .map_err(|error| CliError::io(format!("{}: {error}", path.display())).hint("give a writable file with -o"))?;
+    context.printer.line(path.display());
+    opened(open, &path, context)
 }
 
 /// Opens the page with the program that the system opens files with.

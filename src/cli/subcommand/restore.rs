@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::kill::agreed;
 use crate::checkpoint::{self, Entry, RestorePlan};
-use crate::cli::kept::{KeptRun, failed, refused};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, inside};
+use crate::cli::kept::KeptRun;
+use crate::cli::{CliError, Context, ExitCode, continued, inside};
 use crate::journal::FileLock;
 use crate::ui::clean;
 
@@ -57,7 +57,7 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     let Some(tree) = &kept.tree else { return Err(kept.without_tree()) };
     refuse_elsewhere(&args, id, tree, context)?;
     if !args.dry_run && matches!(FileLock::holder(&kept.dir.lock()), Ok(Some(_))) {
-        return Err(CliError::new(ErrorKind::Usage, format!("run {id} is active, and writes these files"))
+        return Err(CliError::usage(format!("run {id} is active, and writes these files"))
             .hint(format!("to end it first, so that it can go on later: ccc stop {id}")));
     }
     if !args.dry_run {
@@ -65,7 +65,7 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     let paths: Vec<&Path> = args.paths.iter().map(PathBuf::as_path).collect();
     let plan_from = |now: &str| {
-        checkpoint::plan_restore(&kept.git, &kept.repository, now, &entry.tree, &paths).map_err(|error| failed(&error))
+        checkpoint::plan_restore(&kept.git, &kept.repository, now, &entry.tree, &paths).map_err(CliError::failed)
     };
     kept.refuse_outside("--path ", &args.paths)?;
     let now = kept.now()?;
@@ -91,16 +91,16 @@ pub fn run(args: RestoreArgs, context: &Context) -> Result<ExitCode, CliError> {
     let question = format!("Make {} in {at} those of checkpoint {} of {id}?", files(&plan), entry.number);
     agreed(args.yes, &question, "restore", context)?;
     let why = format!("before restoring checkpoint {}", entry.number);
-    let before = checkpoint::keep(&kept.git, tree, id, &why, None).map_err(|error| refused(&error))?;
+    let before = checkpoint::keep(&kept.git, tree, id, &why, None).map_err(CliError::failed)?;
     // What was kept is what is restored from: a file that was written meanwhile is in it.
     let plan = plan_from(&before.commit)?;
     checkpoint::restore(&kept.git, &kept.repository, &before.commit, &plan).map_err(|error| {
-        let error = refused(&error);
+        let error = CliError::failed(error);
         error.hint(format!("what was there is checkpoint {}: ccc diff {id} {0}", before.number))
     })?;
     said(&args, id, &plan, Some(before.number), context);
     if !args.json {
-        let head = kept.repository.commit(&kept.git, "HEAD").map_err(|error| failed(&error))?;
+        let head = kept.repository.commit(&kept.git, "HEAD").map_err(CliError::failed)?;
         if head != entry.parent
             && let Some(parent) = &entry.parent
         {
@@ -120,7 +120,7 @@ fn refuse_elsewhere(args: &RestoreArgs, id: &str, tree: &Path, context: &Context
         return Ok(());
     }
     let message = format!("the last run, {id}, worked in {}, and not here", tree.display());
-    Err(CliError::new(ErrorKind::Usage, message).hint(format!(
+    Err(CliError::usage(message).hint(format!(
         "to change the files there: ccc restore {id} {}; to list the runs of this directory: ccc runs --here",
         args.number
     )))
@@ -129,16 +129,13 @@ fn refuse_elsewhere(args: &RestoreArgs, id: &str, tree: &Path, context: &Context
 /// Refuses a path that neither the checkpoint nor the files as they are have: it is mistyped.
 fn refuse_unknown(path: &Path, now: &str, entry: &Entry, kept: &KeptRun) -> Result<(), CliError> {
     for tree in [now, entry.tree.as_str()] {
-        if checkpoint::has_path(&kept.git, &kept.repository, tree, path).map_err(|error| failed(&error))? {
+        if checkpoint::has_path(&kept.git, &kept.repository, tree, path).map_err(CliError::failed)? {
             return Ok(());
         }
     }
     let (path, number) = (clean::one_line(&path.display().to_string(), 200), entry.number);
-    Err(CliError::new(
-        ErrorKind::Usage,
-        format!("--path {path} is neither in checkpoint {number} nor among the files now"),
-    )
-    .hint(format!("to see which files differ: ccc restore {} {number} --dry-run", kept.dir.id())))
+    Err(CliError::usage(format!("--path {path} is neither in checkpoint {number} nor among the files now"))
+        .hint(format!("to see which files differ: ccc restore {} {number} --dry-run", kept.dir.id())))
 }
 
 /// What was done, or would be. `before`: the checkpoint that has what was there.

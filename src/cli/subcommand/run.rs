@@ -14,7 +14,7 @@ use crate::cli::settled::overlaid;
 use crate::cli::start::{Made, RunRequest, begin, state_error};
 use crate::cli::subcommand::attach::{self, ConversationMode};
 use crate::cli::task::{self, TaskSource};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, inside, keeper_world, limit_check, native, trust};
+use crate::cli::{CliError, Context, ExitCode, detach, inside, keeper_world, limit_check, native, trust};
 use crate::config::Settings;
 use crate::config::agent::{self, AgentProgram};
 use crate::config::prompt::{self, Prompt};
@@ -281,10 +281,9 @@ fn plan_mode_refusal(agent: AgentKind, place: &str, mode: &str, dashes: &str) ->
     let works = agent.args_to_work();
     let example =
         if works.is_empty() { String::new() } else { format!(", at the end of the command:{dashes}{}", words(&works)) };
-    CliError::new(
-        ErrorKind::Usage,
-        format!("the agent would only plan ({place} is {mode}): it may change nothing until a user approves its plan"),
-    )
+    CliError::usage(format!(
+        "the agent would only plan ({place} is {mode}): it may change nothing until a user approves its plan"
+    ))
     .hint(format!("give a mode in which it may change files{example}"))
 }
 
@@ -305,7 +304,7 @@ fn under_provider(name: &str, typed: &[OsString]) -> String {
 /// When the run cannot begin.
 pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitCode, CliError> {
     if !args.supervisor {
-        let error = CliError::new(ErrorKind::Usage, "these options need --supervisor");
+        let error = CliError::usage("these options need --supervisor");
         return Err(match &args.provider {
             Some(name) => error.hint(format!(
                 "to give them to the agent under this provider: {}; to start a supervised run: ccc --supervisor -p \"TASK\"",
@@ -316,9 +315,7 @@ pub fn run(args: RunArgs, typed: &[OsString], context: &Context) -> Result<ExitC
     }
     inside::refuse("--supervisor", context)?;
     if let Some(name) = &args.provider {
-        return Err(CliError::new(
-            ErrorKind::Usage,
-            "--provider does not work with --supervisor: a run takes its tokens from the pool",
+        return Err(CliError::usage("--provider does not work with --supervisor: a run takes its tokens from the pool",
         )
         .hint(format!(
             "to add it to the pool, write in ccc.json: \"pool\": [\"login\", \"{name}\"]; to start it without supervision: ccc {name}"
@@ -455,11 +452,10 @@ fn tell_of_prompt(prompt: &Prompt, project: &Project, context: &Context) -> Resu
 pub(in crate::cli) fn canonical(context: &Context) -> Result<String, CliError> {
     let cwd = context.cwd()?;
     let real = cwd.canonicalize().map_err(|error| {
-        CliError::new(ErrorKind::Environment, format!("{}: {error}", cwd.display()))
-            .hint("change to a directory that exists")
+        CliError::environment(format!("{}: {error}", cwd.display())).hint("change to a directory that exists")
     })?;
     real.into_os_string().into_string().map_err(|name| {
-        CliError::new(ErrorKind::Environment, format!("the directory's name is not valid UTF-8: {}", name.display()))
+        CliError::environment(format!("the directory's name is not valid UTF-8: {}", name.display()))
             .hint("rename the directory, or start in another one")
     })
 }
@@ -491,7 +487,7 @@ pub(in crate::cli) fn refuse_past(until: Option<Until>) -> Result<(), CliError> 
     match until {
         Some(until) if until.unix_ms(now_unix_ms, &crate::cli::zone::of_process()) <= now_unix_ms => {
             let now = date_and_time(now_unix_ms, &crate::cli::zone::of_process());
-            Err(CliError::new(ErrorKind::Usage, format!("--until {until} has passed already: it is {now} now"))
+            Err(CliError::usage(format!("--until {until} has passed already: it is {now} now"))
                 .hint("give a time in the future: --until 07:00 is the next one, --until +8h is in eight hours"))
         }
         Some(_) | None => Ok(()),

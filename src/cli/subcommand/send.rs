@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::steer::{self, Ordered};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode};
+use crate::cli::{CliError, Context, ExitCode};
 use crate::control::protocol::{Reply, Request, Welcome};
 use crate::core::{RestKind, Show};
 
@@ -36,7 +36,7 @@ pub struct SendArgs {
 pub fn run(args: SendArgs, context: &Context) -> Result<ExitCode, CliError> {
     let text = if args.text == "-" { from_stdin(context)? } else { args.text };
     if text.trim().is_empty() {
-        return Err(CliError::new(ErrorKind::Usage, "the message is empty")
+        return Err(CliError::usage("the message is empty")
             .hint("give a text, or - to read it from stdin: ccc send RUN \"TEXT\""));
     }
     let key = args.key.or_else(|| Some(uuid::Uuid::new_v4().simple().to_string()));
@@ -79,7 +79,7 @@ fn when_heard(welcome: &Welcome, run: &str) -> Option<String> {
 
 fn from_stdin(context: &Context) -> Result<String, CliError> {
     let unread = |why: String| {
-        CliError::new(ErrorKind::Usage, format!("the message cannot be read from stdin: {why}"))
+        CliError::usage(format!("the message cannot be read from stdin: {why}"))
             .hint("put the content into files, and name the files in the message")
     };
     let bytes = context.stdin.read_up_to(TEXT_BYTES + 1).map_err(|error| unread(error.to_string()))?;

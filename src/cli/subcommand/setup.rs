@@ -7,7 +7,7 @@ use clap::Args;
 use super::resume::{self, ResumeArgs};
 use crate::cli::options::Options;
 use crate::cli::queue::not_started;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, detach, inside, steer};
+use crate::cli::{CliError, Context, ExitCode, detach, inside, steer};
 use crate::config::{Layer, OutputFormat};
 use crate::driver;
 use crate::fleet::Queued;
@@ -59,11 +59,8 @@ pub fn run(args: SetupArgs, typed: &[OsString], context: &Context) -> Result<Exi
         && rebuilt.core.is_set_up()
     {
         let what = if rebuilt.core.plan().setup.is_empty() { "has no setup" } else { "is set up" };
-        return Err(CliError::new(
-            ErrorKind::Usage,
-            format!("run {} {what}: there is nothing to try again", run_dir.id()),
-        )
-        .hint(format!("to continue it: ccc resume {}", run_dir.id())));
+        return Err(CliError::usage(format!("run {} {what}: there is nothing to try again", run_dir.id()))
+            .hint(format!("to continue it: ccc resume {}", run_dir.id())));
     }
     let mut settings = Box::<Layer>::default();
     settings.output_format = args.json.then_some(OutputFormat::Json);

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::agent::roster;
 use crate::cli::standing::{self, Standing};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, notifying, queue, steer};
+use crate::cli::{CliError, Context, ExitCode, notifying, queue, steer};
 use crate::driver;
 use crate::fleet::{AgentRecord, State};
 use crate::journal::RunSummary;
@@ -66,10 +66,7 @@ pub fn run(args: StatusArgs, context: &Context) -> Result<ExitCode, CliError> {
             live: live.as_ref(),
             waits_for: waits_for.as_deref(),
         };
-        let text = serde_json::to_string_pretty(&stands)
-            .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-        context.printer.json(text);
-        return Ok(ExitCode::COMPLETED);
+        return context.printer.only_json(&stands);
     }
     let row =
         |label: &str, value: &str| context.printer.line(format_args!("{label:<11}{}", clean::one_line(value, 400)));

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::steer::{self, Ordered};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, dead_run, inside, queue};
+use crate::cli::{CliError, Context, ExitCode, continued, dead_run, inside, queue};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello, Reply, Request};
 use crate::driver;
@@ -35,7 +35,7 @@ fn keep_down(run: &RunDir) -> Result<(), CliError> {
         return Ok(());
     }
     KeptDown::write(run, "ccc stop", driver::unix_ms()).map_err(|error| {
-        CliError::new(ErrorKind::Io, format!("{}: {error}", run.path().display()))
+        CliError::io(format!("{}: {error}", run.path().display()))
             .hint("free some disk space: otherwise the agent would be continued by itself")
     })
 }

@@ -148,7 +148,7 @@ pub fn run(args: SuperviseArgs, context: &Context) -> Result<ExitCode, CliError>
     let project = context.project()?;
     let settings = trust::require_tokens(resolved, Flags::default(), !args.no_tokens, &project, context)?;
     let Some((program, rest)) = args.command.split_first() else {
-        return Err(CliError::new(ErrorKind::Usage, "there is no command to supervise")
+        return Err(CliError::usage("there is no command to supervise")
             .hint("put it after `--`, as in: ccc supervise -- make test"));
     };
     find(Path::new(program), context)?;
@@ -269,7 +269,7 @@ fn printer(context: &Context) -> Printer {
 /// Finds the program before anything is started, so that the error is clear.
 fn find(program: &Path, context: &Context) -> Result<(), CliError> {
     let cwd = context.cwd()?;
-    let error = |message: String| CliError::new(ErrorKind::Environment, message);
+    let error = |message: String| CliError::environment(message);
     if program.as_os_str().is_empty() {
         return Err(error("the command is empty".to_owned()).hint("give a command, as in: ccc supervise -- make test"));
     }

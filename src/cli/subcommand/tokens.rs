@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::cli::run_places::RunPlaces;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, credentials, inside, trust};
+use crate::cli::{CliError, Context, ExitCode, Paint, credentials, inside, trust};
 use crate::config::{Provider, Settings};
 use crate::core::{TokenId, TokenKind, WindowFact};
 use crate::driver;
@@ -121,10 +121,9 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
     let now_unix_ms = driver::unix_ms();
     let settings = trust::settings_told(context)?;
     let pools = pools(&settings, context)?;
-    let states = SharedTokens::new(&context.dirs()?.state).read().map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string())
-            .hint("make it readable, or set CCC_STATE_DIR to another directory")
-    })?;
+    let states = SharedTokens::new(&context.dirs()?.state)
+        .read()
+        .map_err(|error| CliError::io(error).hint("make it readable, or set CCC_STATE_DIR to another directory"))?;
     if let Some(set_aside) = &states.set_aside {
         context.printer.warn(set_aside);
     }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::trust;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, inside};
+use crate::cli::{CliError, Context, ExitCode, Paint, inside};
 use crate::config::{Flags, Project, Wish};
 use crate::guard::{AskedFor, ConsentStore, named};
 use crate::tokens::UnsafeFile;
@@ -79,7 +79,7 @@ pub fn run(args: TrustArgs, context: &Context) -> Result<ExitCode, CliError> {
     }
     show(&wishes.not_agreed, &project, context);
     if !trust::somebody_is_there(context) {
-        return Err(CliError::new(ErrorKind::Usage, "ccc cannot ask: stdin or stderr is not a terminal")
+        return Err(CliError::usage("ccc cannot ask: stdin or stderr is not a terminal")
             .hint(format!("to agree without being asked: {} --yes", trust::COMMAND)));
     }
     if !trust::ask(context)? {
@@ -125,10 +125,9 @@ fn as_json(wishes: &AskedFor, project: &Project) -> Value {
 }
 
 fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
-    let all = ConsentStore::new(&context.dirs()?.state).list().map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string())
-            .hint("make it readable, or set CCC_STATE_DIR to another directory")
-    })?;
+    let all = ConsentStore::new(&context.dirs()?.state)
+        .list()
+        .map_err(|error| CliError::io(error).hint("make it readable, or set CCC_STATE_DIR to another directory"))?;
     if json {
         let projects =
             all.iter().map(|one| json!({ "project": one.project.display().to_string(), "agreed": one.agreed }));
@@ -151,10 +150,9 @@ fn list(json: bool, context: &Context) -> Result<ExitCode, CliError> {
 }
 
 fn revoke(json: bool, project: &Project, context: &Context) -> Result<ExitCode, CliError> {
-    let revoked = ConsentStore::new(&context.dirs()?.state).revoke(project.root()).map_err(|error| {
-        CliError::new(ErrorKind::Io, error.to_string())
-            .hint("make it writable, or set CCC_STATE_DIR to another directory")
-    })?;
+    let revoked = ConsentStore::new(&context.dirs()?.state)
+        .revoke(project.root())
+        .map_err(|error| CliError::io(error).hint("make it writable, or set CCC_STATE_DIR to another directory"))?;
     let root = project.root().display();
     if json {
         context.printer.json(format_args!("{:#}", json!({ "project": root.to_string(), "revoked": revoked })));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::credentials::{self, at_once, gather, in_keychain};
 use crate::cli::run_places::RunPlaces;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, Paint, trust};
+use crate::cli::{CliError, Context, ExitCode, Paint, trust};
 use crate::config::UsageSettings;
 use crate::core::policy::{Choice, choose};
 use crate::core::{TokenFact, TokenId};
@@ -68,10 +68,10 @@ pub fn run(args: UsageArgs, context: &Context) -> Result<ExitCode, CliError> {
     });
     credentials.extend(in_keychain);
     if credentials.is_empty() {
-        return Err(CliError::new(
-            ErrorKind::Environment,
-            format!("there is no token to ask about: {}", NoCredential(agent.provider())),
-        )
+        return Err(CliError::environment(format!(
+            "there is no token to ask about: {}",
+            NoCredential(agent.provider())
+        ))
         .hint(format!("{}, or set one of the variables", agent.log_in())));
     }
     let usage = credentials::usage(&settings.usage, tokens.clone(), context)?;

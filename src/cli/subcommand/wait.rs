@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::keeper_world::ensure_keeper;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, continued, steer};
+use crate::cli::{CliError, Context, ExitCode, continued, steer};
 use crate::control::ClientError;
 use crate::control::protocol::{Event, Hello};
 use crate::core::Outcome;
@@ -84,10 +84,10 @@ fn end_of(run: &RunDir, context: &Context) -> Result<(Outcome, Option<String>), 
         match state {
             State::Ended(Word::Known(outcome)) => return Ok((outcome, summary.and_then(|run| run.reason))),
             State::Ended(Word::Other(outcome)) => {
-                return Err(CliError::new(
-                    ErrorKind::Failed,
-                    format!("run {} ended as `{outcome}`, which this ccc does not know", run.id()),
-                )
+                return Err(CliError::failed(format!(
+                    "run {} ended as `{outcome}`, which this ccc does not know",
+                    run.id()
+                ))
                 .hint("use a newer ccc"));
             }
             State::Died => return Err(steer::died(run)),

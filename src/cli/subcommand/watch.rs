@@ -8,7 +8,7 @@ use super::answer::{self, AnswerArgs};
 use crate::cli::agent::roster;
 use crate::cli::answering::Open;
 use crate::cli::steer::Ordered;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, agent_tree, inside, keeper_world, queue, zone};
+use crate::cli::{CliError, Context, ExitCode, agent_tree, inside, keeper_world, queue, zone};
 use crate::config::Flags;
 use crate::control::protocol::Request;
 use crate::core::Show;
@@ -33,7 +33,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
     inside::refuse("watch", context)?;
     let is_dumb = context.env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     let Some(terminal) = UserTerminal::find().filter(|_| !is_dumb) else {
-        return Err(CliError::new(ErrorKind::Usage, "the dashboard needs a terminal on which the cursor can be moved")
+        return Err(CliError::usage("the dashboard needs a terminal on which the cursor can be moved")
             .hint("to see the agents without one: ccc runs --live, or ccc status-line"));
     };
     let usage = context.settings(Flags::default())?.settings.usage;
@@ -58,7 +58,7 @@ pub fn run(_: WatchArgs, root: &Command, context: &Context) -> Result<ExitCode, 
     match watch(setup) {
         Ok(WatchEnd::Left) => Ok(ExitCode::COMPLETED),
         Ok(WatchEnd::Cut) => Ok(ExitCode::INTERRUPTED),
-        Err(error) => Err(CliError::new(ErrorKind::Environment, format!("the dashboard cannot be shown: {error}"))),
+        Err(error) => Err(CliError::environment(format!("the dashboard cannot be shown: {error}"))),
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal};
 
 use super::changed::ChangedEntry;
+use super::each_limits::EachLimits;
 use super::machine::MachineLoad;
 use super::walls::Walls;
 use crate::process::scope::ScopeLimits;
@@ -56,13 +57,6 @@ pub(in crate::process) fn out_of_memory_kills(_: &str) -> Option<u64> {
 
 /// Single processes are not limited: there is no limit for memory, or one that says nothing.
 pub(in crate::process) const LIMITS_EACH: bool = false;
-
-/// What one child may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::process) struct EachLimits {
-    pub(in crate::process) data_bytes: Option<u64>,
-    pub(in crate::process) tasks: Option<u64>,
-}
 
 impl EachLimits {
     /// Never asked to.

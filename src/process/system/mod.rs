@@ -5,6 +5,7 @@
 #[cfg(not(target_os = "linux"))]
 mod absent;
 mod changed;
+mod each_limits;
 #[cfg(target_os = "linux")]
 mod linux;
 mod machine;
@@ -29,13 +30,14 @@ use macos as this;
 use other as this;
 
 pub use changed::ChangedEntry;
+pub(in crate::process) use each_limits::EachLimits;
 pub use machine::MachineLoad;
 pub(in crate::process) use table::{Process, Table};
 use this::environment;
 pub use this::{DirWatch, machine_load, use_one_heap, watch_names};
 pub(super) use this::{
-    EachLimits, GroupPlace, HAS_TABLE, LIMITS_EACH, NOT_RAISED, OwnGroup, Raise, adopted, around_scope,
-    become_subreaper, booted_unix_ms, children, close_range, close_range_on_exec, counts_tasks_behind, end_with_parent,
+    GroupPlace, HAS_TABLE, LIMITS_EACH, NOT_RAISED, OwnGroup, Raise, adopted, around_scope, become_subreaper,
+    booted_unix_ms, children, close_range, close_range_on_exec, counts_tasks_behind, end_with_parent,
     end_with_the_forking_thread, here, holds, is_out_of_memory, is_subreaper, look_up, name, open_pidfd,
     out_of_memory_kills, owner, read_table, signal, split, start, started_unix_ms, stop_being_subreaper,
     try_in_a_child, wall, written_bytes,

@@ -10,7 +10,7 @@ use rustix::process::Pid;
 
 pub use super::absent::{DirWatch, machine_load, use_one_heap, watch_names};
 pub(in crate::process) use super::absent::{
-    EachLimits, GroupPlace, LIMITS_EACH, NOT_RAISED, OwnGroup, adopted, around_scope, become_subreaper, close_range,
+    GroupPlace, LIMITS_EACH, NOT_RAISED, OwnGroup, adopted, around_scope, become_subreaper, close_range,
     close_range_on_exec, counts_tasks_behind, end_with_parent, end_with_the_forking_thread, holds, is_out_of_memory,
     is_subreaper, out_of_memory_kills, signal, split, start, stop_being_subreaper, written_bytes,
 };

@@ -10,7 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::composer::Buffer;
-use super::super::keys::{Code, Press};
+use super::super::keys::Code::{
+    Backspace, Char, Delete, Down, End, Enter, Escape, Home, Insert, Left, PageDown, PageUp, Right, Tab, Up,
+};
+use super::super::keys::Press;
 use super::super::paint::{Colour, Look, Row, View};
 use super::super::requests::{Words, filled_form};
 use crate::agent::{AnswerForm, Asked};
@@ -338,7 +341,7 @@ impl Dialog {
     }
 
     fn press(&mut self, at: u64, press: Press) -> KeyEffect {
-        let is_foreign = press.ctrl && matches!(press.code, Code::Char('c' | 'd' | 'z' | 'l' | 'o'));
+        let is_foreign = press.ctrl && matches!(press.code, Char('c' | 'd' | 'z' | 'l' | 'o'));
         if is_foreign {
             return KeyEffect::Foreign;
         }
@@ -378,20 +381,18 @@ impl Dialog {
 
     fn press_in_menu(&mut self, press: Press) -> KeyEffect {
         let last = self.menu.items.len().saturating_sub(1);
-        if matches!(press.code, Code::Up | Code::Down | Code::Tab | Code::Left) {
+        if matches!(press.code, Up | Down | Tab | Left) {
             self.is_passing = false;
-        } else if self.is_passing && press.code != Code::Escape {
+        } else if self.is_passing && press.code != Escape {
             // The Enter after a text was meant to send the text.
-            let is_break = press == Press::plain(Code::Enter);
+            let is_break = press == Press::plain(Enter);
             return if is_break { KeyEffect::Shown } else { KeyEffect::Draft };
         }
         match press.code {
-            Code::Up => self.menu.chosen = self.menu.chosen.checked_sub(1).unwrap_or(last),
-            Code::Down | Code::Tab => {
-                self.menu.chosen = if self.menu.chosen >= last { 0 } else { self.menu.chosen + 1 }
-            }
-            Code::Char(' ') if self.menu.many => self.mark(self.menu.chosen),
-            Code::Char(digit @ '1'..='9') if press.text().is_some() => {
+            Up => self.menu.chosen = self.menu.chosen.checked_sub(1).unwrap_or(last),
+            Down | Tab => self.menu.chosen = if self.menu.chosen >= last { 0 } else { self.menu.chosen + 1 },
+            Char(' ') if self.menu.many => self.mark(self.menu.chosen),
+            Char(digit @ '1'..='9') if press.text().is_some() => {
                 let key = usize::from(digit as u8 - b'0');
                 let Some(place) = self.menu.items.iter().position(|item| item.key == key) else {
                     return KeyEffect::Shown;
@@ -404,18 +405,11 @@ impl Dialog {
                     return self.pick();
                 }
             }
-            Code::Enter => return self.pick(),
-            Code::Left | Code::Escape if self.step > 0 => return self.back(),
-            Code::Escape => return KeyEffect::Foreign,
-            Code::Char(_) | Code::Backspace => return KeyEffect::Draft,
-            Code::Delete
-            | Code::Insert
-            | Code::Left
-            | Code::Right
-            | Code::Home
-            | Code::End
-            | Code::PageUp
-            | Code::PageDown => {}
+            Enter => return self.pick(),
+            Left | Escape if self.step > 0 => return self.back(),
+            Escape => return KeyEffect::Foreign,
+            Char(_) | Backspace => return KeyEffect::Draft,
+            Delete | Insert | Left | Right | Home | End | PageUp | PageDown => {}
         }
         KeyEffect::Shown
     }
@@ -456,7 +450,7 @@ impl Dialog {
         let has_menu = !self.menu.items.is_empty();
         let Some(entry) = self.entry.as_mut() else { return KeyEffect::Foreign };
         match press.code {
-            Code::Enter if !press.alt && !press.shift => {
+            Enter if !press.alt && !press.shift => {
                 let words = entry.content();
                 let is_needed = has_menu || self.field_is_required();
                 if words.trim().is_empty() && is_needed {
@@ -465,23 +459,11 @@ impl Dialog {
                 let keys = self.menu.marked.iter().copied().collect();
                 return self.answered(Picked { keys, words: Some(words) });
             }
-            Code::Escape if has_menu => self.entry = None,
-            Code::Escape if self.step > 0 => return self.back(),
-            Code::Escape => return KeyEffect::Foreign,
-            Code::Enter
-            | Code::Char(_)
-            | Code::Tab
-            | Code::Backspace
-            | Code::Delete
-            | Code::Insert
-            | Code::Up
-            | Code::Down
-            | Code::Left
-            | Code::Right
-            | Code::Home
-            | Code::End
-            | Code::PageUp
-            | Code::PageDown => {
+            Escape if has_menu => self.entry = None,
+            Escape if self.step > 0 => return self.back(),
+            Escape => return KeyEffect::Foreign,
+            Enter | Char(_) | Tab | Backspace | Delete | Insert | Up | Down | Left | Right | Home | End | PageUp
+            | PageDown => {
                 super::editing::edit(entry, press);
             }
         }
@@ -660,6 +642,7 @@ fn filled(asked: &Asked, answers: &[Picked]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::keys::Code;
     use super::super::super::paint::text_of;
     use super::*;
     use crate::agent::{AskedField, AskedKind, AskedOption, AskedQuestion};

@@ -1,7 +1,10 @@
 //! Keys that edit a text, and the rows that show it.
 
 use super::super::composer::{Buffer, Draft};
-use super::super::keys::{Code, Press};
+use super::super::keys::Code::{
+    Backspace, Char, Delete, Down, End, Enter, Escape, Home, Insert, Left, PageDown, PageUp, Right, Tab, Up,
+};
+use super::super::keys::Press;
 use super::super::paint::{Colour, Look, Row, View};
 
 /// The prompt before a text that is being edited.
@@ -11,42 +14,32 @@ const PROMPT: &str = "❯ ";
 pub(in crate::ui) fn edit(buffer: &mut Buffer, press: Press) -> bool {
     let Press { code, ctrl, alt, .. } = press;
     match (code, ctrl, alt) {
-        (Code::Char(c), false, false) => {
+        (Char(c), false, false) => {
             buffer.insert(c.encode_utf8(&mut [0; 4]));
         }
-        (Code::Enter, ..) | (Code::Char('j'), true, false) => {
+        (Enter, ..) | (Char('j'), true, false) => {
             buffer.insert("\n");
         }
-        (Code::Backspace, false, false) | (Code::Char('h'), true, false) => buffer.backspace(),
-        (Code::Delete, false, false) | (Code::Char('d'), true, false) => buffer.delete(),
-        (Code::Backspace, ..) | (Code::Char('w'), true, false) => buffer.kill_word_left(),
-        (Code::Delete, ..) | (Code::Char('d'), false, true) => buffer.kill_word_right(),
-        (Code::Left, false, false) | (Code::Char('b'), true, false) => buffer.left(),
-        (Code::Right, false, false) | (Code::Char('f'), true, false) => buffer.right(),
-        (Code::Left, ..) | (Code::Char('b'), false, true) => buffer.word_left(),
-        (Code::Right, ..) | (Code::Char('f'), false, true) => buffer.word_right(),
-        (Code::Home, true, _) | (Code::Char('<'), false, true) => buffer.start(),
-        (Code::End, true, _) | (Code::Char('>'), false, true) => buffer.end(),
-        (Code::Home, ..) | (Code::Char('a'), true, false) => buffer.line_start(),
-        (Code::End, ..) | (Code::Char('e'), true, false) => buffer.line_end(),
-        (Code::Char('u'), true, false) => buffer.kill_to_line_start(),
-        (Code::Char('k'), true, false) => buffer.kill_to_line_end(),
-        (Code::Char('y'), true, false) => {
+        (Backspace, false, false) | (Char('h'), true, false) => buffer.backspace(),
+        (Delete, false, false) | (Char('d'), true, false) => buffer.delete(),
+        (Backspace, ..) | (Char('w'), true, false) => buffer.kill_word_left(),
+        (Delete, ..) | (Char('d'), false, true) => buffer.kill_word_right(),
+        (Left, false, false) | (Char('b'), true, false) => buffer.left(),
+        (Right, false, false) | (Char('f'), true, false) => buffer.right(),
+        (Left, ..) | (Char('b'), false, true) => buffer.word_left(),
+        (Right, ..) | (Char('f'), false, true) => buffer.word_right(),
+        (Home, true, _) | (Char('<'), false, true) => buffer.start(),
+        (End, true, _) | (Char('>'), false, true) => buffer.end(),
+        (Home, ..) | (Char('a'), true, false) => buffer.line_start(),
+        (End, ..) | (Char('e'), true, false) => buffer.line_end(),
+        (Char('u'), true, false) => buffer.kill_to_line_start(),
+        (Char('k'), true, false) => buffer.kill_to_line_end(),
+        (Char('y'), true, false) => {
             buffer.yank();
         }
-        (Code::Char('_' | '7' | '/'), true, false) => buffer.undo(),
-        (Code::Char('_' | '/'), true, true) => buffer.redo(),
-        (
-            Code::Char(_)
-            | Code::Tab
-            | Code::Insert
-            | Code::Escape
-            | Code::Up
-            | Code::Down
-            | Code::PageUp
-            | Code::PageDown,
-            ..,
-        ) => {
+        (Char('_' | '7' | '/'), true, false) => buffer.undo(),
+        (Char('_' | '/'), true, true) => buffer.redo(),
+        (Char(_) | Tab | Insert | Escape | Up | Down | PageUp | PageDown, ..) => {
             return false;
         }
     }

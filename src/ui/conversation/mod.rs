@@ -50,8 +50,6 @@ const TODO_ROWS: usize = 3;
 /// What the conversation is about.
 #[derive(Debug, Clone, Default)]
 pub struct About {
-    /// The run's id.
-    pub run: String,
     /// The directory the agent works in; paths below it are shown relative to it.
     pub cwd: String,
     /// The bounds in force, if known.

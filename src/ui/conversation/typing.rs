@@ -4,7 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::composer::{Buffer, Completion, Context, Popup, image_label, quoted_path};
-use super::super::keys::{Code, Press, Typed};
+use super::super::keys::Code::{
+    Backspace, Char, Delete, Down, End, Enter, Escape, Home, Insert, Left, PageDown, PageUp, Right, Tab, Up,
+};
+use super::super::keys::{Press, Typed};
 use super::commands::{self, Command};
 use super::dialogs::{Dialog, KeyEffect};
 use super::editing;
@@ -32,7 +35,7 @@ impl Conversation {
         let last_text = typed.iter().rposition(is_text).unwrap_or(0);
         for (place, typed) in typed.into_iter().enumerate() {
             match typed {
-                Typed::Press(press) if is_burst && place < last_text && press == Press::plain(Code::Enter) => {
+                Typed::Press(press) if is_burst && place < last_text && press == Press::plain(Enter) => {
                     self.insert("\n")
                 }
                 Typed::Press(press) => self.press(at, press),
@@ -78,7 +81,7 @@ impl Conversation {
                     // unless it continues a text.
                     let continues = self.text_at.is_some_and(|text| at < text.saturating_add(TEXT_PAUSE_MS));
                     let is_early_choice = effect == KeyEffect::TooEarly && self.dialogs.is_choice(press) && !continues;
-                    if !is_early_choice && (press.text().is_some() || press.code == Code::Backspace) {
+                    if !is_early_choice && (press.text().is_some() || press.code == Backspace) {
                         self.text_at = Some(at);
                         editing::edit(&mut self.buffer, press);
                     }
@@ -125,13 +128,13 @@ impl Conversation {
     /// Handles keys for the run and the terminal; `false` for all others.
     fn press_for_run(&mut self, at: u64, press: Press) -> bool {
         match (press.code, press.ctrl) {
-            (Code::Char('c'), true) => self.ctrl_c(at),
-            (Code::Char('d'), true) if self.buffer.is_empty() || self.dialogs.first().is_some() => {
+            (Char('c'), true) => self.ctrl_c(at),
+            (Char('d'), true) if self.buffer.is_empty() || self.dialogs.first().is_some() => {
                 self.leave(Leave::Detached)
             }
-            (Code::Char('z'), true) => self.jobs.push_back(Job::Suspend),
-            (Code::Char('l'), true) => self.printing.reprint(self.columns),
-            (Code::Char('o'), true) => {
+            (Char('z'), true) => self.jobs.push_back(Job::Suspend),
+            (Char('l'), true) => self.printing.reprint(self.columns),
+            (Char('o'), true) => {
                 let asked = self.dialogs.first().and_then(Dialog::asked).cloned();
                 match asked {
                     Some(asked) => self.printing.whole(Piece::Asked(Box::new(asked))),
@@ -139,8 +142,8 @@ impl Conversation {
                     None => self.printing.note(Note::Information, "there is nothing else to unfold"),
                 }
             }
-            (Code::Tab, false) if press.shift => self.turn_mode(),
-            (Code::Escape, _) if self.popup.is_none() && self.history.searched().is_none() => {
+            (Tab, false) if press.shift => self.turn_mode(),
+            (Escape, _) if self.popup.is_none() && self.history.searched().is_none() => {
                 self.interrupts();
             }
             _ => return false,
@@ -203,7 +206,7 @@ impl Conversation {
         let room = self.columns.saturating_sub(3).max(2);
         let is_plain = !press.ctrl && !press.alt && !press.shift;
         match press.code {
-            Code::Enter
+            Enter
                 if is_plain
                     && self.buffer.text().ends_with('\\')
                     && self.buffer.cursor() == self.buffer.text().len() =>
@@ -211,47 +214,34 @@ impl Conversation {
                 self.buffer.backspace();
                 self.insert("\n");
             }
-            Code::Enter if is_plain => self.send(),
-            Code::Up if is_plain => {
+            Enter if is_plain => self.send(),
+            Up if is_plain => {
                 if !self.buffer.up(room) {
                     self.back();
                 }
             }
-            Code::Down if is_plain => {
+            Down if is_plain => {
                 if !self.buffer.down(room)
                     && let Some(newer) = self.history.newer().map(str::to_owned)
                 {
                     self.buffer.replace_all(&newer);
                 }
             }
-            Code::Char('r') if press.ctrl => {
+            Char('r') if press.ctrl => {
                 let found = self.history.search(self.buffer.text()).map(str::to_owned);
                 if let Some(found) = found {
                     self.buffer.replace_all(&found);
                 }
             }
-            Code::Char(_) if press.text().is_some() => {
+            Char(_) if press.text().is_some() => {
                 self.text_at = Some(at);
                 let mut text = [0; 4];
                 let fits = press.text().is_none_or(|c| self.buffer.insert(c.encode_utf8(&mut text)));
                 self.warn_unless(fits);
                 self.after_edit();
             }
-            Code::Char(_)
-            | Code::Enter
-            | Code::Tab
-            | Code::Backspace
-            | Code::Delete
-            | Code::Insert
-            | Code::Escape
-            | Code::Up
-            | Code::Down
-            | Code::Left
-            | Code::Right
-            | Code::Home
-            | Code::End
-            | Code::PageUp
-            | Code::PageDown => {
+            Char(_) | Enter | Tab | Backspace | Delete | Insert | Escape | Up | Down | Left | Right | Home | End
+            | PageUp | PageDown => {
                 if editing::edit(&mut self.buffer, press) {
                     self.after_edit();
                 }
@@ -280,36 +270,22 @@ impl Conversation {
     fn press_in_search(&mut self, press: Press) -> bool {
         let words = self.history.searched().unwrap_or_default().to_owned();
         let found = match press.code {
-            Code::Char('r') if press.ctrl => self.history.search("").map(str::to_owned),
-            Code::Char(c) if press.text().is_some() => {
-                self.history.search_for(&format!("{words}{c}")).map(str::to_owned)
-            }
-            Code::Backspace => {
+            Char('r') if press.ctrl => self.history.search("").map(str::to_owned),
+            Char(c) if press.text().is_some() => self.history.search_for(&format!("{words}{c}")).map(str::to_owned),
+            Backspace => {
                 let mut words = words;
                 words.pop();
                 self.history.search_for(&words).map(str::to_owned)
             }
-            Code::Escape => {
+            Escape => {
                 let draft = self.history.end_search().to_owned();
                 self.buffer.replace_all(&draft);
                 return true;
             }
-            Code::Char(_)
-            | Code::Enter
-            | Code::Tab
-            | Code::Delete
-            | Code::Insert
-            | Code::Up
-            | Code::Down
-            | Code::Left
-            | Code::Right
-            | Code::Home
-            | Code::End
-            | Code::PageUp
-            | Code::PageDown => {
+            Char(_) | Enter | Tab | Delete | Insert | Up | Down | Left | Right | Home | End | PageUp | PageDown => {
                 self.history.leave();
                 // Enter accepts the entry found and sends nothing.
-                return press.code == Code::Enter;
+                return press.code == Enter;
             }
         };
         if let Some(found) = found {
@@ -321,35 +297,26 @@ impl Conversation {
     fn press_in_popup(&mut self, press: Press) -> bool {
         let Some(popup) = self.popup.as_mut() else { return false };
         match press.code {
-            Code::Up => popup.turn(false),
-            Code::Down => popup.turn(true),
-            Code::Escape => self.popup = None,
-            Code::Tab | Code::Enter if !press.alt && !press.shift && !press.ctrl => {
+            Up => popup.turn(false),
+            Down => popup.turn(true),
+            Escape => self.popup = None,
+            Tab | Enter if !press.alt && !press.shift && !press.ctrl => {
                 let from = match &popup.context {
                     Context::File { from, .. } => *from,
                     Context::Command { .. } => 0,
                 };
                 let Some(chosen) = popup.chosen().map(|chosen| chosen.text.clone()) else { return false };
                 // Enter sends a command that is already complete.
-                if press.code == Code::Enter && self.buffer.text() == chosen.trim_end() {
+                if press.code == Enter && self.buffer.text() == chosen.trim_end() {
                     self.popup = None;
                     return false;
                 }
                 self.buffer.complete(from, &chosen);
                 self.popup = None;
             }
-            Code::Char(_)
-            | Code::Enter
-            | Code::Tab
-            | Code::Backspace
-            | Code::Delete
-            | Code::Insert
-            | Code::Left
-            | Code::Right
-            | Code::Home
-            | Code::End
-            | Code::PageUp
-            | Code::PageDown => return false,
+            Char(_) | Enter | Tab | Backspace | Delete | Insert | Left | Right | Home | End | PageUp | PageDown => {
+                return false;
+            }
         }
         true
     }

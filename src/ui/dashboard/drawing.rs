@@ -505,7 +505,6 @@ fn style(look: Look) -> Style {
         Colour::Red => Color::Red,
         Colour::Green => Color::Green,
         Colour::Yellow => Color::Yellow,
-        Colour::Blue => Color::Blue,
         Colour::Magenta => Color::Magenta,
         Colour::Cyan => Color::Cyan,
     });

@@ -3,7 +3,10 @@
 use super::super::clean;
 use super::super::composer::Buffer;
 use super::super::conversation::editing::edit;
-use super::super::keys::{Code, Press, Typed};
+use super::super::keys::Code::{
+    Backspace, Char, Delete, Down, End, Enter, Escape, Home, Insert, Left, PageDown, PageUp, Right, Tab, Up,
+};
+use super::super::keys::{Press, Typed};
 use super::agents::{Agent, OpenId, OpenRequest, Standing};
 use super::{Dashboard, Errand, Job, Mode, Ordered, TypedFor, draft_of, help};
 use crate::core::{OperatorInput, Outcome};
@@ -23,26 +26,13 @@ enum Move {
 /// How this key moves in a list, if it does.
 fn moves(press: Press) -> Option<Move> {
     match (press.code, press.ctrl) {
-        (Code::Up | Code::Char('k'), false) | (Code::Char('p'), true) => Some(Move::By(-1)),
-        (Code::Down | Code::Char('j'), false) | (Code::Char('n'), true) => Some(Move::By(1)),
-        (Code::Home | Code::Char('g'), false) => Some(Move::First),
-        (Code::End | Code::Char('G'), false) => Some(Move::Last),
+        (Up | Char('k'), false) | (Char('p'), true) => Some(Move::By(-1)),
+        (Down | Char('j'), false) | (Char('n'), true) => Some(Move::By(1)),
+        (Home | Char('g'), false) => Some(Move::First),
+        (End | Char('G'), false) => Some(Move::Last),
         (
-            Code::Char(_)
-            | Code::Enter
-            | Code::Tab
-            | Code::Backspace
-            | Code::Delete
-            | Code::Insert
-            | Code::Escape
-            | Code::Left
-            | Code::Right
-            | Code::PageUp
-            | Code::PageDown
-            | Code::Up
-            | Code::Down
-            | Code::Home
-            | Code::End,
+            Char(_) | Enter | Tab | Backspace | Delete | Insert | Escape | Left | Right | PageUp | PageDown | Up | Down
+            | Home | End,
             _,
         ) => None,
     }
@@ -120,31 +110,31 @@ impl Dashboard {
         }
         let page = self.transcript_rows().saturating_sub(1).max(1);
         match (press.code, press.ctrl) {
-            (Code::PageUp, _) => self.transcript.scroll(true, page),
-            (Code::PageDown, _) => self.transcript.scroll(false, page),
-            (Code::Char('q'), false) | (Code::Char('c' | 'd'), true) => self.jobs.push_back(Job::Leave),
-            (Code::Char('?' | 'h'), false) => self.mode = Mode::Help { first: 0 },
-            (Code::Char('i'), false) | (Code::Tab, _) => self.mode = self.inbox_mode(),
-            (Code::Char('s'), false) => {
+            (PageUp, _) => self.transcript.scroll(true, page),
+            (PageDown, _) => self.transcript.scroll(false, page),
+            (Char('q'), false) | (Char('c' | 'd'), true) => self.jobs.push_back(Job::Leave),
+            (Char('?' | 'h'), false) => self.mode = Mode::Help { first: 0 },
+            (Char('i'), false) | (Tab, _) => self.mode = self.inbox_mode(),
+            (Char('s'), false) => {
                 if let Some(agent) = self.running(at) {
                     self.type_for(TypedFor::Message(agent));
                 }
             }
-            (Code::Char('n'), false) => self.type_for(TypedFor::Task),
-            (Code::Char('a'), false) => self.answer_oldest(at),
-            (Code::Char('p'), false) => {
+            (Char('n'), false) => self.type_for(TypedFor::Task),
+            (Char('a'), false) => self.answer_oldest(at),
+            (Char('p'), false) => {
                 if let Some(agent) = self.running(at) {
                     let done = format!("{} pauses; c lets it continue", self.name_of(&agent));
                     self.order(at, &agent, OperatorInput::Pause, Ordered::of(done));
                 }
             }
-            (Code::Char('c'), false) => {
+            (Char('c'), false) => {
                 if let Some(agent) = self.running(at) {
                     let done = format!("{} continues", self.name_of(&agent));
                     self.order(at, &agent, OperatorInput::Continue, Ordered::of(done));
                 }
             }
-            (Code::Char('x'), false) => {
+            (Char('x'), false) => {
                 let has_not_ended =
                     self.selected().filter(|agent| agent.is_active() || agent.listed.standing.has_not_ended());
                 let stops = has_not_ended.map(|agent| agent.listed.id.clone());
@@ -152,26 +142,13 @@ impl Dashboard {
                     self.mode = Mode::Stopping { agent };
                 }
             }
-            (Code::Enter, _) => {
+            (Enter, _) => {
                 let active = self.selected().is_some_and(|agent| agent.is_active());
                 self.errand("attach", !active);
             }
-            (Code::Char('d'), false) => self.errand("diff", true),
-            (Code::Char('m'), false) => self.errand("merge", true),
-            (
-                Code::Char(_)
-                | Code::Backspace
-                | Code::Delete
-                | Code::Insert
-                | Code::Escape
-                | Code::Up
-                | Code::Down
-                | Code::Left
-                | Code::Right
-                | Code::Home
-                | Code::End,
-                _,
-            ) => {}
+            (Char('d'), false) => self.errand("diff", true),
+            (Char('m'), false) => self.errand("merge", true),
+            (Char(_) | Backspace | Delete | Insert | Escape | Up | Down | Left | Right | Home | End, _) => {}
         }
     }
 
@@ -236,28 +213,14 @@ impl Dashboard {
             return;
         }
         match (press.code, press.ctrl) {
-            (Code::Enter, _) | (Code::Char('a'), false) => match inbox.into_iter().nth(here) {
+            (Enter, _) | (Char('a'), false) => match inbox.into_iter().nth(here) {
                 Some((agent, open)) => self.answer(at, agent, open, true),
                 None => self.tell(at, "no agent asks anything"),
             },
-            (Code::Char('?' | 'h'), false) => self.mode = Mode::Help { first: 0 },
-            (Code::Char('c' | 'd'), true) => self.jobs.push_back(Job::Leave),
-            (Code::Escape | Code::Tab, _) | (Code::Char('i' | 'q'), false) => self.mode = Mode::Agents,
-            (
-                Code::Char(_)
-                | Code::Backspace
-                | Code::Delete
-                | Code::Insert
-                | Code::Up
-                | Code::Down
-                | Code::Left
-                | Code::Right
-                | Code::Home
-                | Code::End
-                | Code::PageUp
-                | Code::PageDown,
-                _,
-            ) => {}
+            (Char('?' | 'h'), false) => self.mode = Mode::Help { first: 0 },
+            (Char('c' | 'd'), true) => self.jobs.push_back(Job::Leave),
+            (Escape | Tab, _) | (Char('i' | 'q'), false) => self.mode = Mode::Agents,
+            (Char(_) | Backspace | Delete | Insert | Up | Down | Left | Right | Home | End | PageUp | PageDown, _) => {}
         }
     }
 
@@ -273,8 +236,8 @@ impl Dashboard {
     }
 
     fn pressed_in_text(&mut self, at: u64, press: Press) {
-        let sends = press.code == Code::Enter && !press.alt && !press.shift && !press.ctrl;
-        let leaves = press.code == Code::Escape;
+        let sends = press.code == Enter && !press.alt && !press.shift && !press.ctrl;
+        let leaves = press.code == Escape;
         let (Mode::Typing { buffer, .. } | Mode::Answering { buffer, .. }) = &mut self.mode else { return };
         if press == Press::ctrl('c') {
             if !buffer.is_empty() {

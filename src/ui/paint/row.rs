@@ -18,8 +18,6 @@ pub enum Colour {
     Green,
     /// Yellow: a warning, a wait.
     Yellow,
-    /// Blue: a link.
-    Blue,
     /// Magenta: the critic.
     Magenta,
     /// Cyan: a tool, code.
@@ -32,7 +30,6 @@ impl Colour {
             Colour::Red => 31,
             Colour::Green => 32,
             Colour::Yellow => 33,
-            Colour::Blue => 34,
             Colour::Magenta => 35,
             Colour::Cyan => 36,
         }
@@ -187,15 +184,6 @@ impl Row {
     #[must_use]
     pub fn columns(&self) -> usize {
         self.0.iter().map(|span| columns::of(&span.text)).sum()
-    }
-
-    /// The row with all its texts dimmed.
-    #[must_use]
-    pub fn dimmed(mut self) -> Row {
-        for span in &mut self.0 {
-            span.look.dim = true;
-        }
-        self
     }
 
     /// The bytes `range` of its text, with their styles.

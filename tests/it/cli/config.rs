@@ -196,7 +196,7 @@ fn variables_that_do_not_fit_are_errors() {
 /// `CCC_WRITE_PAGE=1` writes the page instead of comparing it.
 #[test]
 fn the_page_of_the_documentation_is_the_one_that_the_table_gives() {
-    let page = ccc::config::reference(&ccc::cli::ExitCode::all());
+    let page = crate::doc_pages::configuration(&ccc::cli::ExitCode::all());
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     if std::env::var_os("CCC_WRITE_PAGE").is_some() {
         std::fs::write(&path, &page).expect("written");
@@ -210,7 +210,7 @@ fn every_setting_is_in_the_schema_the_list_the_help_and_the_documentation() {
     let sandbox = Sandbox::new();
     let (listed, help) = (sandbox.run(&["config", "show", "--json"]), sandbox.run(&["--help"]));
     let schema: serde_json::Value = ccc::config::schema();
-    let page = ccc::config::reference(&ccc::cli::ExitCode::all());
+    let page = crate::doc_pages::configuration(&ccc::cli::ExitCode::all());
     for key in ccc::config::KEYS.iter() {
         let name = key.path.rsplit('.').next().expect("a name");
         let group = key.path.split_once('.').map(|(group, _)| group);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use ccc::config::pages::{self, VARIABLES};
+use crate::doc_pages::{self as pages, VARIABLES};
 
 /// Files in which names of variables stand that ccc does not read: the reason is beside each.
 const NOT_READ_THERE: &[(&str, &str)] = &[
@@ -57,7 +57,7 @@ fn every_variable_that_the_code_names_is_on_the_page() {
         }
     }
     assert!(found > 60, "the search finds variables: {found}");
-    assert!(missing.is_empty(), "add them to VARIABLES in src/config/pages.rs: {missing:#?}");
+    assert!(missing.is_empty(), "add them to VARIABLES in tests/it/doc_pages.rs: {missing:#?}");
 }
 
 #[test]

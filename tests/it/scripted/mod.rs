@@ -3,12 +3,12 @@
 mod agent;
 mod shapes;
 
-use ccc::config::pages;
 use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::doc_pages as pages;
 use agent::{Agent, Ended, Place, SESSION, kinds};
 
 const TWO_TURNS: &str = r#"{"agent":[[{"say":"first"}],[{"say":"second"}]]}"#;
@@ -358,7 +358,7 @@ fn the_built_in_night_is_a_night_that_goes_through_everything() {
     let runs: Vec<_> = runs.map(|entry| entry.path()).collect();
     assert_eq!(runs.len(), 1, "{runs:?}");
     let unknown = [not_on_the_page(&state, pages::STATE), not_on_the_page(&runs[0], pages::RUN)].concat();
-    assert!(unknown.is_empty(), "add them to FILES in src/config/pages.rs: {unknown:?}");
+    assert!(unknown.is_empty(), "add them to FILES in tests/it/doc_pages.rs: {unknown:?}");
 }
 
 /// What lies in this directory and is not named in this table of `docs/files.md`.

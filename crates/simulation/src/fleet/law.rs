@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Law;
-use crate::law::Broken;
+use crate::law::{AnyLaw, Broken};
 
 /// The laws of every simulated fleet. Each agent keeps the laws of a night besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +61,11 @@ impl FleetLaw {
     pub(super) fn broken(self, what: impl Into<String>) -> FleetBroken {
         FleetBroken { law: self, what: what.into() }
     }
+
+    /// Breaks the law if `is_broken`.
+    pub(super) fn broken_if(self, is_broken: bool, what: impl FnOnce() -> String) -> Result<(), FleetBroken> {
+        if is_broken { Err(self.broken(what())) } else { Ok(()) }
+    }
 }
 
 impl fmt::Display for FleetLaw {
@@ -70,15 +75,20 @@ impl fmt::Display for FleetLaw {
 }
 
 /// A broken law of a fleet, and the observation that shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FleetBroken {
-    pub(super) law: FleetLaw,
-    pub(super) what: String,
-}
+pub(super) type FleetBroken = Broken<FleetLaw>;
 
 impl From<Broken> for FleetBroken {
     fn from(broken: Broken) -> FleetBroken {
         FleetBroken { law: FleetLaw::OfRun(broken.law), what: broken.what }
+    }
+}
+
+impl AnyLaw for FleetLaw {
+    const PLAYED: &'static str = "fleet";
+    const NUMBERED: &'static str = "fleet";
+
+    fn of_night(law: Law) -> FleetLaw {
+        FleetLaw::OfRun(law)
     }
 }
 

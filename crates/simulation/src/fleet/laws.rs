@@ -99,9 +99,9 @@ impl FleetLaws {
         let revived = revived.clone();
         let within = revived.iter().filter_map(|at| self.since_ms(*at)).filter(|ms| *ms < rules.revival_window_ms);
         let count = within.count();
-        if count > usize::try_from(rules.most_revivals).unwrap_or(usize::MAX) {
-            return Err(FleetLaw::Revivals.broken(format!("{agent} is revived {count} times")));
-        }
+        FleetLaw::Revivals.broken_if(count > usize::try_from(rules.most_revivals).unwrap_or(usize::MAX), || {
+            format!("{agent} is revived {count} times")
+        })?;
         Ok(())
     }
 
@@ -117,9 +117,7 @@ impl FleetLaws {
 
     /// A keeper tells a run to stop that may have been told so before.
     pub(super) fn orders_stop(agent: &str, is_stopping: bool) -> Result<(), FleetBroken> {
-        if is_stopping {
-            return Err(FleetLaw::StoppedOnce.broken(format!("{agent} is told to stop while it is ending")));
-        }
+        FleetLaw::StoppedOnce.broken_if(is_stopping, || format!("{agent} is told to stop while it is ending"))?;
         Ok(())
     }
 
@@ -157,9 +155,8 @@ impl FleetLaws {
     /// An agent has taken a message about a crossing.
     pub(super) fn hears_of_crossing(&mut self, agent: &str, key: &str, text: &str) -> Result<(), FleetBroken> {
         let keys = self.told.entry(agent.to_owned()).or_default();
-        if !keys.insert(key.to_owned()) {
-            return Err(FleetLaw::CrossingTold.broken(format!("{agent} takes {key} twice: {text}")));
-        }
+        FleetLaw::CrossingTold
+            .broken_if(!keys.insert(key.to_owned()), || format!("{agent} takes {key} twice: {text}"))?;
         if keys.len() > self.crossings {
             let what = format!("{agent} was told {} times of {} crossings: {text}", keys.len(), self.crossings);
             return Err(FleetLaw::CrossingTold.broken(what));

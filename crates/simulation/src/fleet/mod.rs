@@ -26,42 +26,17 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
-
 use redaction::Redactor;
-use thiserror::Error;
 
-use crate::{Law, SharedTrace};
+use crate::{SharedTrace, Violation, guarded, traced, watched};
 use law::{Flaw, FleetBroken};
 use world::FleetWorld;
 
 pub use law::FleetLaw;
 pub use night::FleetNight;
 
-/// A law that did not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub struct FleetViolation {
-    /// The seed of the fleet. The violation occurs each time this fleet is played.
-    pub seed: u64,
-    /// The law.
-    pub law: FleetLaw,
-    /// The observation that shows the violation.
-    pub what: String,
-    /// What happened until then. A line of a run begins with the time of the fleet and the agent.
-    pub trace: Vec<String>,
-}
-
-impl fmt::Display for FleetViolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "fleet {} breaks the law that {}: {}", self.seed, self.law, self.what)?;
-        for line in &self.trace {
-            writeln!(f, "{line}")?;
-        }
-        Ok(())
-    }
-}
+/// A law that did not hold. A line of a run in the trace begins with the time of the fleet and the agent.
+pub type FleetViolation = Violation<FleetLaw>;
 
 /// Plays fleets, and holds their shared state.
 #[derive(Debug, Clone, Default)]
@@ -82,34 +57,16 @@ impl FleetSimulator {
     /// # Errors
     /// When a law does not hold; the violation carries the trace of the whole fleet.
     pub fn simulate(&self, seed: u64) -> Result<FleetNight, Box<FleetViolation>> {
-        self.play(seed, None).map_err(|_| {
-            // Traces are costly, so they are written only for a broken fleet.
-            let trace = SharedTrace::default();
-            let FleetBroken { law, what } = match self.play(seed, Some(Rc::clone(&trace))) {
-                Ok(_) => FleetLaw::OfRun(Law::Replay).broken("the fleet goes well when it is watched"),
-                Err(broken) => broken,
-            };
-            let trace = trace.borrow_mut().take_lines();
-            Box::new(FleetViolation { seed, law, what, trace })
-        })
+        watched(seed, |trace| self.play(seed, trace))
     }
 
     /// Plays the fleet of this seed and returns its trace, whether or not a law was broken.
     #[must_use]
     pub fn trace(&self, seed: u64) -> Vec<String> {
-        let trace = SharedTrace::default();
-        let end = match self.play(seed, Some(Rc::clone(&trace))) {
-            Ok(night) => format!("{:?}", night.outcomes),
-            Err(FleetBroken { law, what }) => format!("broken: {law}: {what}"),
-        };
-        let mut lines = trace.borrow_mut().take_lines();
-        lines.push(end);
-        lines
+        traced(|trace| self.play(seed, Some(trace)), |night| format!("{:?}", night.outcomes))
     }
 
     fn play(&self, seed: u64, trace: Option<SharedTrace>) -> Result<FleetNight, FleetBroken> {
-        let play = || FleetWorld::new(seed, self.flaw, &self.redactor, trace).play();
-        catch_unwind(AssertUnwindSafe(play))
-            .unwrap_or_else(|_| Err(FleetLaw::OfRun(Law::NoPanic).broken("it panics; what it said stands above")))
+        guarded(|| FleetWorld::new(seed, self.flaw, &self.redactor, trace).play())
     }
 }

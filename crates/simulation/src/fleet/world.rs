@@ -673,9 +673,7 @@ impl FleetWorld {
             self.counts.add("agent kept down meanwhile");
             return refuses(self, "it is kept down");
         }
-        if by_keeper && member.kept_down {
-            return Err(FleetLaw::KeptDown.broken(format!("a keeper starts {}", member.id)));
-        }
+        FleetLaw::KeptDown.broken_if(by_keeper && member.kept_down, || format!("a keeper starts {}", member.id))?;
         if self.fault(self.rates.host_fails) {
             self.counts.add("ccc that does not come up");
             return refuses(self, "the agent does not exist any more");

@@ -408,13 +408,11 @@ impl Core {
     pub fn iteration_under_way(&self) -> u32 {
         let judged = self.stops.judged();
         match self.stage() {
-            Stage::Working | Stage::Waiting(_) if self.plan.supervised => judged.saturating_add(1),
+            Stage::Working | Stage::Waiting(_) => judged.saturating_add(u32::from(self.plan.supervised)),
             Stage::NotBegun
             | Stage::SettingUp { .. }
-            | Stage::Working
             | Stage::Checking(_)
             | Stage::Reviewing(_)
-            | Stage::Waiting(_)
             | Stage::Resting(_)
             | Stage::Closing { .. }
             | Stage::Finished => judged,
@@ -585,17 +583,8 @@ impl Core {
                 }
             }
             Stage::Working | Stage::SettingUp { .. } | Stage::Resting(_) | Stage::Closing { .. } | Stage::Finished => {
-                let why = match stage {
-                    Stage::Finished => "the user resumed the run",
-                    Stage::NotBegun
-                    | Stage::SettingUp { .. }
-                    | Stage::Working
-                    | Stage::Checking(_)
-                    | Stage::Reviewing(_)
-                    | Stage::Waiting(_)
-                    | Stage::Resting(_)
-                    | Stage::Closing { .. } => "ccc itself had ended before the run did",
-                };
+                let is_over = matches!(stage, Stage::Finished);
+                let why = if is_over { "the user resumed the run" } else { "ccc itself had ended before the run did" };
                 self.lose_processes();
                 (self.needs, self.spent) = (None, None);
                 self.agent_ends.forget();

@@ -333,21 +333,9 @@ impl Core {
     pub(super) fn token_failed(&mut self, proc: ProcId, cause: &FailureCause, message: &str) -> bool {
         let clock = self.clock();
         let Some(id) = self.token_of(proc) else { return false };
-        let about_token = match cause {
-            FailureCause::Quota { .. } | FailureCause::Refused | FailureCause::Billing => true,
-            FailureCause::Throttled { .. } => false,
-            FailureCause::Unavailable
-            | FailureCause::PromptTooLong
-            | FailureCause::ModelNotFound
-            | FailureCause::InvalidRequest
-            | FailureCause::CreditsRequired
-            | FailureCause::ModelRefusal
-            | FailureCause::MaxOutput
-            | FailureCause::Blocked { .. }
-            | FailureCause::CliLimit { .. }
-            | FailureCause::Unknown => return false,
-        };
-        if self.tokens.fact(Some(&id)).is_none() {
+        let about_token = matches!(cause, FailureCause::Quota { .. } | FailureCause::Refused | FailureCause::Billing);
+        let concerns_token = about_token || matches!(cause, FailureCause::Throttled { .. });
+        if !concerns_token || self.tokens.fact(Some(&id)).is_none() {
             return false;
         }
         if self.failed_unproven(proc, cause, about_token, message) {

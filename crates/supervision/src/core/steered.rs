@@ -271,17 +271,8 @@ impl Core {
 
     /// Interrupts the turn or abandons the review; then the run continues with the user's queued messages, or rests.
     fn stop_turn(&mut self) -> Taken {
-        let gives_up_unsaid = match self.stage() {
-            Stage::Working => !self.agent_is_at_work(),
-            Stage::Waiting(_) => true,
-            Stage::NotBegun
-            | Stage::SettingUp { .. }
-            | Stage::Checking(_)
-            | Stage::Reviewing(_)
-            | Stage::Resting(_)
-            | Stage::Closing { .. }
-            | Stage::Finished => false,
-        };
+        let is_idle = matches!(self.stage(), Stage::Working) && !self.agent_is_at_work();
+        let gives_up_unsaid = is_idle || matches!(self.stage(), Stage::Waiting(_));
         let gave_up = gives_up_unsaid && self.turns.give_up_unsaid();
         match self.stage() {
             Stage::Working if self.agent_is_at_work() => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::cli::{CliError, Context, ErrorKind};
+use crate::cli::{CliError, Context};
 use crate::core::Outcome;
 use crate::fleet::{AgentRecord, State};
 use crate::git::Repository;
@@ -47,7 +47,7 @@ impl Outcomes {
                 Some(word) => wanted.insert(word.to_owned()),
                 None => {
                     let all: Vec<&str> = known.iter().chain(&newer).copied().collect();
-                    return Err(CliError::new(ErrorKind::Usage, format!("`{name}` is no outcome of a run"))
+                    return Err(CliError::usage(format!("`{name}` is no outcome of a run"))
                         .hint(format!("the outcomes are: {}", all.join(", "))));
                 }
             };

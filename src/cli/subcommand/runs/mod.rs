@@ -16,7 +16,7 @@ use self::table::{Row, table};
 use super::report::Since;
 use crate::cli::standing::{self, Standing};
 use crate::cli::start::state_error;
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, pager, pruning, zone};
+use crate::cli::{CliError, Context, ExitCode, pager, pruning, zone};
 use crate::config::Flags;
 use crate::driver;
 use crate::journal::{FileLock, RunDir, RunSummary};
@@ -85,10 +85,7 @@ pub fn run(args: RunsArgs, context: &Context) -> Result<ExitCode, CliError> {
     if args.json {
         let listed: Vec<Listed<'_>> =
             list.runs.iter().map(|(dir, summary)| Listed { summary, live: standing.remove(dir.id()) }).collect();
-        let text = serde_json::to_string_pretty(&listed)
-            .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
-        context.printer.json(text);
-        return Ok(ExitCode::COMPLETED);
+        return context.printer.only_json(&listed);
     }
     if list.runs.is_empty() {
         context.printer.talk(match (any, args.live) {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::super::kill::agreed;
 use crate::cli::pruning::{self, Chosen, Goes};
-use crate::cli::{CliError, Context, ErrorKind, ExitCode, inside, zone};
+use crate::cli::{CliError, Context, ExitCode, inside, zone};
 use crate::config::{Flags, MemorySize, Span};
 use crate::driver;
 use crate::retention::{Remover, Rule};
@@ -125,10 +125,7 @@ fn remove(chosen: &Chosen, as_json: bool, context: &Context) -> Result<ExitCode,
             }
         }
     }
-    if failed.is_empty() {
-        return Ok(ExitCode::COMPLETED);
-    }
-    Err(CliError::new(ErrorKind::Failed, format!("not removed: {}", failed.join(", "))))
+    CliError::unless_none("not removed", &failed)
 }
 
 fn json(goes: &Goes, removed: bool, checkpoints: usize) -> serde_json::Value {

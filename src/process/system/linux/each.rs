@@ -14,17 +14,11 @@ use rustix::process::{Resource, Rlimit, WaitOptions, getrlimit, setrlimit, waitp
 
 use super::walls::Raise;
 use crate::process::monitor::{exit_at_once, split_off};
+use crate::process::system::each_limits::EachLimits;
 use crate::process::system::walls::Walls;
 
 /// Single processes can be limited.
 pub(in crate::process) const LIMITS_EACH: bool = true;
-
-/// What one child may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::process) struct EachLimits {
-    pub(in crate::process) data_bytes: Option<u64>,
-    pub(in crate::process) tasks: Option<u64>,
-}
 
 impl EachLimits {
     /// Called between fork and exec, behind the walls: a namespace remembers the limit under which it was made.

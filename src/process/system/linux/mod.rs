@@ -24,7 +24,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, read};
 use rustix::process::{Pid, Signal};
 
-pub(in crate::process) use each::{EachLimits, LIMITS_EACH, counts_tasks_behind};
+pub(in crate::process) use each::{LIMITS_EACH, counts_tasks_behind};
 pub(in crate::process) use group::{GroupPlace, OwnGroup};
 pub(in crate::process) use keeper::split;
 pub use load::machine_load;

@@ -22,8 +22,7 @@ struct TestTerminal {
 impl TestTerminal {
     fn new() -> TestTerminal {
         let mut terminal = TestTerminal::before_all();
-        let about =
-            About { run: "r1".to_owned(), cwd: "/p".to_owned(), phase: "working".to_owned(), ..About::default() };
+        let about = About { cwd: "/p".to_owned(), phase: "working".to_owned(), ..About::default() };
         terminal.tell(News::Joined(about));
         // The greeting has a test of its own.
         terminal.printed.clear();

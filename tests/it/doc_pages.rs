@@ -1,13 +1,14 @@
-//! The pages of the documentation that are made of the code: variables of the environment, files, exit codes.
+//! The pages of the documentation that are made of the code: settings, variables of the environment, files, exit codes.
 //!
 //! [`VARIABLES`] and [`FILES`] are declared here once. Tests compare the pages with the tables, look in the source for variables that
 //! the tables lack, and in the directories of a run for files that they lack.
 
-use super::KEYS;
-use super::env::OTHERS;
+use ccc::config::env::OTHERS;
+use ccc::config::{FromProject, KEYS};
+use serde_json::Value;
 
 /// A group of variables: its heading, and the variables with what they mean.
-pub struct Variables {
+pub(crate) struct Variables {
     /// The heading.
     pub title: &'static str,
     /// Each variable, and what it is for.
@@ -15,7 +16,7 @@ pub struct Variables {
 }
 
 /// The variables that are neither settings nor [`OTHERS`].
-pub const VARIABLES: &[Variables] = &[
+pub(crate) const VARIABLES: &[Variables] = &[
     Variables {
         title: "Tokens",
         rows: &[
@@ -131,7 +132,7 @@ pub const VARIABLES: &[Variables] = &[
 ];
 
 /// A group of files: its directory, and the files with what they are.
-pub struct Files {
+pub(crate) struct Files {
     /// The heading.
     pub title: &'static str,
     /// What is said of all.
@@ -141,7 +142,7 @@ pub struct Files {
 }
 
 /// The files that ccc reads and writes.
-pub const FILES: &[Files] = &[
+pub(crate) const FILES: &[Files] = &[
     Files {
         title: "Your configuration",
         about: "ccc writes none of these, except that `ccc init` makes the first two when you ask for it.",
@@ -236,15 +237,82 @@ pub const FILES: &[Files] = &[
 ];
 
 /// The heading of the state directory.
-pub const STATE: &str = "The state directory";
+pub(crate) const STATE: &str = "The state directory";
 /// The heading of a run's directory.
-pub const RUN: &str = "The directory of a run";
+pub(crate) const RUN: &str = "The directory of a run";
 
-const GENERATED: &str = "This page is generated from `src/config/pages.rs`; a test compares the two.\n";
+const GENERATED: &str = "This page is generated from `tests/it/doc_pages.rs`; a test compares the two.\n";
+
+const HEAD: &str = "# Configuration
+
+This page is generated from the table of settings in `src/config/table.rs`; a test compares the two.
+
+A setting is given by an option, by a variable, or by a key in a JSON file. Options override variables. Variables override,
+in this order, the project's `.ccc.json`, `ccc.json` in your configuration directory, `~/.claude/ccc.json`, and the defaults.
+`ccc config` shows each setting with its value and its origin, `ccc config path` the files, and `ccc config schema` their
+JSON schema. A key with a dot belongs to a group: `budgets.max_duration` is
+`{\"budgets\": {\"max_duration\": \"8h\"}}`.
+
+A setting of a project's file that makes ccc run something, or do something with credentials, counts only after you have
+agreed to it: [trust](trust.md).
+
+| key | variable, option | default | in a project's file | what it does |
+|---|---|---|---|---|
+";
+
+const OTHER_VARIABLES: &str = "
+## Other variables
+
+| variable | what it is |
+|---|---|
+";
+
+const CODES: &str = "
+## Exit codes
+
+| code | outcome | meaning |
+|---|---|---|
+";
+
+/// The page `docs/configuration.md`. `exit_codes` lists each exit code with its words and its meaning.
+#[must_use]
+pub(crate) fn configuration(exit_codes: &[(u8, &str, &str)]) -> String {
+    let mut page = HEAD.to_owned();
+    for key in KEYS.iter() {
+        let code = |text: &str| format!("`{text}`");
+        let option = key.flag.map(|flag| code(format!("{flag} {}", key.value_name).trim_end()));
+        let back = key.taken_back_by.map(|(flag, _)| code(flag));
+        let default = match (key.default(), key.otherwise) {
+            (Value::Null, otherwise) => otherwise.unwrap_or("none").to_owned(),
+            (value, _) => code(&value.to_string()),
+        };
+        let project = match key.from_project {
+            FromProject::Free => "yes",
+            FromProject::NeedsConsent(_) => "after `ccc trust`",
+            FromProject::Never(_) => "no",
+        };
+        let names: Vec<String> = [key.variable.map(code), option, back].into_iter().flatten().collect();
+        let names = if names.is_empty() { "–".to_owned() } else { names.join(", ") };
+        page.push_str(&format!(
+            "| `{}` | {names} | {default} | {project} | {} |\n",
+            key.path,
+            format!("{} {}", key.help, key.in_file).trim_end()
+        ));
+    }
+    page.push_str(OTHER_VARIABLES);
+    for (name, what) in OTHERS {
+        page.push_str(&format!("| `{name}` | {what} |\n"));
+    }
+    page.push_str(CODES);
+    for (code, words, meaning) in exit_codes {
+        page.push_str(&format!("| {code} | {words} | {meaning} |\n"));
+    }
+    page
+}
 
 /// `docs/environment.md`.
 #[must_use]
-pub fn environment() -> String {
+pub(crate) fn environment() -> String {
     let mut page =
         format!("# Environment variables\n\n{GENERATED}\nAn empty variable counts as one that is not set.\n");
     page.push_str("\n## Settings\n\nWhat each does is told in [configuration](configuration.md).\n\n| variable | setting |\n|---|---|\n");
@@ -262,7 +330,7 @@ pub fn environment() -> String {
 
 /// `docs/files.md`.
 #[must_use]
-pub fn files() -> String {
+pub(crate) fn files() -> String {
     let mut page = format!("# Files\n\n{GENERATED}");
     for group in FILES {
         let mut rows = String::new();
@@ -275,7 +343,7 @@ pub fn files() -> String {
 
 /// `docs/exit-codes.md`, made of the exit codes with their words and meanings.
 #[must_use]
-pub fn exit_codes(codes: &[(u8, &str, &str)]) -> String {
+pub(crate) fn exit_codes(codes: &[(u8, &str, &str)]) -> String {
     let mut page = format!(
         "# Exit codes\n\n{GENERATED}\nA run ends with the code of its outcome, also in `ccc resume`, `ccc follow` and `ccc wait`. \
          Every other command ends with 0 when it succeeded, with 1 when it failed, and with 2 when it was used wrongly.\n\n\
