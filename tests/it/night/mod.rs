@@ -276,12 +276,14 @@ fn a_run_that_comes_to_the_rest_of_the_usage_gives_way_and_is_continued_after_th
     nights.until_held();
     usage(85.0, Some(8));
     usage_is_due(&nights.0.ground.state());
-    look_until("the run gives way", || nights.runs().first().and_then(|run| run.outcome.clone()));
-    let shown = nights.run(&["--status", LIST]);
-    let words = shown.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("1 gave way one"), "{}", shown.stdout);
+    // The night notes it when the run has ended.
+    let words = look_until("the run gives way", || {
+        let shown = nights.run(&["--status", LIST]);
+        let words = shown.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        words.contains("1 gave way one").then_some(words)
+    });
     let why = "it gave way, because the rest of the usage is kept for you; it is continued at ";
-    assert!(words.contains(why) && !words.contains("SIGTERM"), "{}", shown.stdout);
+    assert!(words.contains(why) && !words.contains("SIGTERM"), "{words}");
     let task = nights.status(&[LIST])["tasks"][0].clone();
     assert!(task["reason"].as_str().is_some_and(|reason| reason.starts_with(why)), "{task}");
     assert!(task["gave_way"]["again_unix_ms"].as_i64().is_some_and(|at| at > now_ms()), "{task}");
