@@ -31,7 +31,7 @@ use crate::driver::{
 use crate::files::{self, open_private};
 use crate::fleet::{AgentRecord, add_environment};
 use crate::guard::{
-    self, OwnSandbox, Places, RunWalls, SettingsOfAgent, Withheld, lock_tree as lock_working_tree,
+    self, ChangedProgram, OwnSandbox, Places, RunWalls, SettingsOfAgent, Withheld, lock_tree as lock_working_tree,
     production_credentials,
 };
 use crate::journal::{FileLock, Header, Holder, JournalWriter, LockError, RunDir, RunSummary, Tail};
@@ -766,7 +766,16 @@ fn withheld(plan: &Plan, ChildEnv(env): &ChildEnv, run_dir: &RunDir) -> Result<W
 
 /// Names what the user's own git would run, outside of all walls, and was changed during the run.
 fn tell_of_changed_git(walls: &RunWalls, context: &Context) {
-    for file in walls.changed_programs_of_git() {
+    for ChangedProgram { file, is_foreign } in walls.changed_programs_of_git() {
+        let aside = file.with_extension("kept-by-ccc");
+        if is_foreign && std::fs::rename(&file, &aside).is_ok() {
+            context.printer.warn(format_args!(
+                "{} was made during the run: git would have taken hooks and configuration from where it leads; ccc has moved it to {}",
+                file.display(),
+                aside.display()
+            ));
+            continue;
+        }
         context.printer.warn(format_args!(
             "{} was changed during the run, and git does what it says: look at it before you use git there",
             file.display()

@@ -11,9 +11,21 @@ use crate::order::map_of;
 /// How many hooks are looked at.
 const MOST_HOOKS: usize = 200;
 /// The files beside the hooks. `commondir` leads git to a configuration elsewhere.
-const FILES: &[&str] = &["config", "config.worktree", "commondir"];
+const FILES: &[&str] = &["config", "config.worktree", COMMON];
 /// The end of the names of the examples that git makes with each repository, and never runs.
 const EXAMPLE: &str = ".sample";
+
+/// A file of a linked working tree that leads to the repository. In the repository itself it would lead git to another configuration.
+const COMMON: &str = "commondir";
+
+/// A file that git follows, and that was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedProgram {
+    /// The file.
+    pub file: PathBuf,
+    /// It was not there before, no git writes it there, and it gives git another configuration.
+    pub is_foreign: bool,
+}
 
 /// The contents, by their hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,13 +44,14 @@ impl GitPrograms {
     }
 
     /// What was added, changed or removed since.
-    pub(super) fn changed(&self) -> Vec<PathBuf> {
+    pub(super) fn changed(&self) -> Vec<ChangedProgram> {
         let now = Self::of(&self.dirs).hashes;
         let differs = |file: &&PathBuf| now.get(*file) != self.hashes.get(*file);
         let mut changed: Vec<PathBuf> = now.keys().chain(self.hashes.keys()).filter(differs).cloned().collect();
         changed.sort();
         changed.dedup();
-        changed
+        let is_foreign = |file: &PathBuf| file.ends_with(COMMON) && !self.hashes.contains_key(file);
+        changed.into_iter().map(|file| ChangedProgram { is_foreign: is_foreign(&file), file }).collect()
     }
 }
 
@@ -69,7 +82,7 @@ fn hash(file: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::GitPrograms;
+    use super::{ChangedProgram, GitPrograms};
 
     #[test]
     fn what_git_would_run_is_named_when_it_changes_and_an_example_is_not() {
@@ -87,7 +100,12 @@ mod tests {
         std::fs::write(path("hooks/update.sample"), "new").unwrap();
         std::fs::write(path("config.worktree"), "").unwrap();
         std::fs::remove_file(path("hooks/post-merge")).unwrap();
-        let expected = ["commondir", "config", "hooks/post-merge", "hooks/pre-commit"].map(path);
+        let expected = ["commondir", "config", "hooks/post-merge", "hooks/pre-commit"];
+        let expected = expected.map(|name| ChangedProgram { file: path(name), is_foreign: name == "commondir" });
         assert_eq!(before.changed(), expected);
+        // That of a linked working tree is git's own.
+        let linked = GitPrograms::of(&[git.path().to_owned()]);
+        std::fs::write(path("commondir"), "../other").unwrap();
+        assert_eq!(linked.changed(), [ChangedProgram { file: path("commondir"), is_foreign: false }]);
     }
 }

@@ -21,6 +21,7 @@ pub use agent_sandbox::{NoSandbox, find_sandbox};
 pub use agent_settings::{AskedFor, SettingsOfAgent, named, unreadable};
 pub use consent::{ConsentStore, Consented, StoreError};
 pub use current_provider::CurrentProvider;
+pub use git_programs::ChangedProgram;
 pub use seen_prompt::{PromptNews, SeenPrompt};
 pub use tree_lock::lock_tree;
 pub use walls::{NoWalls, OwnSandbox, Places, RunWalls, TEMPORARY, remove_copies};

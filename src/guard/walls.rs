@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::agent_sandbox::NoSandbox;
 use super::caches;
-use super::git_programs::GitPrograms;
+use super::git_programs::{ChangedProgram, GitPrograms};
 use crate::config::{GitDirs, Project};
 use crate::core::{Guard, Plan};
 use crate::process::{Copied, Means, Wall, Walls};
@@ -208,7 +208,7 @@ impl RunWalls {
 
     /// What git would run, or read its settings from, and was changed since the walls were found.
     #[must_use]
-    pub fn changed_programs_of_git(&self) -> Vec<PathBuf> {
+    pub fn changed_programs_of_git(&self) -> Vec<ChangedProgram> {
         self.git_programs.changed()
     }
 

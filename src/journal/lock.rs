@@ -253,22 +253,24 @@ fn file_name(session_id: &str) -> String {
 mod tests {
     use std::process::{Command, Stdio};
 
-    use super::{FileLock, Holder, LockError, file_name};
+    use super::{File, FileLock, Holder, LockError, file_name, write_holder};
 
     #[test]
     fn the_lock_that_a_child_of_a_killed_holder_has_for_a_moment_is_waited_for() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("lock");
-        let take = |pid| FileLock::take(&path, "it", &Holder { pid, ..Holder::of_process("run", 1) });
+        let take = || FileLock::take(&path, "it", &Holder::of_process("run", 1));
         let mut ended = Command::new("true").spawn().expect("a process");
         let pid_of_nobody = ended.id();
         ended.wait().expect("a child");
         for (holder, is_waited_for) in [(pid_of_nobody, true), (std::process::id(), false)] {
-            let held = take(holder).expect("the lock");
-            let copy = held.0.try_clone().expect("a descriptor");
-            let mut child = Command::new("sleep").arg("0.3").stdin(Stdio::from(copy)).spawn().expect("a process");
-            drop(held);
-            let taken = take(std::process::id());
+            // Dropped in order, it would be unlocked.
+            let mut file =
+                File::options().read(true).write(true).create(true).truncate(false).open(&path).expect("a file");
+            file.lock().expect("the lock");
+            write_holder(&mut file, &Holder { pid: holder, ..Holder::of_process("run", 1) }).expect("written");
+            let mut child = Command::new("sleep").arg("0.3").stdin(Stdio::from(file)).spawn().expect("a process");
+            let taken = take();
             assert_eq!(taken.is_ok(), is_waited_for, "{taken:?}");
             assert!(is_waited_for || matches!(taken, Err(LockError::Held { .. })));
             child.wait().expect("a child");

@@ -140,8 +140,8 @@ fn walls_that_are_asked_for_and_cannot_be_had_are_an_error() {
 
 #[test]
 fn without_walls_what_git_would_run_is_named_at_the_end_when_the_agent_has_changed_it() {
-    let command =
-        "printf '#!/bin/sh\\n' > .git/hooks/post-commit; git config core.pager evil; : > .git/config.worktree";
+    let command = "printf '#!/bin/sh\\n' > .git/hooks/post-commit; git config core.pager evil; : > .git/config.worktree; \
+                   mkdir .git/evil; echo evil > .git/commondir";
     let tool = json!({"tool": {"name": "Bash", "input": {"command": command}, "real": true}});
     let play = json!({"agent": [[tool, {"say": "Done."}]], "critic": [[{"say": "[TASK_COMPLETED]"}]]});
     let world = crate::ownfaults::world::World::on(Ground::new(), &play);
@@ -152,4 +152,8 @@ fn without_walls_what_git_would_run_is_named_at_the_end_when_the_agent_has_chang
     for (file, is_named) in [("hooks/post-commit", true), (".git/config", true), ("config.worktree", false)] {
         assert_eq!(said.contains(&format!("{file} was changed during the run")), is_named, "{file}: {said}");
     }
+    // With it git would take hooks and configuration from the agent's directory.
+    assert!(said.contains(".git/commondir was made during the run"), "{said}");
+    assert!(!world.ground.project().join(".git/commondir").exists(), "it leads git to the agent's directory");
+    assert_eq!(world.ground.read(".git/commondir.kept-by-ccc"), "evil\n");
 }
