@@ -607,6 +607,9 @@ impl Prepared {
         .map_err(|error| no_event_loop(&error))?;
         let (env, plan, notifier) = (end.env.clone(), end.plan.clone(), end.notifier.take());
         tell_of_changed_git(&walls, context);
+        if let Some(change) = request.settings_of_agent.changed_of_user() {
+            context.printer.warn(format_args!("{change}: look at it before you start the agent's CLI again"));
+        }
         // A resumed run writes the file again from the user's present settings.
         for file in [CRITIC_SETTINGS, INTERFACE_SETTINGS] {
             let _ = std::fs::remove_file(run_dir.path().join(file));

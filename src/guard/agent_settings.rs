@@ -107,7 +107,8 @@ impl SettingsOfAgent {
     }
 
     /// What the user's own file asks for now and did not when the run began, or the other way round.
-    fn changed_of_user(&self) -> Option<String> {
+    #[must_use]
+    pub fn changed_of_user(&self) -> Option<String> {
         let now = self.of_user();
         if let Some(file) = now.unreadable.first().filter(|_| now.unreadable != self.users.unreadable) {
             return Some(unreadable(file, &self.dirs.home));

@@ -68,7 +68,7 @@ impl Moves {
 
 /// The protected files that are not as the commit has them, although an exchange has made them so: something has written them since,
 /// also those that were as they should be before. With them what was moved away meanwhile, and may be back. Seen from the top of the
-/// tree. To be asked before [`put_back`].
+/// tree. To be asked before [`super::put_back()`].
 ///
 /// # Errors
 /// When git fails, or a file cannot be read.

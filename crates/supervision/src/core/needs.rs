@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::outcome::Denied;
 use super::policy::Pause;
 use super::shell::words;
-use super::{Core, Outcome};
+use super::{Core, Guard, Outcome};
 use crate::agent::{AllowedBy, Denial};
 
 /// The most permission rules in one command.
@@ -116,7 +116,15 @@ impl Core {
                 "it is denied although {given} {are} given: look for a deny rule or a hook in the agent's settings"
             ));
         }
-        Some(self.allow_by(std::iter::once(option).chain(values)))
+        let allow = self.allow_by(std::iter::once(option).chain(values));
+        if self.plan.walls.guard == Guard::AgentSandbox {
+            // Its own rules deny what lies outside, and no rule of the user's outranks them.
+            let run = &self.plan.run_id;
+            return Some(format!(
+                "{allow}; or, if that lies outside of the project, add its directory to guard.write in your ccc.json: ccc resume {run} --reload"
+            ));
+        }
+        Some(allow)
     }
 
     /// How to continue when no rule allows the command; `None` if the call is not a command.

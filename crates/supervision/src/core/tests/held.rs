@@ -104,6 +104,21 @@ fn the_same_denial_before_two_stops_on_a_still_tree_ends_the_run_with_a_rule_tha
     assert!(ended_with(&actions).is_none(), "the tree moved: {actions:?}");
 }
 
+#[test]
+fn in_the_sandbox_of_the_cli_the_place_that_would_open_it_is_named_too() {
+    let walls = WallsPlan { guard: Guard::AgentSandbox, ..WallsPlan::default() };
+    let (mut run, turn) = working(Plan { walls, ..plan() });
+    run.lines(1, &accepted(&turn));
+    for call in ["t1", "t2"] {
+        run.lines(1, &denied(&turn, call, "touch ../other/x"));
+    }
+    let notices = run.notices();
+    assert!(
+        notices.iter().any(|text| text.contains("guard.write in your ccc.json: ccc resume run --reload")),
+        "{notices:?}"
+    );
+}
+
 /// What the user is told after this command was denied twice with these arguments.
 fn told_of_denials(command: &str, args: &[&str]) -> Vec<String> {
     let plan = Plan { agent_args: args.iter().map(|&arg| arg.to_owned()).collect(), ..plan() };
