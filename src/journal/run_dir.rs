@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::disk::{Disk, SystemDisk};
 use super::lock::{FileLock, Holder, LockError};
@@ -9,6 +10,9 @@ use super::summary::{RunSummary, SummaryError};
 use super::{BLOBS_DIR, JOURNAL_FILE};
 use crate::files::PathError;
 use crate::order::sort_by;
+
+/// How long a run whose outcome is known may take until it lets go of its lock: it keeps its files, and writes its report.
+const END_WAIT: Duration = Duration::from_secs(5);
 
 /// `20261120-191822`: the part of a run's id that holds its start time.
 const TIME_PART_BYTES: usize = 15;
@@ -173,13 +177,18 @@ impl RunDir {
         self.path.join("lock")
     }
 
-    /// Locks the run for this process.
+    /// Locks the run for this process. A run that has ended, by its summary, holds its lock until its end is told; that is waited for.
     ///
     /// # Errors
     /// When another ccc holds it, or the lock's file cannot be used.
     pub fn take_lock(&self, pid: u32, since_unix_ms: i64) -> Result<FileLock, LockError> {
         let holder = Holder { pid, run_id: self.id.clone(), since_unix_ms, tree: None };
-        FileLock::take(&self.lock(), &format!("run {}", self.id), &holder)
+        let what = format!("run {}", self.id);
+        let has_ended = || RunSummary::read(&self.summary()).is_ok_and(|run| run.outcome.is_some());
+        match FileLock::take(&self.lock(), &what, &holder) {
+            Err(LockError::Held { .. }) if has_ended() => FileLock::wait(&self.lock(), &what, &holder, END_WAIT),
+            taken_or_not => taken_or_not,
+        }
     }
 
     /// The directories of all runs, newest first.
