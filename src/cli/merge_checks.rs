@@ -129,7 +129,7 @@ impl MergeChecks {
                 format!(", with {} as {branch} has it", clean::one_line(&exchanged.restored.join(", "), FILES_CHARS))
             }
         };
-        let moves = Moves::watch(&exchange);
+        let moves = Moves::watch(&exchange, &exchanged);
         let passed = check(&with);
         let written = protect::written_since(&exchange, &exchanged, moves.as_ref());
         protect::put_back(kept.path()).map_err(|error| unlike(&error))?;

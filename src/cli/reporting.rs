@@ -12,7 +12,7 @@ use redaction::Redactor;
 
 use super::context::TypedAgent;
 use super::{Context, agent_tree, zone};
-use crate::checkpoint::{self, AT_END, Kept};
+use crate::checkpoint::{self, AT_END};
 use crate::core::{Finish, Outcome, Plan, Tick};
 use crate::driver;
 use crate::fleet::AgentRecord;
@@ -91,9 +91,11 @@ impl Maker {
     }
 
     /// Keeps the files of a run that has ended while its agent worked: no stop has. A failure only makes the report say less.
-    fn keep_the_end(&self, plan: &Plan) -> Option<Kept> {
-        let git = Git::new(&self.env, &plan.run_id, self.give_up.clone()?);
-        checkpoint::keep(&git, Path::new(&plan.cwd), &plan.run_id, AT_END, None).ok()
+    fn keep_the_end(&self, plan: &Plan) {
+        if let Some(give_up) = self.give_up.clone() {
+            let git = Git::new(&self.env, &plan.run_id, give_up);
+            let _ = checkpoint::keep(&git, Path::new(&plan.cwd), &plan.run_id, AT_END, None);
+        }
     }
 
     /// Writes the page into the run's directory; the file is there as a whole or not at all.
@@ -189,7 +191,9 @@ pub(super) fn at_the_end(
     thread::Builder::new()
         .name("report".to_owned())
         .spawn(move || {
-            unkept.and_then(|plan| maker.keep_the_end(&plan));
+            if let Some(plan) = unkept {
+                maker.keep_the_end(&plan);
+            }
             let _ = done.send(maker.write(&journal).ok());
         })
         .ok()?;

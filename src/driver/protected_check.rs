@@ -38,7 +38,7 @@ impl ProtectedCheck {
     pub(super) fn run(&self, cancel: &Cancel, check: impl FnOnce() -> CheckResult) -> CheckResult {
         match self.exchange(cancel) {
             Ok(exchanged) => {
-                let moves = self.with(cancel, Moves::watch);
+                let moves = self.with(cancel, |request| Moves::watch(request, &exchanged));
                 let mut result = check();
                 let since = self.with(cancel, |request| protect::written_since(request, &exchanged, moves.as_ref()));
                 if since.as_ref().is_err_and(ProtectError::is_given_up) {
@@ -86,7 +86,7 @@ impl ProtectedCheck {
         since: Result<Vec<PathBuf>, ProtectError>,
         put_back: Result<Option<PutBack>, ProtectError>,
     ) -> ProtectedFiles {
-        let Exchanged { restored, without_content, unmatched } = exchanged;
+        let Exchanged { restored, without_content, unmatched, .. } = exchanged;
         let more = restored.len().saturating_sub(FILES) as u64;
         let named = |paths: &[String]| -> Vec<String> {
             paths.iter().take(FILES).map(|path| self.text(path, PATH_CHARS)).collect()
@@ -162,8 +162,8 @@ mod tests {
         let hostile = format!("tests/a\n\u{1b}[31m{secret}.rs");
         let mut restored = vec![hostile.clone()];
         restored.extend((0..FILES + 6).map(|number| format!("tests/{number}.rs")));
-        let exchanged =
-            Exchanged { restored, without_content: vec![hostile.clone()], unmatched: vec![hostile.clone()] };
+        let named = || vec![hostile.clone()];
+        let exchanged = Exchanged { restored, without_content: named(), unmatched: named(), files: Vec::new() };
         let written = vec![(PathBuf::from(&hostile), Some(PathBuf::from("/runs/r1/protected-kept/0")))];
         let told = check().told(exchanged, Ok(Vec::new()), Ok(Some(PutBack { files: 1, written })));
         assert_eq!((told.restored.len(), told.more), (FILES, 7));

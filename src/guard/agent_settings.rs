@@ -113,15 +113,10 @@ impl SettingsOfAgent {
         if let Some(file) = now.unreadable.first().filter(|_| now.unreadable != self.users.unreadable) {
             return Some(unreadable(file, &self.dirs.home));
         }
-        let is_in = |all: &[Wish], wish: &Wish| all.iter().any(|other| other.sha256 == wish.sha256);
-        let new = now.wishes.iter().filter(|wish| !is_in(&self.users.wishes, wish));
-        let gone = self.users.wishes.iter().filter(|wish| !is_in(&now.wishes, wish));
-        let mut changed: Vec<Wish> = new.cloned().collect();
-        for wish in gone {
-            if !changed.iter().any(|other| other.key == wish.key) {
-                changed.push(wish.clone());
-            }
-        }
+        let before = &self.users.wishes;
+        let new = now.wishes.iter().filter(|wish| !before.contains(wish));
+        let gone = before.iter().filter(|wish| now.wishes.iter().all(|other| other.key != wish.key));
+        let changed: Vec<Wish> = new.chain(gone).cloned().collect();
         let is_any = !changed.is_empty();
         is_any.then(|| format!("{} in your home directory was changed since ccc began with this run", named(&changed)))
     }

@@ -19,7 +19,7 @@ const LOOK_OUTWAITED_MS: u64 = 10_000;
 const ASK_AGAIN_MS: u64 = 1;
 /// How long the lock of a process that is gone is waited for. A child that it had just forked has the lock, too, until it executes its
 /// program: for some milliseconds, and longer on a busy machine.
-const GONE_OUTWAITED_MS: u64 = 2_000;
+const GONE_OUTWAITED: Duration = Duration::from_secs(2);
 /// The pause between two tries of [`FileLock::wait`]. What is waited for takes many times as long.
 const TRY_AGAIN_MS: u64 = 10;
 
@@ -93,21 +93,24 @@ fn describe(holder: Option<&Holder>) -> String {
 pub struct FileLock(File);
 
 impl FileLock {
-    /// Takes the lock on the file `path`; `what` names the locked resource in errors.
+    /// Takes the lock on the file `path`; `what` names the locked resource in errors. If its holder is gone, it is waited for a moment.
     ///
     /// # Errors
     /// When another ccc holds it, or the file cannot be used.
     pub fn take(path: &Path, what: &str, holder: &Holder) -> Result<FileLock, LockError> {
+        match FileLock::try_once(path, what, holder) {
+            Err(LockError::Held { holder: Some(by), .. }) if is_gone(&by) => {
+                FileLock::wait(path, what, holder, GONE_OUTWAITED)
+            }
+            taken_or_not => taken_or_not,
+        }
+    }
+
+    fn try_once(path: &Path, what: &str, holder: &Holder) -> Result<FileLock, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         let mut file = open_private(path, OFlags::RDWR | OFlags::CREATE).map_err(io)?;
-        let mut left_ms = GONE_OUTWAITED_MS;
-        while !lock_exclusive(&file).map_err(io)? {
-            let held_by = read_holder(&mut file);
-            if left_ms == 0 || !held_by.as_ref().is_some_and(is_gone) {
-                return Err(LockError::Held { what: what.to_owned(), holder: held_by });
-            }
-            std::thread::park_timeout(Duration::from_millis(TRY_AGAIN_MS));
-            left_ms = left_ms.saturating_sub(TRY_AGAIN_MS);
+        if !lock_exclusive(&file).map_err(io)? {
+            return Err(LockError::Held { what: what.to_owned(), holder: read_holder(&mut file) });
         }
         // Only the lock itself counts. The holder in the file is information for others, and a full disk may prevent it.
         let _ = write_holder(&mut file, holder);
@@ -122,7 +125,7 @@ impl FileLock {
         let mut left = limit;
         let pause = Duration::from_millis(TRY_AGAIN_MS);
         loop {
-            match FileLock::take(path, what, holder) {
+            match FileLock::try_once(path, what, holder) {
                 Err(LockError::Held { .. }) if left >= pause => {
                     // The system has no lock with a timeout.
                     std::thread::park_timeout(pause);
@@ -223,7 +226,6 @@ fn is_gone(holder: &Holder) -> bool {
 
 fn read_holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
-    file.rewind().ok()?;
     file.take(LOCK.limit_bytes).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }

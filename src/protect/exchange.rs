@@ -49,6 +49,8 @@ pub struct Exchanged {
     pub without_content: Vec<String>,
     /// The patterns that name no file of the commit.
     pub unmatched: Vec<String>,
+    /// All protected files of the commit.
+    pub files: Vec<CheckpointFile>,
 }
 
 /// One file that is going to be written.
@@ -70,10 +72,10 @@ pub fn exchange(request: &Exchange<'_>) -> Result<Exchanged, ProtectError> {
     if repository.commit(request.git, request.base)?.is_none() {
         return Err(ProtectError::NoBase { base: request.base.to_owned() });
     }
-    let (files, mut exchanged) = protected(request, &repository, &below)?;
+    let mut exchanged = protected(request, &repository, &below)?;
     let mut tries = 1;
     loop {
-        let differing = differing(request.git, &repository, files.clone())?;
+        let differing = differing(request.git, &repository, exchanged.files.clone())?;
         let tree = DirTree::open(&top).map_err(|source| ProtectError::File { path: top.clone(), source })?;
         let (record, wanted, without) = prepared(request, &repository, &tree, &top, differing)?;
         exchanged.without_content = seen_from(&below, &without);
@@ -139,11 +141,7 @@ pub fn unmatched(git: &Git, cwd: &Path, patterns: &[Glob]) -> Result<Vec<String>
 }
 
 /// The commit's files that a pattern names, and the patterns that name none.
-pub(super) fn protected(
-    request: &Exchange<'_>,
-    repository: &Repository,
-    below: &Path,
-) -> Result<(Vec<CheckpointFile>, Exchanged), ProtectError> {
+fn protected(request: &Exchange<'_>, repository: &Repository, below: &Path) -> Result<Exchanged, ProtectError> {
     let mut named = vec![false; request.patterns.len()];
     let mut files = files_of(request.git, repository, request.base)?;
     files.retain(|file| {
@@ -158,7 +156,7 @@ pub(super) fn protected(
         is_wanted && file.path.components().all(|part| matches!(part, Component::Normal(name) if name != ".git"))
     });
     let unmatched = request.patterns.iter().zip(named).filter(|(_, named)| !named).map(|(glob, _)| glob.to_string());
-    Ok((files, Exchanged { unmatched: unmatched.collect(), ..Exchanged::default() }))
+    Ok(Exchanged { unmatched: unmatched.collect(), files, ..Exchanged::default() })
 }
 
 /// Copies what lies there, and says what is going to be written. Third are the files of which the commit has a pointer only.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::error::ProtectError;
-use super::exchange::{Exchange, Exchanged, Tree, protected, seen_from};
+use super::exchange::{Exchange, Exchanged, Tree, seen_from};
 use super::put_back::written_of_those_exchanged;
 use crate::checkpoint::differing;
 use crate::process::{ChangedEntry, DirWatch};
@@ -20,13 +20,12 @@ pub struct Moves {
 }
 
 impl Moves {
-    /// Watches from now on. `None` where the system has no such watch, or no room for another one.
+    /// Watches the files of this exchange from now on. `None` where the system has no such watch, or no room for another one.
     #[must_use]
-    pub fn watch(request: &Exchange<'_>) -> Option<Moves> {
-        let Tree { repository, top, below } = Tree::of(request.cwd).ok()?;
-        let (files, _) = protected(request, &repository, &below).ok()?;
+    pub fn watch(request: &Exchange<'_>, exchanged: &Exchanged) -> Option<Moves> {
+        let Tree { top, .. } = Tree::of(request.cwd).ok()?;
         let mut wanted: BTreeMap<PathBuf, BTreeSet<OsString>> = BTreeMap::new();
-        for file in &files {
+        for file in &exchanged.files {
             for path in file.path.ancestors() {
                 if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
                     wanted.entry(dir.to_owned()).or_default().insert(name.to_owned());
@@ -78,9 +77,8 @@ pub fn written_since(
     moves: Option<&Moves>,
 ) -> Result<Vec<PathBuf>, ProtectError> {
     let Tree { repository, below, .. } = Tree::of(request.cwd)?;
-    let (files, _) = protected(request, &repository, &below)?;
     let mut written = written_of_those_exchanged(request.run_dir)?;
-    for file in differing(request.git, &repository, files)? {
+    for file in differing(request.git, &repository, exchanged.files.clone())? {
         let has_a_pointer_only = seen_from(&below, std::slice::from_ref(&file.path))
             .iter()
             .all(|path| exchanged.without_content.contains(path));

@@ -112,6 +112,29 @@ fn a_second_locker_is_refused_and_told_who_was_first() {
     dir.take_lock(1, 1).unwrap();
 }
 
+/// It still keeps its files and writes its report: who has waited for its outcome may go on with it at once.
+#[test]
+fn the_lock_of_a_run_that_has_ended_is_waited_for_and_that_of_one_at_work_is_not() {
+    let state = tempfile::tempdir().unwrap();
+    let dir = run(state.path(), "20261120-191822-k3f9");
+    let ours = std::process::id();
+    for (outcome, is_waited_for) in [(None, false), (Some(Word::Known(Outcome::Failed)), true)] {
+        let ended = RunSummary { outcome, ..summary(dir.id(), 7) };
+        ended.write(&dir.summary(), &Redactor::default()).unwrap();
+        let held = dir.take_lock(ours, 1).unwrap();
+        let (never, silent) = std::sync::mpsc::channel::<()>();
+        let taken = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let _ = silent.recv_timeout(std::time::Duration::from_millis(200));
+                drop(held);
+            });
+            dir.take_lock(ours, 1)
+        });
+        drop(never);
+        assert_eq!(taken.is_ok(), is_waited_for, "{taken:?}");
+    }
+}
+
 #[test]
 fn a_session_has_one_ccc_at_a_time() {
     let state = tempfile::tempdir().unwrap();
